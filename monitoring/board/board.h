@@ -1,0 +1,82 @@
+// The board: one shared-memory page per worker with a fixed, versioned layout (LAYOUT.md), written
+// by the worker, read by the sidecar, readable also after a crash. A seqlock: the writer never waits.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace homolog::board {
+
+inline constexpr std::uint32_t kBoardVersion = 1;
+inline constexpr int kMaxTerms = 12;
+
+enum class Phase : std::uint32_t { Init, Train, Validate, Save, Stopping, Done, Failed };
+// Parts of a step; their seconds sum to the step's.
+enum class Part : std::uint32_t { DataWait, HostToDevice, Forward, Backward, AllReduceExposed, Clip, Optimizer, Ema, CheckpointBlock, Other, Count };
+const char* part_name(Part part) noexcept;    // "data_wait", ...
+const char* phase_name(Phase phase) noexcept;
+
+struct Term {
+  char name[24];     // zero-terminated
+  double value;
+};
+
+// Trivially copyable. Counters are totals since this process started.
+struct StepReport {
+  std::int64_t rank, local_rank, world;
+  Phase phase;
+  std::uint32_t term_count;
+  std::int64_t step, total_steps, epoch, total_epochs, steps_per_epoch, resumed_from_step;
+  double started_unix, last_step_unix;                 // wall clock, s
+  double step_seconds;                                 // the last step
+  std::array<double, static_cast<std::size_t>(Part::Count)> part_seconds_total;
+  std::uint64_t steps_total, pairs_total, skipped_total, nonfinite_total;
+  std::array<Term, kMaxTerms> terms;                   // last logged world means; "total" first
+  double learning_rate, weight_decay, ema_momentum, teacher_temperature, gradient_norm;
+  double allreduce_seconds_total;
+  std::uint64_t allreduce_bytes_total;
+  std::uint64_t data_bytes_read, data_bytes_decoded, data_quarantined, data_retries;
+  std::int64_t queue_depth, queue_capacity;
+  double checkpoint_last_unix, checkpoint_seconds;
+  std::int64_t checkpoint_last_step, checkpoint_bytes, checkpoint_failures;
+  double validation_total, validation_best;
+  std::uint64_t resident_bytes;
+};
+
+// Name of the shared memory object: "/homolog-" + 16 hex digits of the run folder's path + "-" + rank.
+std::string board_name(const std::string& run_folder, int rank);
+
+class BoardWriter {
+ public:
+  // Replaces a stale board of the same name. Throws Fault::Environment.
+  BoardWriter(const std::string& run_folder, int rank);
+  ~BoardWriter();   // leaves the page for the reader; the sidecar or the next run removes it
+  void publish(const StepReport& report) noexcept;  // wait-free
+
+ private:
+  struct Page;
+  Page* page_;
+};
+
+class BoardReader {
+ public:
+  // nullopt when there is none (yet), or it is of another version.
+  static std::optional<BoardReader> open(const std::string& run_folder, int rank);
+  ~BoardReader();
+  BoardReader(BoardReader&& other) noexcept;
+  BoardReader& operator=(BoardReader&&) = delete;
+  std::optional<StepReport> read() const noexcept;  // nullopt: nothing published, or writer mid-write for too long
+  bool writer_alive() const noexcept;               // its process still exists on this host
+
+ private:
+  explicit BoardReader(void* page) : page_(page) {}
+  void* page_;
+};
+
+void remove_boards(const std::string& run_folder, int world) noexcept;
+
+}  // namespace homolog::board

@@ -1,0 +1,40 @@
+// Files and folders that appear under their final name only when complete:
+// temporary name beside it, fsync, rename, fsync of the parent.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace homolog {
+
+// Write `text` to `file` atomically. Throws Fault::Environment (disk full, no permission).
+void write_file_atomically(const std::filesystem::path& file, std::string_view text);
+
+// A temporary name beside `final_name` (same file system, so that rename is atomic).
+std::filesystem::path temporary_beside(const std::filesystem::path& final_name);
+
+// fsync a file or folder, by path. Throws Fault::Environment.
+void fsync_path(const std::filesystem::path& path);
+
+// A path under construction. publish() makes it appear; without it the destructor removes it.
+class PendingPath {
+ public:
+  explicit PendingPath(std::filesystem::path final_name);
+  ~PendingPath();
+  PendingPath(const PendingPath&) = delete;
+  PendingPath& operator=(const PendingPath&) = delete;
+  const std::filesystem::path& temporary() const noexcept { return temporary_; }
+  // fsyncs the temporary (each file in it, when it is a folder), then renames. A file under the
+  // final name is replaced; a folder there must not exist (Fault::Environment).
+  void publish();
+
+ private:
+  std::filesystem::path final_, temporary_;
+  bool published_ = false;
+};
+
+// Remove what a dead process left: entries of `folder` with our temporary names whose process
+// no longer lives on this host. Returns how many.
+int remove_leftovers(const std::filesystem::path& folder);
+
+}  // namespace homolog

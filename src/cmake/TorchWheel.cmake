@@ -1,0 +1,61 @@
+# LibTorch, CUDA runtime headers and NCCL from the Python wheels, without find_package(Torch): an
+# imported target over the shared libraries configures in a second and works without nvcc.
+execute_process(COMMAND ${HOMOLOG_PYTHON} -c
+                "import importlib.util as u,os;print(os.path.dirname(u.find_spec('torch').origin))"
+                OUTPUT_VARIABLE TORCH_DIR OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE _rc)
+if(_rc)
+  message(FATAL_ERROR "No torch wheel for ${HOMOLOG_PYTHON}: run ./run setup, or set HOMOLOG_PYTHON, "
+                      "or build the preset `tools`, which needs no LibTorch.")
+endif()
+get_filename_component(SITE_PACKAGES ${TORCH_DIR} DIRECTORY)
+
+add_library(homolog_libtorch INTERFACE)
+target_include_directories(homolog_libtorch SYSTEM INTERFACE
+  ${TORCH_DIR}/include ${TORCH_DIR}/include/torch/csrc/api/include)
+target_link_directories(homolog_libtorch INTERFACE ${TORCH_DIR}/lib)
+target_link_options(homolog_libtorch INTERFACE -Wl,-rpath,${TORCH_DIR}/lib)
+target_link_libraries(homolog_libtorch INTERFACE ${TORCH_DIR}/lib/libtorch.so
+  ${TORCH_DIR}/lib/libtorch_cpu.so ${TORCH_DIR}/lib/libc10.so)
+
+if(HOMOLOG_CUDA)
+  if(EXISTS ${SITE_PACKAGES}/nvidia/cu13/bin/nvcc AND NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    find_program(_nvcc nvcc)
+    if(NOT _nvcc)
+      set(CMAKE_CUDA_COMPILER ${SITE_PACKAGES}/nvidia/cu13/bin/nvcc)
+    endif()
+  endif()
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 17)
+  find_package(CUDAToolkit REQUIRED)
+  target_link_libraries(homolog_libtorch INTERFACE -Wl,--no-as-needed
+    ${TORCH_DIR}/lib/libtorch_cuda.so ${TORCH_DIR}/lib/libc10_cuda.so -Wl,--as-needed)
+  target_include_directories(homolog_libtorch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
+endif()
+
+# Compile a target against LibTorch, with its big headers precompiled once and shared.
+add_library(homolog_torch_pch STATIC ${CMAKE_SOURCE_DIR}/src/cmake/torch_pch.cpp)
+target_link_libraries(homolog_torch_pch PUBLIC homolog_flags homolog_libtorch)
+target_precompile_headers(homolog_torch_pch PRIVATE <torch/torch.h> <nlohmann/json.hpp>)
+function(homolog_torch target)
+  target_link_libraries(${target} PUBLIC homolog_libtorch)
+  target_precompile_headers(${target} REUSE_FROM homolog_torch_pch)
+endfunction()
+
+# The communicator's back-ends: a missing one is a linked stub, never an #ifdef in the code.
+function(homolog_comm_backends target)
+  get_target_property(sources ${target} SOURCES)
+  if(HOMOLOG_CUDA)
+    list(FILTER sources EXCLUDE REGEX "/no_nccl\\.cpp$")
+    set_property(TARGET ${target} PROPERTY SOURCES ${sources})
+    target_include_directories(${target} SYSTEM PRIVATE ${SITE_PACKAGES}/nvidia/nccl/include)
+    target_link_libraries(${target} PRIVATE ${SITE_PACKAGES}/nvidia/nccl/lib/libnccl.so.2 CUDA::cudart)
+    target_link_options(${target} PUBLIC -Wl,-rpath,${SITE_PACKAGES}/nvidia/nccl/lib)
+  else()
+    list(FILTER sources EXCLUDE REGEX "/nccl\\.cpp$")
+    set_property(TARGET ${target} PROPERTY SOURCES ${sources})
+  endif()
+  target_compile_definitions(${target} PRIVATE OMPI_SKIP_MPICXX=1)
+endfunction()

@@ -1,0 +1,65 @@
+// Pairs of a store, in an order that is a pure function of (seed, epoch, index), read and decoded
+// ahead by threads. A cursor of two integers is the whole state.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace homolog::data {
+
+struct Cursor {
+  std::uint64_t epoch = 0;
+  std::uint64_t position = 0;  // global batches already taken from this epoch
+  bool operator==(const Cursor&) const = default;
+};
+
+struct PairStreamPlan {
+  std::filesystem::path store;
+  std::string split = "train";        // "train" or "validation"
+  std::uint64_t seed = 123;
+  int rank = 0, world = 1;
+  std::int64_t batch = 1;             // pairs per rank
+  std::int64_t accumulate = 1;        // batches per step: a global batch is batch*accumulate*world pairs
+  int threads = 1, ahead = 4;         // decode threads, batches kept ready
+  std::int64_t bad_record_budget = 16;
+  double read_timeout_s = 60;
+};
+
+// Stored order: [pair][z][y][x], LPS, HU - window_low as stored integers widened to int16.
+struct PairBatch {
+  at::Tensor query_BDHW, key_BDHW;    // int16, host (pinned where a GPU is)
+  std::vector<std::uint64_t> ids;     // global pair indices
+  Cursor next;                        // the cursor after this batch's step
+};
+
+struct StreamCounters {               // for the board
+  std::uint64_t bytes_read = 0, bytes_decoded = 0, quarantined = 0, retries = 0;
+  std::int64_t queue_depth = 0, queue_capacity = 0;
+};
+
+class PairStream {
+ public:
+  // Throws Fault::Data: no store, other version, too few pairs for one global batch (says how many).
+  PairStream(PairStreamPlan plan, Cursor start);
+  ~PairStream();
+  PairBatch next();                   // blocks; throws Fault::Data on budget spent or read timeout
+  std::int64_t steps_per_epoch() const;  // floor(pairs / global batch); the tail is another one each epoch
+  std::int64_t pairs() const;
+  std::array<std::int64_t, 3> crop_xyz() const;  // sides of the stored crops
+  int window_low_hu() const, window_high_hu() const;
+  std::uint64_t store_hash() const;
+  StreamCounters counters() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace homolog::data

@@ -1,0 +1,31 @@
+// The table of objectives, generated from the files in objectives/.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/options.h"
+#include "model/backbone_entry.h"
+#include "objective/objective.h"
+
+namespace homolog::objective {
+
+class Factory {
+ public:
+  virtual ~Factory() = default;
+  virtual void declare(Options& options) = 0;  // "objective.NAME.key"
+  // `backbone` is the chosen backbone's factory; objectives with a network of their own ignore it.
+  virtual std::unique_ptr<Objective> make(const backbone::Factory& backbone, const backbone::Size3& crop) const = 0;
+};
+
+struct Entry {
+  const char* name;
+  const char* summary;
+  std::unique_ptr<Factory> (*factory)();
+};
+
+std::vector<const Entry*> catalog();  // generated
+const Entry& find(const std::string& name);  // throws Fault::Usage with the nearest name
+
+}  // namespace homolog::objective
