@@ -1,5 +1,6 @@
 // The board: one shared-memory page per worker with a fixed, versioned layout (LAYOUT.md), written
-// by the worker, read by the sidecar, readable also after a crash. A seqlock: the writer never waits.
+// by the worker, read by the sidecar, readable also after a crash. A seqlock over two slots: the
+// writer never waits, and its death in the middle of a report leaves the one before whole.
 #pragma once
 
 #include <array>
@@ -69,13 +70,18 @@ class BoardReader {
   ~BoardReader();
   BoardReader(BoardReader&& other) noexcept;
   BoardReader& operator=(BoardReader&&) = delete;
-  std::optional<StepReport> read() const noexcept;  // nullopt: nothing published, or writer mid-write for too long
+  // The last complete report, also of a writer that died while writing the next.
+  // nullopt: nothing published yet, or the writer publishes faster than we copy.
+  std::optional<StepReport> read() const noexcept;
   bool writer_alive() const noexcept;               // its process still exists on this host
 
  private:
   explicit BoardReader(void* page) : page_(page) {}
   void* page_;
 };
+
+// Ranks of the boards that lie on this host for a run, in order; of whatever version, alive or not.
+std::vector<int> local_boards(const std::string& run_folder);
 
 void remove_boards(const std::string& run_folder, int world) noexcept;
 
