@@ -1,0 +1,76 @@
+// One training run from its plan and its parts: what homolog-train and `homolog sam train` share.
+// The program builds the objective and the source; this joins them to ranks, checkpoints and monitor.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/options.h"
+#include "cluster/comm/communicator.h"
+#include "objective/objective.h"
+#include "train/checkpoint.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+#include "train/source.h"
+
+namespace homolog::train {
+
+struct ClusterPlan {
+  comm::CommPlan comm;
+  double bucket_mb = 25;           // gradients are sent in pieces of this size
+  std::int64_t check_every = 100;  // steps between comparisons of all ranks' weights (P6); 0: never
+};
+
+// Set fields before declare() to give a program other defaults.
+struct TrainingPlan {
+  std::filesystem::path run;           // --run
+  std::string resume = "auto";         // --resume auto | none | exact
+  std::filesystem::path from;          // --from, with exact: the checkpoint to take
+  bool overwrite = false;              // --overwrite, with none: remove this run's checkpoints
+  std::int64_t stop_after = 0;         // --max-steps-this-run: then checkpoint and exit 75
+  std::int64_t batch = 1;              // data.batch: samples per rank and micro batch
+  std::int64_t accumulate = 1;         // data.accumulate: micro batches per step
+  std::uint64_t seed = 123;            // data.seed
+  std::string device = "auto";         // --device auto | cpu | cuda
+  bool deterministic = false;          // cluster.deterministic
+  OptimizerPlan optimizer;
+  SchedulePlan schedule;
+  CheckpointPlan checkpoint;
+  ClusterPlan cluster;
+};
+
+// Declares --run, --resume, --from, --overwrite, --max-steps-this-run, --device, data.{batch,
+// accumulate,seed} and the sections [optimizer] [schedule] [checkpoint] [cluster].
+void declare(Options& options, TrainingPlan& plan);
+
+// What a source is built from.
+struct Start {
+  data::Cursor cursor;  // first global batch to give
+  int rank = 0, world = 1;
+  std::int64_t batch = 1, accumulate = 1;
+  std::uint64_t seed = 0;
+  torch::Device device = torch::kCPU;
+};
+
+struct TrainingParts {
+  std::string program;  // for the manifest: "homolog-train"
+  // Called once, after torch's generator got the same seed on every rank; the engine moves the
+  // networks to the device. Rank 0's weights are broadcast.
+  std::function<std::unique_ptr<objective::Objective>()> objective;
+  std::function<std::unique_ptr<Source>(const Start&)> source;
+  // What all ranks, and a resumed run, must agree on beside the configuration: {"store", hash}.
+  std::map<std::string, std::string> identity;
+};
+
+// Trains to the end of the schedule. Returns 0, or 75 when it was asked to stop (checkpoint saved).
+// Throws Error: Usage (plan, disagreement between ranks), Data (no valid checkpoint, bad store),
+// Environment, Diverged, Replicas. A fault of one rank alone ends the other ranks too (abort).
+int run_training(const TrainingPlan& plan, const TrainingParts& parts, const Options& options);
+
+}  // namespace homolog::train
