@@ -26,9 +26,13 @@ using Ticket = std::uint64_t;  // of one started collective; tickets complete in
 
 class Communicator {
  public:
-  virtual ~Communicator() = default;  // never communicates
+  // After a clean run it leaves the world as close() does. While an exception unwinds, or with work
+  // outstanding, it never communicates: this rank just goes, and the launcher ends the others.
+  virtual ~Communicator() = default;
   virtual const topology::Rank& rank() const noexcept = 0;
   virtual const char* backend() const noexcept = 0;  // "solo", "mpi", "nccl"
+  // CUDA device on which the buffers of start_all_reduce() must lie; -1: host memory.
+  virtual int device() const noexcept { return -1; }
 
   // Start an in-place all-reduce and return at once. Every rank must start the same ones in the same
   // order. `purpose` names it in a stall report. The buffer must stay alive and untouched until wait().
@@ -43,6 +47,9 @@ class Communicator {
   virtual std::vector<std::string> all_gather(std::string_view text) = 0;  // one per rank, in order
   virtual void barrier() = 0;
   void all_reduce(Buffer host_buffer, Reduce how, std::string_view purpose);  // host memory
+
+  // The orderly end: every rank calls it at the same point, nothing may follow. Also for exit 75.
+  virtual void close() {}
 
   virtual double seconds_in_collectives() const noexcept = 0;  // busy time of the wire, for the all-reduce share
   // Ends every rank without waiting for anybody; the launcher sees `exit_code`.

@@ -1,0 +1,188 @@
+// Collectives over MPI, in host memory. Non-blocking calls on one thread (mpi_engine.h), in place,
+// with a fixed order of summation for a given world: repeated runs give equal bits.
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <climits>
+
+#include "base/error.h"
+#include "cluster/comm/backends.h"
+#include "cluster/comm/mpi_engine.h"
+#include "cluster/topology/hosts.h"
+
+namespace homolog::comm {
+namespace {
+
+constexpr std::size_t kChunk = std::size_t{1} << 28;  // elements a call; MPI counts in int
+
+std::size_t size_of(Scalar type) {
+  switch (type) {
+    case Scalar::F32: return 4;
+    case Scalar::F64: return 8;
+    case Scalar::BF16: return 2;
+    case Scalar::I64: return 8;
+    case Scalar::U8: return 1;
+  }
+  return 1;
+}
+
+MPI_Datatype mpi_type(Scalar type) {
+  switch (type) {
+    case Scalar::F32: return MPI_FLOAT;
+    case Scalar::F64: return MPI_DOUBLE;
+    case Scalar::BF16: return MPI_UINT16_T;
+    case Scalar::I64: return MPI_INT64_T;
+    case Scalar::U8: return MPI_UINT8_T;
+  }
+  return MPI_DATATYPE_NULL;
+}
+
+float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+
+std::uint16_t to_bf16(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  if (value != value) return static_cast<std::uint16_t>((bits >> 16) | 0x40);  // stays a NaN
+  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);  // nearest, ties to even
+}
+
+// MPI knows no bfloat16: these see the bits as uint16 and compute in float.
+template <class Combine>
+void combine_bf16(void* in, void* in_out, int* count, MPI_Datatype*) {
+  const auto* a = static_cast<const std::uint16_t*>(in);
+  auto* b = static_cast<std::uint16_t*>(in_out);
+  for (int i = 0; i < *count; ++i) b[i] = to_bf16(Combine{}(from_bf16(a[i]), from_bf16(b[i])));
+}
+struct Add { float operator()(float a, float b) const { return a + b; } };
+struct Larger { float operator()(float a, float b) const { return std::max(a, b); } };
+struct Smaller { float operator()(float a, float b) const { return std::min(a, b); } };
+
+class Mpi final : public Communicator {
+ public:
+  explicit Mpi(const CommPlan& plan) : engine_(plan.timeout_s) {
+    rank_.host = topology::own_host();
+    engine_.run("joining the world", [this](MpiEngine::Worker& worker) { learn_place(worker.world()); });
+    engine_.name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
+  }
+
+  const topology::Rank& rank() const noexcept override { return rank_; }
+  const char* backend() const noexcept override { return "mpi"; }
+
+  Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void*) override {
+    const MPI_Op op = operation(buffer.type, how);
+    return engine_.submit(std::string(purpose), [buffer, op](MpiEngine::Worker& worker) {
+      for_each_chunk(buffer, [&](void* data, int count) {
+        MPI_Request request;
+        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, count, mpi_type(buffer.type), op, worker.world(), &request),
+                  "MPI_Iallreduce");
+        worker.finish(request);
+      });
+    });
+  }
+
+  void wait(Ticket ticket, void*) override { engine_.wait(ticket); }
+
+  void broadcast(Buffer buffer, int root) override {
+    engine_.run("broadcast", [buffer, root](MpiEngine::Worker& worker) {
+      for_each_chunk(buffer, [&](void* data, int count) {
+        MPI_Request request;
+        check_mpi(MPI_Ibcast(data, count, mpi_type(buffer.type), root, worker.world(), &request), "MPI_Ibcast");
+        worker.finish(request);
+      });
+    });
+  }
+
+  std::vector<std::string> all_gather(std::string_view text) override {
+    if (text.size() > INT_MAX / static_cast<std::size_t>(rank_.size)) {
+      throw Error(Fault::Environment, "all_gather of " + std::to_string(text.size()) + " bytes a rank is too much for MPI");
+    }
+    const std::string own(text);  // the queue may outlive the caller's text
+    std::vector<std::string> all;
+    engine_.run("all-gather", [&](MpiEngine::Worker& worker) { all = gather(worker, own); });
+    return all;
+  }
+
+  void barrier() override {
+    engine_.run("barrier", [](MpiEngine::Worker& worker) {
+      MPI_Request request;
+      check_mpi(MPI_Ibarrier(worker.world(), &request), "MPI_Ibarrier");
+      worker.finish(request);
+    });
+  }
+
+  void close() override { engine_.close(); }
+  double seconds_in_collectives() const noexcept override { return engine_.busy_seconds(); }
+  // Not MPI_Abort: that call belongs to the engine's thread, which may be the one that hangs. A
+  // process that goes without MPI_Finalize makes the launcher end the others just as well.
+  [[noreturn]] void abort(int exit_code) noexcept override { ::_exit(exit_code); }
+
+ protected:
+  void all_reduce_host(Buffer buffer, Reduce how, std::string_view purpose) override {
+    engine_.wait(start_all_reduce(buffer, how, purpose, nullptr));
+  }
+
+ private:
+  template <class Call>
+  static void for_each_chunk(const Buffer& buffer, const Call& call) {
+    auto* bytes = static_cast<std::byte*>(buffer.data);
+    for (std::size_t done = 0; done < buffer.count; done += kChunk) {
+      call(bytes + done * size_of(buffer.type), static_cast<int>(std::min(kChunk, buffer.count - done)));
+    }
+  }
+
+  void learn_place(MPI_Comm world) {
+    check_mpi(MPI_Comm_rank(world, &rank_.index), "MPI_Comm_rank");
+    check_mpi(MPI_Comm_size(world, &rank_.size), "MPI_Comm_size");
+    MPI_Comm local;
+    check_mpi(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank_.index, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
+    MPI_Comm_rank(local, &rank_.local_index);
+    MPI_Comm_size(local, &rank_.local_size);
+    MPI_Comm_free(&local);
+    check_mpi(MPI_Op_create(combine_bf16<Add>, 1, &bf16_ops_[0]), "MPI_Op_create");
+    check_mpi(MPI_Op_create(combine_bf16<Larger>, 1, &bf16_ops_[1]), "MPI_Op_create");
+    check_mpi(MPI_Op_create(combine_bf16<Smaller>, 1, &bf16_ops_[2]), "MPI_Op_create");
+  }
+
+  MPI_Op operation(Scalar type, Reduce how) const {
+    if (type == Scalar::BF16) return bf16_ops_[static_cast<int>(how)];
+    switch (how) {
+      case Reduce::Sum: return MPI_SUM;
+      case Reduce::Max: return MPI_MAX;
+      case Reduce::Min: return MPI_MIN;
+    }
+    return MPI_OP_NULL;
+  }
+
+  std::vector<std::string> gather(MpiEngine::Worker& worker, const std::string& own) const {
+    const auto size = static_cast<std::size_t>(rank_.size);
+    std::vector<int> lengths(size), starts(size);
+    const int length = static_cast<int>(own.size());
+    MPI_Request request;
+    check_mpi(MPI_Iallgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, worker.world(), &request), "MPI_Iallgather");
+    worker.finish(request);
+    std::size_t total = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      starts[i] = static_cast<int>(total);
+      total += static_cast<std::size_t>(lengths[i]);
+    }
+    std::string joined(std::max<std::size_t>(total, 1), '\0');
+    check_mpi(MPI_Iallgatherv(own.data(), length, MPI_CHAR, joined.data(), lengths.data(), starts.data(), MPI_CHAR,
+                              worker.world(), &request), "MPI_Iallgatherv");
+    worker.finish(request);
+    std::vector<std::string> all;
+    for (std::size_t i = 0; i < size; ++i) {
+      all.push_back(joined.substr(static_cast<std::size_t>(starts[i]), static_cast<std::size_t>(lengths[i])));
+    }
+    return all;
+  }
+
+  topology::Rank rank_;
+  MPI_Op bf16_ops_[3] = {MPI_OP_NULL, MPI_OP_NULL, MPI_OP_NULL};
+  MpiEngine engine_;  // last: its thread ends before what its jobs use
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi(const CommPlan& plan) { return std::make_unique<Mpi>(plan); }
+
+}  // namespace homolog::comm

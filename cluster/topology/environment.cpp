@@ -1,0 +1,82 @@
+#include "cluster/topology/environment.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace homolog::topology {
+namespace {
+
+std::optional<int> number(const Environment& environment, const char* name) {
+  const auto text = environment(name);
+  if (!text) return std::nullopt;
+  int value = 0;
+  const auto [end, code] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (code != std::errc() || end != text->data() + text->size()) {
+    throw Error(Fault::Environment, std::string(name) + " = '" + *text + "' is not a whole number",
+                "start from a fresh shell or allocation");
+  }
+  return value;
+}
+
+}  // namespace
+
+Environment process_environment() {
+  return [](const char* name) -> std::optional<std::string> {
+    const char* value = std::getenv(name);
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  };
+}
+
+Place read_place(const Environment& environment) {
+  // mpirun inside an allocation inherits SLURM's variables, so it is asked first.
+  if (const auto size = number(environment, "OMPI_COMM_WORLD_SIZE")) {
+    return {Starter::Mpirun, number(environment, "OMPI_COMM_WORLD_RANK").value_or(0), *size};
+  }
+  // A batch script has SLURM_PROCID too; only a step started by srun has these two.
+  const auto tasks = number(environment, "SLURM_STEP_NUM_TASKS");
+  if (tasks && environment("SLURM_STEP_ID")) {
+    const int index = number(environment, "SLURM_PROCID").value_or(0);
+    if (environment("PMIX_RANK")) return {Starter::SrunPmix, index, *tasks};
+    if (*tasks > 1) return {Starter::SrunWithoutPmix, index, *tasks};
+  }
+  return {};
+}
+
+std::string pmix_remedy() {
+  return "start with `srun --mpi=pmix` (`srun --mpi=list` shows what this SLURM has: pmix, pmix_v4, pmix_v3), "
+         "or start with `homolog launch` or mpirun inside the allocation";
+}
+
+std::optional<Allocation> read_allocation(const Environment& environment) {
+  const auto job = environment("SLURM_JOB_ID");
+  if (!job) return std::nullopt;
+  Allocation allocation;
+  allocation.job = *job;
+  auto list = environment("SLURM_JOB_NODELIST");
+  if (!list) list = environment("SLURM_NODELIST");
+  if (!list) {
+    throw Error(Fault::Environment, "SLURM_JOB_ID is set but SLURM_JOB_NODELIST is not",
+                "unset SLURM_JOB_ID to run outside the allocation");
+  }
+  for (const std::string& name : expand_host_list(*list)) allocation.hosts.push_back({name, 1});
+  if (const auto counts = environment("SLURM_TASKS_PER_NODE")) {
+    const std::vector<int> tasks = expand_task_counts(*counts);
+    if (tasks.size() != allocation.hosts.size()) {
+      throw Error(Fault::Environment, "SLURM_TASKS_PER_NODE = '" + *counts + "' names " + std::to_string(tasks.size()) +
+                  " nodes, SLURM_JOB_NODELIST = '" + *list + "' names " + std::to_string(allocation.hosts.size()));
+    }
+    for (std::size_t i = 0; i < tasks.size(); ++i) allocation.hosts[i].slots = tasks[i];
+  }
+  allocation.tasks = number(environment, "SLURM_NTASKS")
+                         .value_or(std::accumulate(allocation.hosts.begin(), allocation.hosts.end(), 0,
+                                                   [](int sum, const Host& h) { return sum + h.slots; }));
+  allocation.cores_per_task = number(environment, "SLURM_CPUS_PER_TASK");
+  allocation.restarts = number(environment, "SLURM_RESTART_COUNT");
+  return allocation;
+}
+
+}  // namespace homolog::topology
