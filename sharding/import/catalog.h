@@ -2,6 +2,7 @@
 // Free of ITK.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -17,7 +18,8 @@ enum class Verdict { Accept, Warn, Reject };
 
 struct CatalogEntry {
   std::string id;                            // keyed hash of the series' identity, 16 hex digits
-  std::vector<std::filesystem::path> files;  // in slice order; one for NIfTI, NRRD, MHA
+  std::vector<std::filesystem::path> files;  // absolute; DICOM: in slice order; else the header, then its
+                                             // data file where that is apart
   std::string format;                        // "dicom", "nifti", "nrrd", "meta"
   Grid grid;                                 // canonical (LPS+), as load_volume() gives it
   std::string original_orientation;          // "LPS", "RAS", "PIR", ... of the file, before reorienting

@@ -1,0 +1,120 @@
+// Catalogue lines <-> entries. The format is written down in docs/formats/catalog.md.
+#include "sharding/import/catalog.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace homolog::import {
+namespace {
+
+using nlohmann::json;
+
+json point(const Point3& p) { return json::array({p.x, p.y, p.z}); }
+Point3 point(const json& j) { return {j.at(0).get<double>(), j.at(1).get<double>(), j.at(2).get<double>()}; }
+
+Verdict verdict_of(const std::string& name) {
+  for (const Verdict verdict : {Verdict::Accept, Verdict::Warn, Verdict::Reject}) {
+    if (name == verdict_name(verdict)) return verdict;
+  }
+  throw std::invalid_argument("unknown verdict '" + name + "'");
+}
+
+CatalogEntry from_json(const json& j) {
+  CatalogEntry e;
+  e.verdict = verdict_of(j.at("verdict").get<std::string>());
+  e.reasons = j.at("reasons").get<std::vector<std::string>>();
+  for (const json& file : j.at("files")) e.files.emplace_back(file.get<std::string>());
+  e.format = j.at("format").get<std::string>();
+  if (e.verdict == Verdict::Reject) return e;  // the rest may be unknown
+  e.id = j.at("id").get<std::string>();
+  const json& grid = j.at("grid");
+  const json& size = grid.at("size");
+  e.grid.size = {size.at(0).get<std::int64_t>(), size.at(1).get<std::int64_t>(), size.at(2).get<std::int64_t>()};
+  e.grid.spacing = point(grid.at("spacing_mm"));
+  e.grid.origin = point(grid.at("origin_mm"));
+  e.grid.direction = grid.at("direction").get<std::array<double, 9>>();
+  e.original_orientation = j.at("original_orientation").get<std::string>();
+  e.original_direction = j.at("original_direction").get<std::array<double, 9>>();
+  e.hu_min = j.at("hu_range").at(0).get<int>();
+  e.hu_max = j.at("hu_range").at(1).get<int>();
+  e.body_extent_mm = point(j.at("body_extent_mm"));
+  e.content_hash = j.at("content_hash").get<std::string>();
+  if (e.files.empty() || e.grid.size.x < 1 || e.grid.size.y < 1 || e.grid.size.z < 1) {
+    throw std::invalid_argument("an accepted CT needs files and a grid");
+  }
+  return e;
+}
+
+}  // namespace
+
+const char* verdict_name(Verdict verdict) noexcept {
+  switch (verdict) {
+    case Verdict::Accept: return "accept";
+    case Verdict::Warn: return "warn";
+    default: return "reject";
+  }
+}
+
+std::string to_json_line(const CatalogEntry& e) {
+  nlohmann::ordered_json j;
+  j["version"] = kCatalogVersion;
+  j["verdict"] = verdict_name(e.verdict);
+  j["reasons"] = e.reasons;
+  j["id"] = e.id;
+  j["format"] = e.format;
+  json files = json::array();
+  for (const auto& file : e.files) files.push_back(file.string());
+  j["files"] = files;
+  if (e.grid.voxels() > 0) {
+    j["grid"] = {{"size", {e.grid.size.x, e.grid.size.y, e.grid.size.z}},
+                 {"spacing_mm", point(e.grid.spacing)},
+                 {"origin_mm", point(e.grid.origin)},
+                 {"direction", e.grid.direction}};
+    j["original_orientation"] = e.original_orientation;
+    j["original_direction"] = e.original_direction;
+    j["hu_range"] = {e.hu_min, e.hu_max};
+    j["body_extent_mm"] = point(e.body_extent_mm);
+    j["content_hash"] = e.content_hash;
+  }
+  // A file name need not be UTF-8; such bytes are replaced rather than losing the line.
+  return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::vector<CatalogEntry> read_catalog(const std::filesystem::path& catalog) {
+  std::ifstream in(catalog);
+  if (!in || std::filesystem::is_directory(catalog)) {
+    throw Error(Fault::Data, "cannot read catalogue " + catalog.string(), "make one: homolog catalog PATHS --out " + catalog.string());
+  }
+  std::vector<CatalogEntry> entries;
+  std::string line;
+  int number = 0, rejected = 0;
+  while (std::getline(in, line)) {
+    ++number;
+    if (line.empty()) continue;
+    const std::string where = catalog.string() + ":" + std::to_string(number);
+    try {
+      const json j = json::parse(line);
+      const int version = j.at("version").get<int>();
+      if (version != kCatalogVersion) {
+        throw Error(Fault::Data, where + ": catalogue version " + std::to_string(version) + ", this build reads " +
+                                     std::to_string(kCatalogVersion),
+                    "make the catalogue again with this build");
+      }
+      CatalogEntry entry = from_json(j);
+      entry.verdict == Verdict::Reject ? void(++rejected) : entries.push_back(std::move(entry));
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& problem) {
+      throw Error(Fault::Data, where + " is not a catalogue line: " + problem.what(), "make the catalogue again");
+    }
+  }
+  if (entries.empty()) {
+    throw Error(Fault::Data, "no usable CT in " + catalog.string() + " (" + std::to_string(rejected) + " refused inputs)",
+                "its lines say why each was refused");
+  }
+  return entries;
+}
+
+}  // namespace homolog::import

@@ -1,0 +1,28 @@
+// The voxels of one scan as its files have them: HU, the file's own index axes. Inside sharding/import only.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sharding/import/orientation.h"
+
+namespace homolog::import {
+
+struct ReadScan {
+  Scan scan;                          // original axes
+  std::vector<std::string> warnings;  // what the user must know though it could be read
+  bool eight_bit = false;             // stored in 8 bits: HU cannot have fitted
+};
+
+// `format`: "nifti", "nrrd", "meta". Through ITK. Throws Fault::Data naming the file.
+ReadScan read_image_file(const std::filesystem::path& file, const std::string& format);
+
+// One volume from the DICOM files of one series, sorted by position along the slice normal, rescaled
+// slice by slice. Throws Fault::Data: no positions, a gap, two slices at one place, tilt, not decodable.
+ReadScan read_dicom(const std::vector<std::filesystem::path>& files);
+
+// Nearest integer, clamped to int16; `not_finite` counts what became air.
+std::int16_t to_hu(float value, std::int64_t& not_finite) noexcept;
+
+}  // namespace homolog::import
