@@ -18,11 +18,10 @@ target_link_libraries(homolog_libtorch INTERFACE ${TORCH_DIR}/lib/libtorch.so
   ${TORCH_DIR}/lib/libtorch_cpu.so ${TORCH_DIR}/lib/libc10.so)
 
 if(HOMOLOG_CUDA)
-  if(EXISTS ${SITE_PACKAGES}/nvidia/cu13/bin/nvcc AND NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-    find_program(_nvcc nvcc)
-    if(NOT _nvcc)
-      set(CMAKE_CUDA_COMPILER ${SITE_PACKAGES}/nvidia/cu13/bin/nvcc)
-    endif()
+  # Without an installed toolkit: the compiler from the wheels (cluster/requirements-nvcc.txt).
+  if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    find_program(HOMOLOG_NVCC nvcc HINTS /usr/local/cuda/bin ${SITE_PACKAGES}/nvidia/cu13/bin REQUIRED)
+    set(CMAKE_CUDA_COMPILER ${HOMOLOG_NVCC})
   endif()
   if(NOT CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
