@@ -1,0 +1,54 @@
+// HDF5 handles that close themselves, and the store's table types.
+// For the .cpp files of this folder alone: no other header shows HDF5.
+#pragma once
+
+#include <hdf5.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "sharding/store/shard_format.h"
+
+namespace homolog::store::h5 {
+
+class Handle {
+ public:
+  using Closer = herr_t (*)(hid_t);
+  Handle() = default;
+  Handle(hid_t id, Closer closer) : id_(id), closer_(closer) {}
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), closer_(other.closer_) {}
+  Handle& operator=(Handle&& other) noexcept {
+    close();
+    id_ = std::exchange(other.id_, -1);
+    closer_ = other.closer_;
+    return *this;
+  }
+  ~Handle() { close(); }
+  operator hid_t() const noexcept { return id_; }
+  bool valid() const noexcept { return id_ >= 0; }
+  bool close() noexcept { return id_ < 0 || closer_(std::exchange(id_, -1)) >= 0; }
+
+ private:
+  hid_t id_ = -1;
+  Closer closer_ = nullptr;
+};
+
+// HDF5 prints its error stack by itself; libraries of ours do not print. Per thread.
+void be_quiet();
+// The innermost message of HDF5's error stack, "" when none.
+std::string last_message();
+
+Handle crop_type();   // of CropRecord in memory
+Handle pair_type();   // of PairRecord
+Handle packed(hid_t type);
+Handle fixed_string(std::size_t size);
+
+void write_attribute(hid_t at, const char* name, int value);
+void write_attribute(hid_t at, const char* name, const std::string& value);
+// Throw Fault::Data naming the file and the attribute: missing, other type, longer than 64.
+int read_int(hid_t at, const char* name, const std::filesystem::path& file);
+std::string read_string(hid_t at, const char* name, const std::filesystem::path& file);
+
+}  // namespace homolog::store::h5

@@ -1,0 +1,40 @@
+// The pairs of one split of a store, numbered over its shards.
+// Every shard is opened at the start, so that a broken one is known before the first step.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sharding/store/shard_reader.h"
+#include "sharding/store/store_manifest.h"
+
+namespace homolog::store {
+
+class PairStore {
+ public:
+  // Throws Fault::Data: no store, a shard that is missing, of another size or of other settings.
+  PairStore(std::filesystem::path folder, const std::string& split);
+
+  const StoreManifest& manifest() const noexcept { return manifest_; }
+  const ShardHeader& header() const noexcept { return manifest_.header; }
+  std::int64_t pairs() const noexcept { return pairs_; }
+
+  struct Place {
+    const ShardReader* shard;
+    PairRecord pair;
+    std::int64_t row;   // in the shard's pair_table
+  };
+  Place at(std::int64_t index) const;          // 0 <= index < pairs()
+  // The pair's index over all splits: unique in the store.
+  std::uint64_t global_index(std::int64_t index) const;
+
+ private:
+  StoreManifest manifest_;
+  std::vector<ShardReader> shards_;
+  std::vector<std::int64_t> first_;        // first index of each shard within the split
+  std::vector<std::int64_t> global_first_;
+  std::int64_t pairs_ = 0;
+};
+
+}  // namespace homolog::store

@@ -1,0 +1,76 @@
+// pread, Blosc, xxh3: the hot path of the data pipeline.
+// One descriptor a shard, shared by all threads, because pread keeps no position.
+#include "sharding/store/shard_reader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "sharding/store/codec.h"
+#include "sharding/store/shard_opener.h"
+
+namespace homolog::store {
+
+ShardReader::ShardReader(const std::filesystem::path& file) : file_(file) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(Fault::Data, file.string() + ": " + what,
+                "copy this shard again or write it again with homolog shard");
+  };
+  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0) refuse(std::strerror(errno));
+  try {
+    struct stat info {};
+    if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) refuse("not a regular file");
+    if (info.st_size == 0) refuse("an empty file");
+    ShardOpener(*this, static_cast<std::uint64_t>(info.st_size)).open();
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+ShardReader::~ShardReader() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+ShardReader::ShardReader(ShardReader&& other) noexcept
+    : file_(std::move(other.file_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      header_(std::move(other.header_)),
+      studies_(std::move(other.studies_)),
+      crops_(std::move(other.crops_)),
+      pairs_(std::move(other.pairs_)),
+      chunks_(std::move(other.chunks_)) {}
+
+std::string ShardReader::where(std::int64_t row) const {
+  return file_.filename().string() + ", crop " + std::to_string(row) + " at byte " +
+         std::to_string(chunks_.at(static_cast<std::size_t>(row)).offset);
+}
+
+void ShardReader::read_crop(std::int64_t row, std::span<std::uint16_t> out,
+                            std::vector<std::byte>& scratch) const {
+  const Chunk& chunk = chunks_.at(static_cast<std::size_t>(row));
+  if (scratch.size() < chunk.size) scratch.resize(chunk.size);
+  for (std::uint64_t done = 0; done < chunk.size;) {
+    const ssize_t n = ::pread(descriptor_, scratch.data() + done, chunk.size - done,
+                              static_cast<off_t>(chunk.offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Error(Fault::Environment, where(row) + ": " + std::strerror(errno), "check the disk or network");
+    if (n == 0) throw Error(Fault::Data, where(row) + ": the file ends within it", "copy this shard again");
+    done += static_cast<std::uint64_t>(n);
+  }
+  if (!decompress({scratch.data(), chunk.size}, out)) {
+    throw Error(Fault::Data, where(row) + ": cannot be decompressed", "copy this shard again");
+  }
+  if (xxh3_64(std::as_bytes(out)) != crops_[static_cast<std::size_t>(row)].checksum) {
+    throw Error(Fault::Data, where(row) + ": checksum differs", "copy this shard again");
+  }
+}
+
+}  // namespace homolog::store

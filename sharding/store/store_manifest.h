@@ -1,0 +1,31 @@
+// store.json: what a store holds, which shard belongs to which split, and their hashes.
+// Written last, so a folder with a store.json is a whole store.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sharding/store/shard_writer.h"
+
+namespace homolog::store {
+
+struct StoreManifest {
+  ShardHeader header;                          // `split` unused
+  std::map<std::string, std::string> config;   // settings of the planner: numbers and words, no paths
+  std::map<std::string, std::vector<std::string>> studies;  // split -> pseudonyms
+  std::vector<ShardSummary> shards;            // train first; the order defines global pair indices
+  std::uint64_t hash = 0;                      // of all the above
+
+  std::int64_t pairs(const std::string& split) const;  // "" for all
+  std::int64_t crops() const;
+  std::uint64_t bytes() const;
+};
+
+// Atomic. Fills `hash`. Throws Fault::Environment; Fault::Usage for ids that are no pseudonyms.
+void save_manifest(const std::filesystem::path& store, StoreManifest& manifest);
+// Throws Fault::Data: no store.json, other version, damaged (hash differs).
+StoreManifest load_manifest(const std::filesystem::path& store);
+
+}  // namespace homolog::store

@@ -1,0 +1,211 @@
+// Claims about one shard: what is written is read, by us and by h5py, and nothing else is accepted.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/error.h"
+#include "sharding/store/shard_reader.h"
+#include "tests/unit/data/synthetic_store.h"
+
+namespace homolog::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ShardTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("homolog_shard_" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  fs::path one_shard(test::SyntheticPlan plan = {}) {
+    test::write_synthetic_store(folder_, plan);
+    return folder_ / "shard-00000.h5";
+  }
+  static std::string refusal(const fs::path& file) {
+    try {
+      ShardReader reader(file);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Data);
+      EXPECT_NE(std::string(e.what()).find(file.filename().string()), std::string::npos);
+      return e.what();
+    }
+    return "";
+  }
+  // Runs a line of Python on the shard (h5py, hdf5plugin, numpy as np; `f` is open for `mode`).
+  static int python(const fs::path& file, const std::string& mode, const std::string& code) {
+    const std::string command = std::string(HOMOLOG_PYTHON) + " -c \"import h5py,hdf5plugin,numpy as np\nf=h5py.File('" +
+                                file.string() + "','" + mode + "')\n" + code + "\nf.close()\" 2>&1";
+    return std::system(command.c_str());
+  }
+  fs::path folder_;
+};
+
+TEST_F(ShardTest, ReturnsTheIntegersThatWereWritten) {
+  const test::SyntheticPlan plan;
+  const ShardReader reader(one_shard(plan));
+  ASSERT_EQ(reader.crops().size(), 8U);
+  std::vector<std::uint16_t> out(static_cast<std::size_t>(reader.header().voxels()));
+  std::vector<std::byte> scratch;
+  for (std::int64_t i = 0; i < 4; ++i) {
+    const auto hu = test::synthetic_hu(plan, i, 1);
+    reader.read_crop(2 * i + 1, out, scratch);
+    for (std::size_t v = 0; v < out.size(); ++v) {
+      ASSERT_EQ(out[v], std::clamp<int>(hu[v], -125, 255) + 125) << "voxel " << v;
+    }
+  }
+}
+
+TEST_F(ShardTest, UnclippedKeepsEveryHounsfieldUnit) {
+  test::SyntheticPlan plan;
+  plan.encoding = Encoding::RawI16;
+  const ShardReader reader(one_shard(plan));
+  std::vector<std::uint16_t> out(static_cast<std::size_t>(reader.header().voxels()));
+  std::vector<std::byte> scratch;
+  reader.read_crop(0, out, scratch);
+  const auto hu = test::synthetic_hu(plan, 0, 0);
+  for (std::size_t v = 0; v < out.size(); ++v) ASSERT_EQ(static_cast<std::int16_t>(out[v]), hu[v]);
+  to_window(reader.header(), out);
+  for (std::size_t v = 0; v < out.size(); ++v) ASSERT_EQ(out[v], std::clamp<int>(hu[v], -125, 255) + 125);
+}
+
+TEST_F(ShardTest, H5pyReadsTheSameCrops) {
+  const test::SyntheticPlan plan;
+  const fs::path file = one_shard(plan);
+  const ShardReader reader(file);
+  std::vector<std::uint16_t> out(static_cast<std::size_t>(reader.header().voxels()));
+  std::vector<std::byte> scratch;
+  reader.read_crop(5, out, scratch);
+  std::uint64_t sum = 0;
+  for (std::size_t v = 0; v < out.size(); ++v) sum += out[v] * (v % 97 + 1);
+  EXPECT_EQ(python(file, "r",
+                   "c=f['crops'][5].astype(np.uint64); assert f['crops'].shape==(8,16,32,32), f['crops'].shape\n"
+                   "assert f['crops'].dtype==np.uint16 and f['crops'].chunks==(1,16,32,32)\n"
+                   "w=np.arange(c.size,dtype=np.uint64)%97+1; assert int((c.ravel()*w).sum())==" +
+                       std::to_string(sum) +
+                       "\nt=f['pair_table'][:]; assert (t['key']==t['query']+1).all()\n"
+                       "assert len(f['studies'][0])==16 and f.attrs['version']==1"),
+            0);
+}
+
+TEST_F(ShardTest, TruncatedShardIsRefusedAtEveryLength) {
+  const fs::path file = one_shard();
+  const auto size = fs::file_size(file);
+  for (const auto keep : {size - 1, size / 2, size / 10, std::uintmax_t{100}, std::uintmax_t{1}, std::uintmax_t{0}}) {
+    fs::resize_file(file, keep);
+    EXPECT_NE(refusal(file), "") << keep << " bytes";
+  }
+}
+
+TEST_F(ShardTest, RefusesWhatTheFormatDoesNotList) {
+  const auto mutated = [this](const std::string& code) {
+    const fs::path file = one_shard();
+    EXPECT_EQ(refusal(file), "");
+    EXPECT_EQ(python(file, "r+", code), 0) << code;
+    return refusal(file);
+  };
+  EXPECT_THAT(mutated("f.attrs['version']=np.int32(2)"), ::testing::HasSubstr("version 2"));
+  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"), ::testing::HasSubstr("not of the format"));
+  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"), ::testing::Not(::testing::HasSubstr("Patient")));
+  EXPECT_THAT(mutated("f['crops'].attrs['name']='DOE'"), ::testing::HasSubstr("not of the format"));
+  EXPECT_THAT(mutated("f['more']=np.zeros(3)"), ::testing::HasSubstr("other objects"));
+  EXPECT_THAT(mutated("del f['studies']; f['studies']=h5py.ExternalLink('other.h5','/studies')"), ::testing::HasSubstr("link"));
+  EXPECT_THAT(mutated("t=f['pair_table'][:]; t['key'][1]=4000; f['pair_table'][:]=t"), ::testing::HasSubstr("row 1 of pair_table"));
+  EXPECT_THAT(mutated("f['crops'].resize(9,axis=0)"), ::testing::HasSubstr("crop 8 has no data"));
+  EXPECT_THAT(mutated("t=f['studies'][:]; t[0]=b'DOE^JOHN'; f['studies'][:]=t"), ::testing::HasSubstr("no pseudonym"));
+  EXPECT_THAT(mutated("del f['crop_table']; f.create_dataset('crop_table',(10**12,),chunks=(1024,),dtype='u8')"),
+              ::testing::HasSubstr("crop_table"));
+}
+
+TEST_F(ShardTest, FlippedByteOfACropIsFoundAndNamed) {
+  const fs::path file = one_shard();
+  std::uint64_t offset = 0;
+  {
+    const ShardReader reader(file);
+    const std::string where = reader.where(3);
+    offset = std::stoull(where.substr(where.rfind(' ') + 1)) + reader.packed_bytes(3) / 2;
+  }
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  bytes.seekg(static_cast<std::streamoff>(offset));
+  const char flipped = static_cast<char>(bytes.get() ^ 0x10);
+  bytes.seekp(static_cast<std::streamoff>(offset));
+  bytes.put(flipped);
+  bytes.close();
+  const ShardReader reader(file);
+  std::vector<std::uint16_t> out(static_cast<std::size_t>(reader.header().voxels()));
+  std::vector<std::byte> scratch;
+  for (std::int64_t row = 0; row < 8; ++row) {
+    if (row != 3) {
+      EXPECT_NO_THROW(reader.read_crop(row, out, scratch));
+      continue;
+    }
+    try {
+      reader.read_crop(row, out, scratch);
+      FAIL() << "a flipped byte went through";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Data);
+      EXPECT_THAT(e.what(), ::testing::HasSubstr("shard-00000.h5, crop 3 at byte"));
+    }
+  }
+}
+
+TEST_F(ShardTest, PatientTextCannotBeAnId) {
+  ShardHeader header;
+  header.crop = {8, 8, 8};
+  header.sam_hash = header.plan_hash = hex64(1);
+  try {
+    ShardWriter writer(folder_ / "shard-00000.h5", header, {"DOE^JOHN"});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Usage);
+    EXPECT_THAT(e.what(), ::testing::Not(::testing::HasSubstr("DOE")));
+  }
+}
+
+TEST_F(ShardTest, UnsealedShardLeavesNothing) {
+  {
+    ShardHeader header;
+    header.crop = {8, 8, 8};
+    header.sam_hash = header.plan_hash = hex64(1);
+    ShardWriter writer(folder_ / "shard-00000.h5", header, {hex64(1), hex64(2)});
+    writer.add_crop({}, std::vector<std::int16_t>(512, 7));
+  }
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
+TEST_F(ShardTest, FullDiskLeavesNothingAndSaysSo) {
+  if (::mount("tmpfs", folder_.c_str(), "tmpfs", 0, "size=8m") != 0) {
+    GTEST_SKIP() << "mounting a small tmpfs is not permitted here: the full disk was NOT tested";
+  }
+  std::string what;
+  try {
+    ShardHeader header;
+    header.crop = {64, 64, 64};
+    header.sam_hash = header.plan_hash = hex64(1);
+    ShardWriter writer(folder_ / "shard-00000.h5", header, {hex64(1), hex64(2)});
+    CounterRng rng(1, "noise", 0);
+    std::vector<std::int16_t> hu(64 * 64 * 64);
+    for (int i = 0; i < 64; ++i) {
+      for (auto& v : hu) v = static_cast<std::int16_t>(rng.below(381)) - 125;
+      writer.add_crop({}, hu);
+    }
+    writer.seal();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Environment);
+    what = e.what();
+  }
+  const bool empty = fs::is_empty(folder_);
+  ::umount(folder_.c_str());
+  EXPECT_THAT(what, ::testing::HasSubstr("No space left"));
+  EXPECT_THAT(what, ::testing::HasSubstr("finished shards are kept"));
+  EXPECT_TRUE(empty);
+}
+
+}  // namespace
+}  // namespace homolog::store
