@@ -6,6 +6,10 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
+#include <utility>
+
+#include "model/row_draws.h"
 
 namespace homolog::backbone {
 
@@ -38,6 +42,16 @@ class Backbone : public torch::nn::Module {
   virtual FeatureSpec spec() const = 0;
   // Names (prefixes) of parameters that belong to the exported encoder.
   virtual bool is_encoder_parameter(const std::string& name) const = 0;
+  // Whether a parameter takes part in run(image, want); the others get no gradient.
+  virtual bool is_used(const std::string& name, Want want) const { return (void)name, (void)want, true; }
+  // Randomness (stochastic depth) of the training passes that follow, one key per row of the batch.
+  void set_draws(model::RowDraws draws) { draws_ = std::move(draws); }
+
+ protected:
+  const model::RowDraws& draws() const { return draws_; }
+
+ private:
+  model::RowDraws draws_;
 };
 
 }  // namespace homolog::backbone

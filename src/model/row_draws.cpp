@@ -1,0 +1,61 @@
+// See row_draws.h. Keep factors of stochastic depth are few and come from Philox on the host;
+// dropout masks are large, so each row seeds a generator on the tensor's own device.
+#include "model/row_draws.h"
+
+#include <torch/torch.h>
+
+#include <array>
+#include <stdexcept>
+
+#include "base/counter_rng.h"
+#include "base/hash.h"
+
+namespace homolog::model {
+
+std::uint64_t row_key(std::uint64_t sample, std::int64_t step, int view) noexcept {
+  const std::array<std::uint64_t, 3> words{sample, static_cast<std::uint64_t>(step),
+                                           static_cast<std::uint64_t>(view)};
+  return xxh3_64(std::as_bytes(std::span(words)));
+}
+
+RowDraws::RowDraws(std::uint64_t seed, std::vector<std::uint64_t> row_keys)
+    : seed_(seed), keys_(std::move(row_keys)) {}
+
+void RowDraws::check_rows(std::int64_t rows) const {
+  if (keyed() && static_cast<std::int64_t>(keys_.size()) != rows) {
+    throw std::logic_error("RowDraws: " + std::to_string(keys_.size()) + " keys for " + std::to_string(rows) +
+                           " rows");
+  }
+}
+
+at::Tensor RowDraws::keep_LB(const std::vector<double>& drop_L, std::int64_t rows,
+                             const at::Device& device) const {
+  check_rows(rows);
+  const auto layers = static_cast<std::int64_t>(drop_L.size());
+  at::Tensor keep_LB = torch::empty({layers, rows}, torch::kFloat);
+  const at::Tensor global_LB = keyed() ? at::Tensor() : torch::rand({layers, rows}, torch::kDouble);
+  auto keep = keep_LB.accessor<float, 2>();
+  for (std::int64_t b = 0; b < rows; ++b) {
+    CounterRng rng(seed_, "drop-path", keyed() ? keys_[static_cast<std::size_t>(b)] : 0);
+    for (std::int64_t l = 0; l < layers; ++l) {
+      const double drop = drop_L[static_cast<std::size_t>(l)];
+      const double u = keyed() ? rng.uniform() : global_LB[l][b].item<double>();
+      keep[l][b] = u < drop ? 0.0F : static_cast<float>(1.0 / (1.0 - drop));
+    }
+  }
+  return keep_LB.to(device);
+}
+
+at::Tensor RowDraws::dropout_factor(const at::Tensor& x, double drop, std::string_view site) const {
+  check_rows(x.size(0));
+  at::Tensor factor = torch::empty(x.sizes(), x.options().requires_grad(false));
+  if (!keyed()) return factor.bernoulli_(1.0 - drop).div_(1.0 - drop);
+  at::Generator generator = at::globalContext().defaultGenerator(x.device()).clone();
+  for (std::int64_t b = 0; b < x.size(0); ++b) {
+    generator.set_current_seed(CounterRng(seed_, site, keys_[static_cast<std::size_t>(b)]).u64());
+    factor.select(0, b).bernoulli_(1.0 - drop, generator);
+  }
+  return factor.div_(1.0 - drop);
+}
+
+}  // namespace homolog::model
