@@ -1,0 +1,88 @@
+#include "sharding/match/sam_weights.h"
+
+#include <charconv>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "model/weights_file.h"
+
+namespace homolog::match {
+namespace {
+
+constexpr const char* kFormat = "homolog-sam";
+
+std::string text(double value) {
+  char buffer[32];
+  const auto [end, fault] = std::to_chars(buffer, buffer + sizeof buffer, value);
+  return {buffer, end};
+}
+
+std::map<std::string, std::string> settings(const SamWeights& w) {
+  std::map<std::string, std::string> all = model::to_metadata(w.net);
+  all["format"] = kFormat;
+  all["version"] = "1";
+  all["spacing_mm"] = text(w.spacing_mm);
+  all["intensity.low_hu"] = text(w.intensity.low_hu);
+  all["intensity.high_hu"] = text(w.intensity.high_hu);
+  all["intensity.range"] = text(w.intensity.range);
+  all["intensity.shift"] = text(w.intensity.shift);
+  return all;
+}
+
+// Other settings with equal weights embed differently, so that they count.
+std::string hash_of(const SamWeights& w) {
+  Xxh3 hash;
+  const std::uint64_t tensors = model::weights_hash(w.tensors);
+  hash.update(&tensors, sizeof tensors);
+  for (const auto& [key, value] : settings(w)) hash.update(key.data(), key.size()).update(value.data(), value.size());
+  return hex64(hash.digest());
+}
+
+double number(const model::WeightsFile& in, const std::string& key, const std::filesystem::path& file) {
+  const auto found = in.metadata.find(key);
+  double value = 0;
+  if (found != in.metadata.end()) {
+    const char* end = found->second.data() + found->second.size();
+    const auto [at, fault] = std::from_chars(found->second.data(), end, value);
+    if (fault == std::errc() && at == end) return value;
+  }
+  throw Error(Fault::Data, file.string() + " has no valid '" + key + "' in its metadata",
+              "give the sam.safetensors that `homolog sam train` wrote");
+}
+
+}  // namespace
+
+std::string write_sam_weights(const std::filesystem::path& file, const SamWeights& w) {
+  const std::string hash = hash_of(w);
+  model::WeightsFile out{w.tensors, settings(w)};
+  out.metadata["hash"] = hash;
+  model::write_weights(file, out);
+  return hash;
+}
+
+SamWeights read_sam_weights(const std::filesystem::path& file) {
+  model::WeightsFile in = model::read_weights(file);
+  const auto format = in.metadata.find("format");
+  if (format == in.metadata.end() || format->second != kFormat) {
+    throw Error(Fault::Data, file.string() + " holds weights, but not SAM's", "give the sam.safetensors that `homolog sam train` wrote");
+  }
+  SamWeights w;
+  w.net = model::sam_plan_from_metadata(in.metadata, file.string());
+  w.spacing_mm = number(in, "spacing_mm", file);
+  w.intensity = {number(in, "intensity.low_hu", file), number(in, "intensity.high_hu", file),
+                 number(in, "intensity.range", file), number(in, "intensity.shift", file)};
+  if (!(w.spacing_mm > 0) || !(w.intensity.high_hu > w.intensity.low_hu)) {
+    throw Error(Fault::Data, file.string() + " has an impossible grid or intensity map", "train SAM again");
+  }
+  w.tensors = std::move(in.tensors);
+  w.hash = hash_of(w);
+  const auto stated = in.metadata.find("hash");
+  if (stated == in.metadata.end() || stated->second != w.hash) {
+    throw Error(Fault::Data, file.string() + " does not have the hash that its header states: it was changed or damaged",
+                "take the file from the training run again");
+  }
+  return w;
+}
+
+}  // namespace homolog::match
