@@ -204,11 +204,15 @@ std::vector<int> local_boards(const std::string& run_folder) {
   return ranks;
 }
 
-void remove_boards(const std::string& run_folder, int world) noexcept {
+void remove_board(const std::string& run_folder, int rank) noexcept {
   try {
-    for (int rank = 0; rank < world; ++rank) ::shm_unlink(board_name(run_folder, rank).c_str());
-  } catch (...) {  // out of memory: the next run replaces them
+    ::shm_unlink(board_name(run_folder, rank).c_str());
+  } catch (...) {  // out of memory: the next run replaces it
   }
+}
+
+void remove_boards(const std::string& run_folder, int world) noexcept {
+  for (int rank = 0; rank < world; ++rank) remove_board(run_folder, rank);
 }
 
 }  // namespace homolog::board

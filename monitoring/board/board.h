@@ -83,6 +83,7 @@ class BoardReader {
 // Ranks of the boards that lie on this host for a run, in order; of whatever version, alive or not.
 std::vector<int> local_boards(const std::string& run_folder);
 
+void remove_board(const std::string& run_folder, int rank) noexcept;
 void remove_boards(const std::string& run_folder, int world) noexcept;
 
 }  // namespace homolog::board

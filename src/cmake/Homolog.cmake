@@ -104,3 +104,27 @@ ${rows}  };
 ")
   target_sources(${target} PRIVATE ${out})
 endfunction()
+
+# homolog_embed(TARGET HEADER FUNCTION FOLDER): compiles the files of FOLDER into TARGET, as the table
+# {name, text} that HEADER declares; a change of a file configures again.
+function(homolog_embed target header function folder)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*)
+  set(rows "")
+  foreach(file ${files})
+    get_filename_component(name ${file} NAME)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} text)
+    string(APPEND rows "      {\"${name}\", R\"~~~~(${text})~~~~\"},\n")
+  endforeach()
+  set(out ${CMAKE_BINARY_DIR}/generated/${target}_files.cpp)
+  file(GENERATE OUTPUT ${out} CONTENT
+"// Generated from the files in ${folder}.
+#include \"${header}\"
+const std::vector<homolog::monitoring::PageFile>& ${function}() {
+  static const std::vector<homolog::monitoring::PageFile> files = {
+${rows}  };
+  return files;
+}
+")
+  target_sources(${target} PRIVATE ${out})
+endfunction()

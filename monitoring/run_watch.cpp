@@ -1,0 +1,154 @@
+#include "monitoring/run_watch.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/clock.h"
+
+namespace homolog::monitoring {
+namespace {
+
+using board::Part;
+using nlohmann::json;
+constexpr double kRateWindow = 60;   // s
+constexpr double kFilesEvery = 10;   // s between looks at manifest and settings
+
+json finite(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+
+json worker_json(const WorkerState& worker, double now) {
+  const board::StepReport& r = worker.report;
+  json parts = json::object();
+  for (std::size_t i = 0; i < r.part_seconds_total.size(); ++i) {
+    parts[board::part_name(static_cast<Part>(i))] = finite(r.part_seconds_total[i]);
+  }
+  return {{"rank", worker.rank},
+          {"local_rank", r.local_rank},
+          {"alive", worker.alive},
+          {"phase", board::phase_name(r.phase)},
+          {"step", r.step},
+          {"last_step_age", r.last_step_unix > 0 ? finite(now - r.last_step_unix) : json(nullptr)},
+          {"step_seconds", finite(r.step_seconds)},
+          {"parts", parts},
+          {"queue_depth", r.queue_depth},
+          {"queue_capacity", r.queue_capacity},
+          {"bytes_read", r.data_bytes_read},
+          {"quarantined", r.data_quarantined},
+          {"retries", r.data_retries},
+          {"allreduce_seconds", finite(r.allreduce_seconds_total)},
+          {"allreduce_bytes", r.allreduce_bytes_total},
+          {"resident_bytes", r.resident_bytes}};
+}
+
+}  // namespace
+
+std::vector<WorkerState> read_workers(const std::string& run_folder) {
+  std::vector<WorkerState> workers;
+  for (const int rank : board::local_boards(run_folder)) {
+    // Opened anew each time, so that a restarted worker's new page is seen.
+    const auto reader = board::BoardReader::open(run_folder, rank);
+    if (!reader) continue;
+    const bool alive = reader->writer_alive();  // asked first: a report that follows is its last
+    if (auto report = reader->read()) workers.push_back({rank, alive, *report});
+  }
+  return workers;
+}
+
+RunWatch::RunWatch(std::filesystem::path run) : run_(std::move(run)), log_(run_ / "metrics.jsonl") {}
+
+void RunWatch::sample() {
+  const auto workers = read_workers(run_.string());
+  const double now = unix_seconds();
+  const std::lock_guard lock(mutex_);
+  log_.poll();
+  if (now - checked_files_ >= kFilesEvery) {
+    identity_ = read_identity(run_);
+    had_files_ = log_.totals().last_step >= 0 || !list_checkpoints(run_).empty();
+    checked_files_ = now;
+  }
+  if (workers.empty()) return;
+  const board::StepReport& first = workers.front().report;
+  if (!ticks_.empty() && first.step < ticks_.back().step) ticks_.clear();  // a new start
+  ticks_.push_back({now, first.step, first.pairs_total});
+  while (ticks_.size() > 2 && ticks_.front().time < now - kRateWindow) ticks_.pop_front();
+}
+
+json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now) const {
+  const board::StepReport& r = workers.front().report;
+  json terms = json::object();
+  for (std::uint32_t i = 0; i < r.term_count; ++i) terms[r.terms[i].name] = finite(r.terms[i].value);
+  json pairs_per_s = nullptr, eta = nullptr;
+  if (ticks_.size() > 1 && ticks_.back().step > ticks_.front().step) {
+    const double seconds = ticks_.back().time - ticks_.front().time;
+    const auto steps = static_cast<double>(ticks_.back().step - ticks_.front().step);
+    if (ticks_.back().pairs >= ticks_.front().pairs) {
+      pairs_per_s = static_cast<double>(ticks_.back().pairs - ticks_.front().pairs) / seconds *
+                    static_cast<double>(std::max<std::int64_t>(1, r.world));
+    }
+    eta = std::max(0.0, static_cast<double>(r.total_steps - r.step) * seconds / steps);
+  }
+  json checkpoint = nullptr;
+  if (r.checkpoint_last_unix > 0) {
+    checkpoint = {{"step", r.checkpoint_last_step}, {"age", finite(now - r.checkpoint_last_unix)},
+                  {"bytes", r.checkpoint_bytes}, {"seconds", finite(r.checkpoint_seconds)},
+                  {"failures", r.checkpoint_failures}};
+  }
+  return {{"phase", board::phase_name(r.phase)},
+          {"step", r.step},
+          {"total_steps", r.total_steps},
+          {"epoch", r.epoch},
+          {"total_epochs", r.total_epochs},
+          {"steps_per_epoch", r.steps_per_epoch},
+          {"resumed_from_step", r.resumed_from_step},
+          {"world", r.world},
+          {"up_seconds", finite(now - r.started_unix)},
+          {"pairs_per_s", pairs_per_s},
+          {"eta_seconds", eta},
+          {"terms", terms},
+          {"learning_rate", finite(r.learning_rate)},
+          {"ema_momentum", finite(r.ema_momentum)},
+          {"gradient_norm", finite(r.gradient_norm)},
+          {"skipped", r.skipped_total},
+          {"checkpoint", checkpoint},
+          {"validation_total", finite(r.validation_total)},
+          {"validation_best", finite(r.validation_best)}};
+}
+
+json RunWatch::run_json() const {
+  const auto workers = read_workers(run_.string());
+  const double now = unix_seconds();
+  const std::lock_guard lock(mutex_);
+  const Verdict verdict = judge(workers, now, had_files_);
+  json answer = {{"run", identity_.name},
+                 {"config_hash", identity_.config_hash},
+                 {"store", identity_.store},
+                 {"started", identity_.started},
+                 {"state", state_name(verdict.state)},
+                 {"message", verdict.message},
+                 {"now", now},
+                 {"progress", workers.empty() ? json(nullptr) : progress_json(workers, now)},
+                 {"last_logged_step", log_.totals().last_step}};
+  answer["workers"] = json::array();
+  for (const WorkerState& worker : workers) answer["workers"].push_back(worker_json(worker, now));
+  return answer;
+}
+
+json RunWatch::metrics_json(std::int64_t since, std::int64_t generation) const {
+  const std::lock_guard lock(mutex_);
+  if (generation != log_.generation()) since = -1;  // what the page holds is no longer true
+  json rows = json::array(), validation = json::array();
+  const auto& points = log_.points();
+  auto point = std::partition_point(points.begin(), points.end(), [=](const auto& p) { return p.step <= since; });
+  for (; point != points.end(); ++point) {
+    json row = {point->step};
+    for (const double value : point->values) row.push_back(finite(value));
+    rows.push_back(std::move(row));
+  }
+  for (const ValidationPoint& v : log_.validation()) {
+    validation.push_back({{"step", v.step}, {"values", v.values}});
+  }
+  return {{"generation", log_.generation()}, {"stride", log_.stride()}, {"since", since},
+          {"columns", log_.columns()},       {"rows", rows},            {"validation", validation},
+          {"resumed_at", log_.totals().resumed_at}};
+}
+
+}  // namespace homolog::monitoring
