@@ -49,10 +49,14 @@ class PairStream {
   // Throws Fault::Data: no store, other version, too few pairs for one global batch (says how many).
   PairStream(PairStreamPlan plan, Cursor start);
   ~PairStream();
+  // This rank's next local batch; `accumulate` of them make a step, and all of these carry the same
+  // `next`, so that a cursor always stands between two optimiser steps. A pair that cannot be
+  // read is replaced by one of the epoch's left-out tail (Partition::reserve).
   PairBatch next();                   // blocks; throws Fault::Data on budget spent or read timeout
   std::int64_t steps_per_epoch() const;  // floor(pairs / global batch); the tail is another one each epoch
   std::int64_t pairs() const;
-  std::array<std::int64_t, 3> crop_xyz() const;  // sides of the stored crops
+  std::array<std::int64_t, 3> crop_xyz() const;  // sides of the stored crops, margin included
+  int margin() const;                 // voxels on each side of a crop meant for random shifts
   int window_low_hu() const, window_high_hu() const;
   std::uint64_t store_hash() const;
   StreamCounters counters() const;

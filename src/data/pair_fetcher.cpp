@@ -1,0 +1,104 @@
+// Reading with retries and quarantine.
+// A replacement is a function of the position alone, so resumed and re-sharded runs agree on it.
+#include "data/pair_fetcher.h"
+
+#include <chrono>
+#include <span>
+#include <thread>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace homolog::data {
+namespace {
+constexpr int kRetries = 3;
+}
+
+PairFetcher::PairFetcher(const std::filesystem::path& folder, const std::string& split, std::int64_t budget)
+    : store_(folder, split), budget_(budget) {}
+
+std::int64_t PairFetcher::fetch(const PairOrder& order, const Partition& partition, std::int64_t position,
+                                std::int16_t* query, std::int16_t* key, Watch& watch) {
+  std::int64_t index = static_cast<std::int64_t>(order.at(static_cast<std::uint64_t>(position)));
+  for (std::int64_t attempt = 0; !read(index, query, key, watch); ++attempt) {
+    if (attempt > 2 * budget_ + 8) {
+      throw Error(Fault::Data, "no readable pair stands in for " + describe(2 * index),
+                  "run homolog store verify and copy the broken shards again");
+    }
+    index = static_cast<std::int64_t>(
+        order.at(static_cast<std::uint64_t>(partition.reserve(position, attempt))));
+  }
+  return index;
+}
+
+bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* key, Watch& watch) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (bad_.contains(index)) return false;
+  }
+  const auto place = store_.at(index);
+  try {
+    watch = 2 * index;
+    read_crop(*place.shard, place.pair.query, query);
+    watch = 2 * index + 1;
+    read_crop(*place.shard, place.pair.key, key);
+    watch = -1;
+    return true;
+  } catch (const Error& e) {
+    watch = -1;
+    quarantine(index, e.summary());
+    return false;
+  }
+}
+
+void PairFetcher::read_crop(const store::ShardReader& shard, std::uint32_t row, std::int16_t* out) {
+  thread_local std::vector<std::byte> scratch;
+  const std::span stored(reinterpret_cast<std::uint16_t*>(out), static_cast<std::size_t>(shard.header().voxels()));
+  for (int attempt = 0;; ++attempt) {
+    try {
+      shard.read_crop(row, stored, scratch);
+      break;
+    } catch (const Error& e) {
+      if (e.fault() != Fault::Environment || attempt == kRetries) throw;
+      ++retries_;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50 << (2 * attempt)));
+    }
+  }
+  store::to_window(shard.header(), stored);
+  bytes_read_ += shard.packed_bytes(row);
+  bytes_decoded_ += stored.size_bytes();
+}
+
+void PairFetcher::quarantine(std::int64_t index, const std::string& reason) {
+  const auto place = store_.at(index);
+  std::int64_t count = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!bad_.insert(index).second) return;
+    count = static_cast<std::int64_t>(bad_.size());
+  }
+  ++quarantined_;
+  log::warn("record quarantined", {{"reason", reason}, {"pair_row", place.row}, {"quarantined", count}, {"budget", budget_}});
+  if (count > budget_) {
+    throw Error(Fault::Data, std::to_string(count) + " bad records, the budget is " + std::to_string(budget_) +
+                                 "; the last: " + reason,
+                "run homolog store verify and copy the broken shards again, or raise data.bad_record_budget");
+  }
+}
+
+std::string PairFetcher::describe(std::int64_t watched) const {
+  if (watched < 0) return "nothing";
+  const auto place = store_.at(watched / 2);
+  return place.shard->where(watched % 2 == 0 ? place.pair.query : place.pair.key);
+}
+
+StreamCounters PairFetcher::counters() const {
+  StreamCounters c;
+  c.bytes_read = bytes_read_;
+  c.bytes_decoded = bytes_decoded_;
+  c.quarantined = quarantined_;
+  c.retries = retries_;
+  return c;
+}
+
+}  // namespace homolog::data

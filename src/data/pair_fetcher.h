@@ -1,0 +1,48 @@
+// One pair of a split into the caller's memory: retried when the disk fails, quarantined when what
+// it gave is wrong, until a budget of bad records is spent (P5).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/pair_order.h"
+#include "data/pair_stream.h"
+#include "sharding/store/pair_store.h"
+
+namespace homolog::data {
+
+// What a thread is reading, for the message of a read that never ends: pair * 2 + side, or -1.
+using Watch = std::atomic<std::int64_t>;
+
+class PairFetcher {
+ public:
+  PairFetcher(const std::filesystem::path& folder, const std::string& split, std::int64_t budget);
+
+  const store::PairStore& store() const noexcept { return store_; }
+  // The pair at `position` of `order`, or the one that replaces it (Partition::reserve). Returns the
+  // index of the pair delivered. Throws Fault::Data when the budget is spent. Thread-safe.
+  // `query`, `key`: header().voxels() integers each, HU - window_low clipped to the window.
+  std::int64_t fetch(const PairOrder& order, const Partition& partition, std::int64_t position,
+                     std::int16_t* query, std::int16_t* key, Watch& watch);
+  std::string describe(std::int64_t watched) const;  // "shard-00000.h5, crop 12 at byte 4711"
+  StreamCounters counters() const;                   // without the queue's
+
+ private:
+  bool read(std::int64_t index, std::int16_t* query, std::int16_t* key, Watch& watch);
+  void read_crop(const store::ShardReader& shard, std::uint32_t row, std::int16_t* out);
+  void quarantine(std::int64_t index, const std::string& reason);
+
+  store::PairStore store_;
+  std::int64_t budget_;
+  std::mutex mutex_;
+  std::set<std::int64_t> bad_;
+  std::atomic<std::uint64_t> bytes_read_{0}, bytes_decoded_{0}, quarantined_{0}, retries_{0};
+};
+
+}  // namespace homolog::data
