@@ -200,7 +200,8 @@ bool Options::parse(int argc, const char* const* argv) {
         s.unknown(option.string_key, "command line");
       }
     } else {
-      direct.emplace_back(option.string_key, value);
+      // Only a bool may come without a value: Boost applies implicit values later than here.
+      direct.emplace_back(option.string_key, option.value.empty() ? "true" : value);
       if (option.string_key.find('.') != std::string::npos) {
         s.config_arguments.insert(s.config_arguments.end(), {"--set", option.string_key + "=" + value});
       }

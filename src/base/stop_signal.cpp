@@ -23,6 +23,11 @@ void listen_for_stop_signals() {
     sigaction(signal_number, &action, nullptr);
   }
   std::signal(SIGPIPE, SIG_IGN);
+  // The launcher starts workers with SIGUSR1 held back, so that an early one is not lost or fatal.
+  sigset_t held;
+  sigemptyset(&held);
+  sigaddset(&held, SIGUSR1);
+  pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
 }
 
 int stop_signals_received() noexcept { return received; }
