@@ -1,8 +1,10 @@
 // DICOM headers through GDCM, up to the pixels: classic files and enhanced multi-frame ones, whose
 // geometry and rescale stand in functional groups.
 #include <gdcmAttribute.h>
+#include <gdcmGlobal.h>
 #include <gdcmReader.h>
 #include <gdcmSequenceOfItems.h>
+#include <gdcmTrace.h>
 
 #include <charconv>
 #include <set>
@@ -106,6 +108,13 @@ DicomSlice common_part(const std::filesystem::path& file, const gdcm::File& dico
 }
 
 }  // namespace
+
+void prepare_dicom() {
+  gdcm::Global::GetInstance().GetDicts();
+  gdcm::Trace::DebugOff();
+  gdcm::Trace::WarningOff();
+  gdcm::Trace::ErrorOff();
+}
 
 std::vector<DicomSlice> read_dicom_header(const std::filesystem::path& file) {
   gdcm::Reader reader;

@@ -29,6 +29,9 @@ struct DicomSlice {
   double slope = 1, intercept = 0;
 };
 
+// Builds GDCM's dictionaries and silences its own messages. Call once before several threads read.
+void prepare_dicom();
+
 // One entry per frame. Throws Fault::Data when the file is not readable as DICOM.
 std::vector<DicomSlice> read_dicom_header(const std::filesystem::path& file);
 

@@ -7,7 +7,9 @@
 
 #include <cmath>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
+#include "sharding/import/file_check.h"
 #include "sharding/import/scan_reader.h"
 
 namespace homolog::import {
@@ -20,6 +22,39 @@ itk::ImageIOBase::Pointer io_for(const std::string& format) {
   if (format == "nrrd") return itk::NrrdImageIO::New().GetPointer();
   return itk::MetaImageIO::New().GetPointer();
 }
+
+// ITK's readers go by the extension. A file whose name says something else is read through a link
+// with the right one, for as long as this lives.
+class ProperName {
+ public:
+  ProperName(const std::filesystem::path& file, const std::string& format) : name_(file) {
+    if (format == "nifti" && !has_extension(file, {".nii", ".nii.gz", ".hdr", ".hdr.gz"})) {
+      link(file, is_gzip(file) ? ".nii.gz" : ".nii");
+    } else if (format == "nifti" && has_extension(file, {".nii", ".nii.gz"}) && is_gzip(file) != has_extension(file, {".gz"})) {
+      link(file, is_gzip(file) ? ".nii.gz" : ".nii");
+    } else if (format == "nrrd" && !has_extension(file, {".nrrd", ".nhdr"})) {
+      link(file, ".nrrd");
+    } else if (format == "meta" && !has_extension(file, {".mha", ".mhd"})) {
+      link(file, ".mha");
+    }
+  }
+  ~ProperName() {
+    std::error_code ignored;
+    if (linked_) std::filesystem::remove(name_, ignored);
+  }
+  ProperName(const ProperName&) = delete;
+  ProperName& operator=(const ProperName&) = delete;
+  const std::filesystem::path& path() const { return name_; }
+
+ private:
+  void link(const std::filesystem::path& file, const std::string& extension) {
+    name_ = temporary_beside(std::filesystem::temp_directory_path() / "homolog-scan").string() + extension;
+    std::filesystem::create_symlink(std::filesystem::absolute(file), name_);
+    linked_ = true;
+  }
+  std::filesystem::path name_;
+  bool linked_ = false;
+};
 
 // What ITK would otherwise read silently: a movie's first frame, a vector's first component.
 void check_shape(const itk::ImageIOBase& io, const std::string& name) {
@@ -60,14 +95,15 @@ ReadScan read_image_file(const std::filesystem::path& file, const std::string& f
   const std::string name = file.string();
   ReadScan result;
   try {
+    const ProperName proper(file, format);
     const itk::ImageIOBase::Pointer io = io_for(format);
-    io->SetFileName(name);
+    io->SetFileName(proper.path().string());
     io->ReadImageInformation();
     check_shape(*io, name);
     result.eight_bit = io->GetComponentSize() == 1;
     auto reader = itk::ImageFileReader<Image>::New();
     reader->SetImageIO(io);
-    reader->SetFileName(name);
+    reader->SetFileName(proper.path().string());
     reader->Update();
     const Image& image = *reader->GetOutput();
     Scan& scan = result.scan;

@@ -1,0 +1,23 @@
+// Do these voxels look like CT in Hounsfield units? Pure; thresholds are in the .cpp with their reasons.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "volume/volume.h"
+
+namespace homolog::import {
+
+struct Looks {
+  std::string refusal;                // empty: it may come in
+  std::vector<std::string> warnings;  // what the user must know
+};
+
+// `declared_ct`: the file says that it is CT (DICOM). `eight_bit`: stored in 8 bits.
+Looks looks_like_ct(const Volume& volume, bool declared_ct, bool eight_bit);
+
+// Share of neighbouring voxels (along x, background left out) with the same value: near 1 in a
+// label map, small in a picture with noise. 1 when there is only background.
+double same_neighbour_share(const Volume& volume);
+
+}  // namespace homolog::import

@@ -1,0 +1,298 @@
+// Three passes: what is each file (in parallel), which files make one scan, read each scan once (in
+// parallel). Names, duplicates and order are settled at the end by one thread, so that neither
+// depends on timing.
+#include "sharding/import/survey.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/progress.h"
+#include "sharding/import/content.h"
+#include "sharding/import/dicom_series.h"
+#include "sharding/import/file_check.h"
+#include "sharding/import/plausible.h"
+#include "sharding/import/scan_reader.h"
+
+namespace homolog::import {
+namespace fs = std::filesystem;
+namespace {
+
+struct Candidate {
+  CatalogEntry entry;    // files and format; verdict Reject and a reason when it is refused already
+  std::string identity;  // DICOM: of the series; else empty, and the content stands for it
+};
+
+struct Looked {  // one file
+  Kind kind = Kind::Other;
+  std::string problem;
+  bool misnamed = false;
+  std::vector<DicomSlice> slices;
+};
+
+constexpr const char* kMisnamed = "content and file name disagree; read by content";
+
+template <class Body>
+void parallel_for(std::size_t count, int jobs, const Body& body) {
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < count; i = next++) body(i);
+  };
+  std::vector<std::jthread> helpers;
+  for (int j = 1; j < jobs && j < static_cast<int>(count); ++j) helpers.emplace_back(work);
+  work();
+}
+
+// The reason without the path that opens it: the entry has the path already.
+std::string reason_of(const std::exception& problem, const std::vector<fs::path>& files) {
+  const auto* error = dynamic_cast<const Error*>(&problem);
+  std::string reason = error != nullptr ? error->summary() : problem.what();
+  for (const fs::path& file : files) {
+    const std::string prefix = file.string() + ": ";
+    if (reason.starts_with(prefix)) reason.erase(0, prefix.size());
+  }
+  return reason;
+}
+
+Candidate refused(const fs::path& file, const std::string& format, const std::string& reason) {
+  Candidate candidate;
+  candidate.entry.files = {file};
+  candidate.entry.format = format;
+  candidate.entry.verdict = Verdict::Reject;
+  candidate.entry.reasons = {reason};
+  return candidate;
+}
+
+struct Found {
+  std::vector<fs::path> files;
+  std::vector<Candidate> unreadable;
+};
+
+void walk(const fs::path& folder, Found& found) {
+  std::error_code code;
+  fs::directory_iterator entries(folder, code);
+  if (code) {
+    found.unreadable.push_back(refused(folder, "folder", "cannot be opened: " + code.message()));
+    return;
+  }
+  for (; entries != fs::directory_iterator(); entries.increment(code)) {
+    const fs::directory_entry& entry = *entries;
+    if (entry.is_directory(code) && !entry.is_symlink(code)) {
+      walk(entry.path(), found);
+    } else if (entry.is_regular_file(code)) {  // never a pipe or a device: opening one may hang
+      found.files.push_back(entry.path());
+    }
+  }
+}
+
+Found walk(const std::vector<fs::path>& paths) {
+  Found found;
+  for (const fs::path& path : paths) {
+    std::error_code code;
+    const fs::path absolute = fs::weakly_canonical(path, code);
+    const fs::file_status status = fs::status(absolute, code);
+    if (!fs::exists(status)) throw Error(Fault::Data, path.string() + " does not exist", "give folders or files with CT scans");
+    if (fs::is_directory(status)) walk(absolute, found);
+    if (fs::is_regular_file(status)) found.files.push_back(absolute);
+  }
+  std::sort(found.files.begin(), found.files.end());
+  found.files.erase(std::unique(found.files.begin(), found.files.end()), found.files.end());
+  return found;
+}
+
+Looked look(const fs::path& file) {
+  Looked looked;
+  try {
+    const Sniffed sniffed = sniff(file);
+    looked.kind = sniffed.kind;
+    looked.problem = sniffed.problem;
+    looked.misnamed = sniffed.misnamed;
+    if (looked.kind == Kind::Dicom) looked.slices = read_dicom_header(file);
+  } catch (const std::exception& problem) {
+    looked.problem = reason_of(problem, {file});
+  }
+  return looked;
+}
+
+bool is_dicomdir(const Looked& looked) {
+  return !looked.slices.empty() && looked.slices.front().sop_class == "1.2.840.10008.1.3.10";
+}
+
+std::string format_of(Kind kind) {
+  switch (kind) {
+    case Kind::Dicom: return "dicom";
+    case Kind::Nifti: return "nifti";
+    case Kind::Nrrd: return "nrrd";
+    case Kind::Meta: return "meta";
+    default: return "unknown";
+  }
+}
+
+Candidate image_candidate(const fs::path& file, const Looked& looked) {
+  Candidate candidate;
+  candidate.entry.format = format_of(looked.kind);
+  candidate.entry.files = {file};
+  try {
+    const HeaderFacts facts = looked.kind == Kind::Nifti  ? check_nifti(file)
+                              : looked.kind == Kind::Nrrd ? check_nrrd(file)
+                                                          : check_meta(file);
+    candidate.entry.files = facts.files;
+    candidate.entry.reasons = facts.warnings;
+    if (looked.misnamed) candidate.entry.reasons.push_back(kMisnamed);
+  } catch (const std::exception& problem) {
+    return refused(file, candidate.entry.format, reason_of(problem, {file}));
+  }
+  return candidate;
+}
+
+Candidate series_candidate(const DicomSeries& series) {
+  Candidate candidate;
+  candidate.entry.files = series.files;
+  candidate.entry.format = "dicom";
+  candidate.entry.reasons = series.warnings;
+  candidate.identity = series.identity;
+  if (!series.refusal.empty()) {
+    candidate.entry.verdict = Verdict::Reject;
+    candidate.entry.reasons = {series.refusal};
+  } else if (std::any_of(series.files.begin(), series.files.end(), [](const fs::path& f) {
+               return has_extension(f, {".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img"});
+             })) {
+    candidate.entry.reasons.push_back(kMisnamed);
+  }
+  return candidate;
+}
+
+bool is_utf8(const fs::path& file) {
+  try {
+    (void)nlohmann::json(file.string()).dump();
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+// Reads the scan once, and fills the rest of its entry.
+void assess(Candidate& candidate) {
+  CatalogEntry& entry = candidate.entry;
+  if (entry.verdict == Verdict::Reject) return;
+  try {
+    if (!std::all_of(entry.files.begin(), entry.files.end(), is_utf8)) throw Error(Fault::Data, "a file name is not UTF-8: rename it");
+    ReadScan read = entry.format == "dicom" ? read_dicom(entry.files) : read_image_file(entry.files.front(), entry.format);
+    entry.original_direction = read.scan.grid.direction;
+    entry.original_orientation = orientation_letters(entry.original_direction);
+    Scan scan = canonical(std::move(read.scan));
+    const Volume volume{"", scan.grid, std::move(scan.hu)};
+    describe(volume, entry);
+    entry.reasons.insert(entry.reasons.end(), read.warnings.begin(), read.warnings.end());
+    const Looks looks = looks_like_ct(volume, entry.format == "dicom", read.eight_bit);
+    entry.reasons.insert(entry.reasons.end(), looks.warnings.begin(), looks.warnings.end());
+    entry.verdict = entry.reasons.empty() ? Verdict::Accept : Verdict::Warn;
+    if (!looks.refusal.empty()) {
+      entry.verdict = Verdict::Reject;
+      entry.reasons = {looks.refusal};
+    }
+  } catch (const std::exception& problem) {
+    entry.verdict = Verdict::Reject;
+    entry.reasons = {reason_of(problem, entry.files)};
+  }
+}
+
+// Candidates from what was seen. A data file that a header claims is no input of its own.
+std::vector<Candidate> candidates_of(const Found& found, const std::vector<Looked>& looked, int jobs, Survey& survey) {
+  std::vector<Candidate> candidates = found.unreadable;
+  std::vector<std::vector<DicomSlice>> dicom;
+  std::vector<std::size_t> images;
+  for (std::size_t i = 0; i < looked.size(); ++i) {
+    if (!looked[i].problem.empty()) {
+      candidates.push_back(refused(found.files[i], format_of(looked[i].kind), looked[i].problem));
+    } else if (is_dicomdir(looked[i]) || looked[i].kind == Kind::Other || looked[i].kind == Kind::DataPart) {
+      ++survey.ignored;
+    } else if (looked[i].kind == Kind::Dicom) {
+      dicom.push_back(looked[i].slices);
+    } else if (!has_extension(found.files[i], {".img"})) {  // an .img that looks like a header by chance
+      images.push_back(i);
+    }
+  }
+  for (const DicomSeries& series : group_series(dicom)) candidates.push_back(series_candidate(series));
+  std::vector<Candidate> checked(images.size());
+  parallel_for(images.size(), jobs, [&](std::size_t i) { checked[i] = image_candidate(found.files[images[i]], looked[images[i]]); });
+  candidates.insert(candidates.end(), checked.begin(), checked.end());
+  return candidates;
+}
+
+// The first of equal volumes stays; a volume must never be paired with itself.
+void settle(std::vector<Candidate>& candidates, const std::string& key) {
+  std::map<std::string, std::string> first_with;  // content -> id
+  std::set<std::string> ids;
+  for (Candidate& candidate : candidates) {
+    CatalogEntry& entry = candidate.entry;
+    if (entry.verdict == Verdict::Reject) continue;
+    if (const auto twin = first_with.find(entry.content_hash); twin != first_with.end()) {
+      entry.verdict = Verdict::Reject;
+      entry.reasons = {"duplicate of " + twin->second + " (the same voxels)"};
+      continue;
+    }
+    const std::string identity = candidate.identity.empty() ? "content\n" + entry.content_hash : candidate.identity;
+    entry.id = pseudonym(key, identity);
+    if (!ids.insert(entry.id).second) {  // one series in two states, say an edited copy
+      entry.id = pseudonym(key, identity + "\n" + entry.content_hash);
+      ids.insert(entry.id);
+    }
+    first_with[entry.content_hash] = entry.id;
+  }
+}
+
+}  // namespace
+
+std::string pseudonym(const std::string& key, const std::string& identity) {
+  return hmac_sha256_hex(key, identity).substr(0, 16);
+}
+
+std::int64_t Survey::count(Verdict verdict) const {
+  return std::count_if(entries.begin(), entries.end(), [&](const CatalogEntry& e) { return e.verdict == verdict; });
+}
+
+std::vector<std::string> Survey::commonest_refusals(std::size_t most) const {
+  std::map<std::string, int> counts;
+  for (const CatalogEntry& entry : entries) {
+    if (entry.verdict != Verdict::Reject) continue;
+    std::string kind;
+    for (const char c : entry.reasons.front()) {
+      const bool digit = c >= '0' && c <= '9';
+      if (!digit || !kind.ends_with('#')) kind += digit ? '#' : c;
+    }
+    ++counts[kind];
+  }
+  std::vector<std::pair<std::string, int>> sorted(counts.begin(), counts.end());
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < std::min(most, sorted.size()); ++i) lines.push_back(std::to_string(sorted[i].second) + " x " + sorted[i].first);
+  return lines;
+}
+
+Survey survey(const std::vector<fs::path>& paths, const std::string& key, int jobs) {
+  const Found found = walk(paths);
+  Survey result;
+  result.looked_at = static_cast<std::int64_t>(found.files.size());
+  prepare_dicom();
+  std::vector<Looked> looked(found.files.size());
+  parallel_for(looked.size(), jobs, [&](std::size_t i) { looked[i] = look(found.files[i]); });
+  std::vector<Candidate> candidates = candidates_of(found, looked, jobs, result);
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.entry.files < b.entry.files; });
+  Progress progress("scans", static_cast<std::int64_t>(candidates.size()), "scans");
+  parallel_for(candidates.size(), jobs, [&](std::size_t i) {
+    assess(candidates[i]);
+    progress.advance();
+  });
+  progress.finish();
+  settle(candidates, key);
+  for (Candidate& candidate : candidates) result.entries.push_back(std::move(candidate.entry));
+  return result;
+}
+
+}  // namespace homolog::import
