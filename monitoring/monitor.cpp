@@ -48,8 +48,7 @@ class Ending {
     const bool over = all_over(workers);
     seen_ = seen_ || (plan_.workers > 0 ? !workers.empty() : !over);
     if (!seen_) return plan_.workers > 0 && plan_.wait >= 0 && waiting_.seconds() > plan_.wait;
-    const bool missing = static_cast<int>(workers.size()) < plan_.workers && waiting_.seconds() < plan_.wait;
-    if (!over || missing) over_.lap();
+    if (!over) over_.lap();
     return plan_.linger >= 0 && over_.seconds() > plan_.linger;
   }
   bool seen() const { return seen_; }
@@ -74,7 +73,7 @@ void declare(Options& o, MonitorPlan& p) {
   o.add("run", p.run, "folder of the run", {.required = true});
   o.add("port", p.port, "port of metrics and page; 0 takes a free one", {.min = 0, .max = 65535});
   o.add("address", p.address, "IPv4 address to listen on; 0.0.0.0 shows the page to the whole network");
-  o.add("workers", p.workers, "workers expected on this machine; 0: show whatever is there", {.min = 0, .max = 4096});
+  o.add("workers", p.workers, "workers that the run will have in all, given by the launcher; 0: show whatever is there", {.min = 0, .max = 4096});
   o.add("linger", p.linger, "how long to stay after the run has ended; negative: until a signal", {.unit = "s"});
   o.add("wait", p.wait, "how long to wait for the first worker; negative: for ever", {.unit = "s"});
 }

@@ -17,7 +17,7 @@ struct MonitorPlan {
   std::filesystem::path run;
   std::string address = "127.0.0.1";
   int port = 9400;
-  int workers = 0;         // expected on this machine; 0: show whatever is there
+  int workers = 0;         // that the run will have, in all; 0: show whatever is there
   double linger = 30;      // s after the end of the run; negative: until a signal
   double wait = 900;       // s for the first worker
 };

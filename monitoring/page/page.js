@@ -1,0 +1,170 @@
+// The live page: asks the monitor every 2 s for the run's state and for what the curves have gained.
+import {draw, entry, short} from "./chart.js";
+
+const EVERY = 2000;  // ms
+const COLORS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)"];
+const PARTS = {data_wait: "waiting for data", h2d: "to the device", forward: "forward", backward: "backward",
+  allreduce_exposed: "all-reduce", clip: "clip", optimizer: "optimizer", ema: "EMA target",
+  checkpoint_block: "checkpoint", other: "other"};
+const $ = (id) => document.getElementById(id);
+const curves = {generation: -1, columns: [], rows: [], validation: [], resumed_at: []};
+let run = null, answered = 0;
+
+const whole = (value) => Math.round(value).toLocaleString("en").replaceAll(",", "\u2009");
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
+  if (s < 172800) return `${Math.floor(s / 3600)} h ${String(Math.floor(s / 60) % 60).padStart(2, "0")} min`;
+  return `${(s / 86400).toFixed(1)} days`;
+}
+function bytes(value) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let i = 0;
+  for (; value >= 1000 && i < 4; ++i) value /= 1000;
+  return `${short(Number(value.toPrecision(3)))} ${units[i]}`;
+}
+function node(name, text, className) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function column(name) {
+  const at = curves.columns.indexOf(name);
+  if (at < 0) return [];
+  return curves.rows.filter((row) => typeof row[at + 1] === "number").map((row) => [row[0], row[at + 1]]);
+}
+
+function drawCurves() {
+  const marks = curves.resumed_at;
+  const held = curves.validation.filter((v) => typeof v.values.total === "number").map((v) => [v.step, v.values.total]);
+  draw($("chart-total"), [{name: "total", color: COLORS[0], points: column("total"), smooth: true},
+    {name: "held-out", color: COLORS[1], points: held, dots: true}], {height: 240, marks});
+  const terms = curves.columns.filter((c) => c.startsWith("term."));
+  draw($("chart-terms"), terms.map((c, i) => ({name: c.slice(5), color: COLORS[(i + 1) % COLORS.length], points: column(c), smooth: true})), {marks});
+  for (const [id, name, color, smooth] of [["norm", "grad_norm", 3, true], ["lr", "lr", 2, false], ["ema", "ema", 4, false],
+    ["speed", "pairs_per_s", 1, true], ["seconds", "seconds", 0, true]]) {
+    draw($(`chart-${id}`), [{name: name.replaceAll("_", " "), color: COLORS[color], points: column(name), smooth}], {marks});
+  }
+}
+
+function tile(label, value, note) {
+  const box = node("div", undefined, "tile");
+  box.append(node("span", label), node("b", value), node("span", note || "\u00a0"));
+  box.dataset.label = label;
+  return box;
+}
+
+function showTiles(p) {
+  const last = (name) => column(name).at(-1)?.[1] ?? null;
+  const save = p?.checkpoint;
+  const loss = p ? p.terms.total : last("total");
+  $("tiles").replaceChildren(
+    tile("step", p ? whole(p.step) : whole(Math.max(0, run.last_logged_step)), p ? `of ${whole(p.total_steps)}` : "in the log"),
+    tile("epoch", p ? whole(p.epoch + 1) : short(last("epoch")), p ? `of ${whole(p.total_epochs)}` : ""),
+    tile("loss", short(loss), p?.validation_total ? `held-out ${short(p.validation_total)}` : "mean over all ranks"),
+    tile("pairs/s", short(p?.pairs_per_s ?? last("pairs_per_s")), p ? `${p.world} ${p.world === 1 ? "rank" : "ranks"}` : "last logged"),
+    tile("last checkpoint", save ? duration(save.age) : "–", save ? `ago, step ${whole(save.step)}, ${bytes(save.bytes)}` : "none yet"),
+    tile("skipped steps", p ? whole(p.skipped) : "–", "non-finite"));
+}
+
+function showParts(workers) {
+  $("parts").replaceChildren();
+  $("parts-legend").replaceChildren();
+  if (workers.length === 0) {
+    $("parts").append(node("div", "no worker runs on this machine", "empty"));
+    return;
+  }
+  for (const w of workers) {
+    const row = node("div", undefined, "rankbar"), stack = node("div", undefined, "stack");
+    const sum = Object.values(w.parts).reduce((a, b) => a + (b || 0), 0) || 1;
+    for (const [name, label] of Object.entries(PARTS)) {
+      const share = (w.parts[name] || 0) / sum;
+      const piece = node("div", share > 0.045 ? `${Math.round(share * 100)} %` : "");
+      piece.style.width = `${share * 100}%`;
+      piece.style.background = `var(--p-${name})`;
+      piece.title = `${label}: ${(share * 100).toFixed(1)} %`;
+      stack.append(piece);
+    }
+    row.append(node("span", `rank ${w.rank}`), stack);
+    $("parts").append(row);
+  }
+  for (const [name, label] of Object.entries(PARTS)) $("parts-legend").append(entry(`var(--p-${name})`, label));
+}
+
+function showRanks(workers) {
+  const rows = workers.map((w) => {
+    const row = node("tr", undefined, w.alive || w.phase === "done" ? "" : "dead");
+    const late = w.phase === "train" && w.last_step_age > Math.max(15, 10 * w.step_seconds);
+    row.append(node("td", w.rank), node("td", w.alive ? w.phase : w.phase === "done" ? "done" : `dead (${w.phase})`), node("td", whole(w.step)),
+      node("td", w.last_step_age === null ? "–" : `${duration(w.last_step_age)} ago`, late ? "late" : ""),
+      node("td", `${short(w.step_seconds)} s`), node("td", `${w.queue_depth} of ${w.queue_capacity}`), node("td", bytes(w.bytes_read)),
+      node("td", whole(w.quarantined)), node("td", bytes(w.resident_bytes)));
+    return row;
+  });
+  $("ranks").replaceChildren(...rows);
+}
+
+function showBanner(text, kind) {
+  $("banner").hidden = !text;
+  $("banner").textContent = text;
+  $("banner").dataset.kind = kind;
+}
+
+function show() {
+  const p = run.progress;
+  document.title = `${run.run} · ${run.state}`;
+  $("run").textContent = run.run;
+  $("subtitle").textContent = [run.store && `store ${run.store}`, run.started && `started ${run.started.replace("T", " ").replace(/\..*Z|Z/, " UTC")}`,
+    p?.resumed_from_step > 0 && `resumed at step ${whole(p.resumed_from_step)}`].filter(Boolean).join("  ·  ");
+  $("state").textContent = run.state;
+  $("state").dataset.state = run.state;
+  $("message").textContent = run.message;
+  const done = p ? p.step / Math.max(1, p.total_steps) : run.state === "ended" ? 1 : 0;
+  $("bar").style.width = `${Math.min(100, 100 * done)}%`;
+  $("eta").textContent = run.state === "running" && p?.eta_seconds != null ? `${(100 * done).toFixed(0)} %, about ${duration(p.eta_seconds)} left`
+    : p ? `${(100 * done).toFixed(0)} %, ran ${duration(p.up_seconds)}` : "";
+  const kind = {failed: "bad", stalled: "warn", stopping: "warn", stopped: "warn", ended: "idle"}[run.state];
+  showBanner(kind ? run.message : "", kind);
+  showTiles(p);
+  showParts(run.workers);
+  showRanks(run.workers);
+  $("footer").textContent = `updated ${new Date(run.now * 1000).toLocaleTimeString()}${run.config_hash ? `  ·  config ${run.config_hash}` : ""}  ·  `;
+}
+
+function absorb(update) {
+  if (update.generation !== curves.generation || update.since < 0) curves.rows = [];
+  curves.rows.push(...update.rows);
+  for (const key of ["generation", "columns", "validation", "resumed_at"]) curves[key] = update[key];
+}
+
+async function ask(path) {
+  const answer = await fetch(path, {cache: "no-store", signal: AbortSignal.timeout(5000)});
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
+}
+
+async function refresh() {
+  try {
+    const since = curves.rows.at(-1)?.[0] ?? -1;
+    const [state, update] = await Promise.all([ask("data/run.json"), ask(`data/metrics.json?since=${since}&generation=${curves.generation}`)]);
+    run = state;
+    answered = Date.now();
+    absorb(update);
+    show();
+    drawCurves();
+  } catch (error) {
+    $("state").textContent = "no connection";
+    $("state").dataset.state = "lost";
+    const ended = run && ["ended", "failed", "stopped"].includes(run.state);
+    showBanner(`The monitor does not answer${answered ? ` since ${duration((Date.now() - answered) / 1000)}` : ""}; ` +
+      (ended ? "the run is over. `homolog report` shows it." : "what is shown may be out of date."), ended ? "idle" : "warn");
+  }
+  setTimeout(refresh, EVERY);
+}
+
+addEventListener("resize", () => run && drawCurves());
+refresh();
