@@ -15,15 +15,15 @@ enum class Clip : std::uint8_t { None, Abdomen, Cavity };  // below the diaphrag
 struct Part {
   Shape shape;
   Organ organ;
-  Matter core, shell;       // shell: where level < shell_level
+  Matter core, shell;  // shell: where level < shell_level
   float shell_level = 0;
   Clip clip = Clip::None;
 };
 
 // z of the centres of L5, L4, ... L1, T12, ... T1: pitch and size shrink cranially.
 inline constexpr int kVertebrae = 17;
-float vertebra_z(int from_l5) noexcept;      // 0: L5, 16: T1
-float spine_y(float z) noexcept;             // centre line of the vertebral bodies
+float vertebra_z(int from_l5) noexcept;  // 0: L5, 16: T1
+float spine_y(float z) noexcept;         // centre line of the vertebral bodies
 
 void add_spine(std::vector<Part>& parts);
 void add_pelvis(std::vector<Part>& parts);

@@ -32,13 +32,14 @@ class Appearance {
   float colon(Vec p) const noexcept;
   float stomach(Vec p) const noexcept;
 
-  std::array<float, kMatters> level_{};    // the subject's HU of each matter
+  std::array<float, kMatters> level_{};  // the subject's HU of each matter
   std::array<float, kOrgans> organ_shift_{};
   float stomach_level_, gas_, loops_;
   NoiseField fine_, coarse_;
 };
 
-// White noise smoothed in the plane as a reconstruction kernel does; standard deviation `deviation`.
+// White noise smoothed in the plane as a reconstruction kernel does; standard deviation
+// `deviation`.
 void add_scanner_noise(std::vector<float>& hu, const Grid& grid, float deviation, const Body& body);
 // The scanner's point spread: weights 1/5, 3/5, 1/5 along each axis.
 void blur(std::vector<float>& hu, const Grid& grid);

@@ -21,10 +21,17 @@ constexpr double kMinJacobian = 0.25;
 constexpr double kSplineGain = 0.3319;
 
 std::array<double, 9> rotation(double ax, double ay, double az) {
-  const double cx = std::cos(ax), sx = std::sin(ax), cy = std::cos(ay), sy = std::sin(ay), cz = std::cos(az), sz = std::sin(az);
-  return {cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx,
-          sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx,
-          -sy,     cy * sx,                cy * cx};
+  const double cx = std::cos(ax), sx = std::sin(ax), cy = std::cos(ay), sy = std::sin(ay),
+               cz = std::cos(az), sz = std::sin(az);
+  return {cz * cy,
+          cz * sy * sx - sz * cx,
+          cz * sy * cx + sz * sx,
+          sz * cy,
+          sz * sy * sx + cz * cx,
+          sz * sy * cx - cz * sx,
+          -sy,
+          cy * sx,
+          cy * cx};
 }
 
 double bounded_normal(CounterRng& rng, double mean, double deviation, double reach) {
@@ -37,10 +44,11 @@ struct Mover {
   double radius;
 };
 constexpr Mover kMovers[] = {
-    {{20, -38, 370}, 46},  {{-74, 4, 290}, 58}, {{108, 46, 288}, 34}, {{62, 42, 236}, 34},  {{-60, 42, 220}, 34},
-    {{60, -22, 290}, 40},  {{0, -50, 215}, 44}, {{8, -38, 160}, 48},  {{0, -36, 64}, 34},   {{100, 10, 200}, 36},
-    {{-98, 0, 180}, 36},   {{20, 20, 440}, 34}, {{90, 20, 430}, 44},  {{-90, 20, 430}, 44}, {{90, 10, 60}, 44},
-    {{-90, 10, 60}, 44},   {{0, 60, 380}, 40},  {{0, 45, 180}, 40},   {{0, 60, 80}, 44},    {{130, 0, 330}, 44},
+    {{20, -38, 370}, 46}, {{-74, 4, 290}, 58},  {{108, 46, 288}, 34}, {{62, 42, 236}, 34},
+    {{-60, 42, 220}, 34}, {{60, -22, 290}, 40}, {{0, -50, 215}, 44},  {{8, -38, 160}, 48},
+    {{0, -36, 64}, 34},   {{100, 10, 200}, 36}, {{-98, 0, 180}, 36},  {{20, 20, 440}, 34},
+    {{90, 20, 430}, 44},  {{-90, 20, 430}, 44}, {{90, 10, 60}, 44},   {{-90, 10, 60}, 44},
+    {{0, 60, 380}, 40},   {{0, 45, 180}, 40},   {{0, 60, 80}, 44},    {{130, 0, 330}, 44},
     {{-130, 0, 330}, 44},
 };
 
@@ -49,7 +57,8 @@ constexpr Mover kMovers[] = {
 Body::Body(std::uint64_t seed, std::uint64_t index, double strength)
     : seed_(seed), index_(index), deformation_({0, 0, 0}, kFinePitch, {1, 1, 1}) {
   if (!(strength >= 0 && strength <= 2)) {
-    throw Error(Fault::Usage, "deformation " + std::to_string(strength) + " is out of range", "choose 0 to 2");
+    throw Error(Fault::Usage, "deformation " + std::to_string(strength) + " is out of range",
+                "choose 0 to 2");
   }
   char name[32];
   std::snprintf(name, sizeof name, "phantom-%04llu", static_cast<unsigned long long>(index));
@@ -63,9 +72,11 @@ void Body::place() {
   CounterRng rng(seed_, "phantom.pose", index_);
   BodyParameters& p = parameters_;
   const double size = bounded_normal(rng, 1, 0.04, 2);
-  p.scale = {size * bounded_normal(rng, 1, 0.04, 2), size * bounded_normal(rng, 1, 0.04, 2), size * bounded_normal(rng, 1, 0.03, 2)};
+  p.scale = {size * bounded_normal(rng, 1, 0.04, 2), size * bounded_normal(rng, 1, 0.04, 2),
+             size * bounded_normal(rng, 1, 0.03, 2)};
   const double degree = std::numbers::pi / 180;
-  const double ax = bounded_normal(rng, 0, 2, 2) * degree, ay = bounded_normal(rng, 0, 1.5, 2) * degree;
+  const double ax = bounded_normal(rng, 0, 2, 2) * degree,
+               ay = bounded_normal(rng, 0, 1.5, 2) * degree;
   p.rotation = rotation(ax, ay, bounded_normal(rng, 0, 2.5, 2) * degree);
   // Scanners put their origin anywhere: nothing may depend on it.
   p.translation = {rng.uniform(-20, 20), rng.uniform(-150, 30), rng.uniform(-1200, 200)};
@@ -79,13 +90,19 @@ void Body::place() {
 
 void Body::deform(double strength) {
   const Point3& t = parameters_.translation;
-  const auto cells = [](double length, double pitch) { return static_cast<std::int64_t>(std::ceil(length / pitch)) + 3; };
+  const auto cells = [](double length, double pitch) {
+    return static_cast<std::int64_t>(std::ceil(length / pitch)) + 3;
+  };
   CounterRng rng(seed_, "phantom.deformation", index_);
-  const Point3 shift{rng.uniform(0, kCoarsePitch), rng.uniform(0, kCoarsePitch), rng.uniform(0, kCoarsePitch)};
-  Deformation coarse({t.x - 260 - shift.x, t.y - 200 - shift.y, t.z - 60 - shift.z}, kCoarsePitch,
-                     {cells(605, kCoarsePitch), cells(485, kCoarsePitch), cells(745, kCoarsePitch)});
+  const Point3 shift{rng.uniform(0, kCoarsePitch), rng.uniform(0, kCoarsePitch),
+                     rng.uniform(0, kCoarsePitch)};
+  Deformation coarse(
+      {t.x - 260 - shift.x, t.y - 200 - shift.y, t.z - 60 - shift.z}, kCoarsePitch,
+      {cells(605, kCoarsePitch), cells(485, kCoarsePitch), cells(745, kCoarsePitch)});
   const double deviation = strength * 10 / std::sqrt(3.0) / kSplineGain;
-  coarse.set([&](const Point3&) { return Point3{deviation * rng.normal(), deviation * rng.normal(), deviation * rng.normal()}; });
+  coarse.set([&](const Point3&) {
+    return Point3{deviation * rng.normal(), deviation * rng.normal(), deviation * rng.normal()};
+  });
 
   struct Push {
     Point3 at, by;
@@ -94,11 +111,14 @@ void Body::deform(double strength) {
   std::vector<Push> pushes;
   for (const Mover& mover : kMovers) {
     const double amplitude = 5 * strength;
-    pushes.push_back({undeformed(mover.centre), {amplitude * rng.normal(), amplitude * rng.normal(), amplitude * rng.normal()},
-                      0.5 / (mover.radius * mover.radius)});
+    pushes.push_back(
+        {undeformed(mover.centre),
+         {amplitude * rng.normal(), amplitude * rng.normal(), amplitude * rng.normal()},
+         0.5 / (mover.radius * mover.radius)});
   }
-  deformation_ = Deformation({t.x - 260, t.y - 200, t.z - 60}, kFinePitch,
-                             {cells(520, kFinePitch), cells(400, kFinePitch), cells(700, kFinePitch)});
+  deformation_ =
+      Deformation({t.x - 260, t.y - 200, t.z - 60}, kFinePitch,
+                  {cells(520, kFinePitch), cells(400, kFinePitch), cells(700, kFinePitch)});
   deformation_.set([&](const Point3& p) {
     Point3 d = coarse.at(p);
     for (const Push& push : pushes) {
@@ -117,7 +137,9 @@ void Body::deform(double strength) {
         for (std::int64_t i = 0; i < 2 * n.x; ++i) {
           const Point3& o = deformation_.origin();
           const double h = kFinePitch / 2;
-          low = std::min(low, jacobian({o.x + h * static_cast<double>(i), o.y + h * static_cast<double>(j), o.z + h * static_cast<double>(k)}));
+          low = std::min(
+              low, jacobian({o.x + h * static_cast<double>(i), o.y + h * static_cast<double>(j),
+                             o.z + h * static_cast<double>(k)}));
         }
       }
     }
@@ -135,17 +157,21 @@ void Body::frame() {
   const Point3 low = from_template({0, 0, bottom}), high = from_template({0, 0, top});
   const Point3 middle = from_template({0, 0, 260});
   const double half_x = rng.uniform(205, 218), half_y = rng.uniform(150, 162);
-  const double off_x = rng.uniform(-10, 10), off_y = rng.uniform(5, 22);  // room for the table behind
+  const double off_x = rng.uniform(-10, 10),
+               off_y = rng.uniform(5, 22);  // room for the table behind
   parameters_.low = {middle.x + off_x - half_x, middle.y + off_y - half_y, low.z};
   parameters_.high = {middle.x + off_x + half_x, middle.y + off_y + half_y, high.z};
 }
 
 Grid Body::grid(double spacing_mm) const {
   if (!(spacing_mm >= 0.5 && spacing_mm <= 20)) {
-    throw Error(Fault::Usage, "spacing " + std::to_string(spacing_mm) + " mm is out of range", "choose 0.5 to 20 mm");
+    throw Error(Fault::Usage, "spacing " + std::to_string(spacing_mm) + " mm is out of range",
+                "choose 0.5 to 20 mm");
   }
   const Point3 &a = parameters_.low, &b = parameters_.high;
-  const auto count = [&](double from, double to) { return static_cast<std::int64_t>(std::floor((to - from) / spacing_mm)); };
+  const auto count = [&](double from, double to) {
+    return static_cast<std::int64_t>(std::floor((to - from) / spacing_mm));
+  };
   Grid grid;
   grid.size = {count(a.x, b.x), count(a.y, b.y), count(a.z, b.z)};
   grid.spacing = {spacing_mm, spacing_mm, spacing_mm};
@@ -155,16 +181,19 @@ Grid Body::grid(double spacing_mm) const {
 
 Point3 Body::to_template(const Point3& p) const noexcept {
   const Point3 d = deformation_.at(p);
-  const auto& [scale, r, t] = std::tie(parameters_.scale, parameters_.rotation, parameters_.translation);
+  const auto& [scale, r, t] =
+      std::tie(parameters_.scale, parameters_.rotation, parameters_.translation);
   const double x = p.x + d.x - t.x, y = p.y + d.y - t.y, z = p.z + d.z - t.z;
   return {(r[0] * x + r[3] * y + r[6] * z) / scale.x, (r[1] * x + r[4] * y + r[7] * z) / scale.y,
           (r[2] * x + r[5] * y + r[8] * z) / scale.z};
 }
 
 Point3 Body::undeformed(const Point3& q) const noexcept {
-  const auto& [scale, r, t] = std::tie(parameters_.scale, parameters_.rotation, parameters_.translation);
+  const auto& [scale, r, t] =
+      std::tie(parameters_.scale, parameters_.rotation, parameters_.translation);
   const double x = q.x * scale.x, y = q.y * scale.y, z = q.z * scale.z;
-  return {t.x + r[0] * x + r[1] * y + r[2] * z, t.y + r[3] * x + r[4] * y + r[5] * z, t.z + r[6] * x + r[7] * y + r[8] * z};
+  return {t.x + r[0] * x + r[1] * y + r[2] * z, t.y + r[3] * x + r[4] * y + r[5] * z,
+          t.z + r[6] * x + r[7] * y + r[8] * z};
 }
 
 double Body::jacobian(const Point3& lps) const noexcept {
@@ -196,9 +225,12 @@ Point3 Body::from_template(const Point3& point) const {
     };
     p = {p.x + solve(0), p.y + solve(1), p.z + solve(2)};
   }
-  throw Error(Fault::Data, id_ + ": the deformation cannot be inverted at a template point", "lower --deformation");
+  throw Error(Fault::Data, id_ + ": the deformation cannot be inverted at a template point",
+              "lower --deformation");
 }
 
-Point3 homolog_of(const Body& a, const Body& b, const Point3& lps_in_a) { return b.from_template(a.to_template(lps_in_a)); }
+Point3 homolog_of(const Body& a, const Body& b, const Point3& lps_in_a) {
+  return b.from_template(a.to_template(lps_in_a));
+}
 
 }  // namespace homolog::phantom

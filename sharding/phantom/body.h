@@ -13,16 +13,16 @@
 namespace homolog::phantom {
 
 struct BodyParameters {
-  Point3 scale{1, 1, 1};           // template -> body, per axis
+  Point3 scale{1, 1, 1};  // template -> body, per axis
   std::array<double, 9> rotation{1, 0, 0, 0, 1, 0, 0, 0, 1};
-  Point3 translation;              // LPS mm of the template's origin, before d
-  double deformation_scale = 1;    // below 1 where d had to be weakened to stay invertible
-  double contrast = 0;             // 0 native .. 1 strongly enhanced
-  double noise_hu = 15;            // standard deviation
+  Point3 translation;            // LPS mm of the template's origin, before d
+  double deformation_scale = 1;  // below 1 where d had to be weakened to stay invertible
+  double contrast = 0;           // 0 native .. 1 strongly enhanced
+  double noise_hu = 15;          // standard deviation
   double bone_density = 1;
-  double stomach_level = -40;      // template y above (in front of) which the stomach holds gas
-  double table_gap = 2;            // mm between back and table
-  Point3 low, high;                // LPS mm, outer edges of the image
+  double stomach_level = -40;  // template y above (in front of) which the stomach holds gas
+  double table_gap = 2;        // mm between back and table
+  Point3 low, high;            // LPS mm, outer edges of the image
 };
 
 class Body {

@@ -25,11 +25,13 @@ class Deformation {
   void set(const std::function<Point3(const Point3&)>& value);
   void scale(double factor) noexcept;
 
-  Point3 at(const Point3& p) const noexcept;                    // displacement, mm
-  std::array<double, 9> gradient(const Point3& p) const noexcept;  // d displacement_i / d p_j, row-major
+  Point3 at(const Point3& p) const noexcept;  // displacement, mm
+  std::array<double, 9> gradient(
+      const Point3& p) const noexcept;  // d displacement_i / d p_j, row-major
 
   // Displacements of points (first_x + k step_x, y, z), k = 0..n-1, in mm.
-  void row(double y, double z, double first_x, double step_x, std::span<float> dx, std::span<float> dy, std::span<float> dz) const;
+  void row(double y, double z, double first_x, double step_x, std::span<float> dx,
+           std::span<float> dy, std::span<float> dz) const;
 
  private:
   const Point3& coefficient(std::int64_t x, std::int64_t y, std::int64_t z) const noexcept;

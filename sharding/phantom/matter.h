@@ -6,9 +6,32 @@
 namespace homolog::phantom {
 
 enum class Matter : std::uint8_t {
-  Air, Skin, Fat, Muscle, CorticalBone, Marrow, Cartilage, Disc, Cord, Lung, Airway, Myocardium,
-  ArterialBlood, VenousBlood, Liver, Spleen, KidneyCortex, KidneyMedulla, Pancreas, SoftTissue,
-  Bile, Urine, StomachContent, BowelContent, ColonContent, Wall,
+  Air,
+  Skin,
+  Fat,
+  Muscle,
+  CorticalBone,
+  Marrow,
+  Cartilage,
+  Disc,
+  Cord,
+  Lung,
+  Airway,
+  Myocardium,
+  ArterialBlood,
+  VenousBlood,
+  Liver,
+  Spleen,
+  KidneyCortex,
+  KidneyMedulla,
+  Pancreas,
+  SoftTissue,
+  Bile,
+  Urine,
+  StomachContent,
+  BowelContent,
+  ColonContent,
+  Wall,
 };
 inline constexpr int kMatters = 26;
 

@@ -1,4 +1,5 @@
-// The organs that a phantom's label map tells apart. Numbers are stored in files: append, never renumber.
+// The organs that a phantom's label map tells apart. Numbers are stored in files: append, never
+// renumber.
 #pragma once
 
 #include <array>
@@ -46,8 +47,8 @@ enum class Organ : std::uint8_t {
 inline constexpr int kOrgans = 35;
 
 struct OrganFacts {
-  const char* name;        // in labels.json and landmarks.json
-  float low_hu, high_hu;   // the mean over the organ, of every body, lies in this range (HU)
+  const char* name;       // in labels.json and landmarks.json
+  float low_hu, high_hu;  // the mean over the organ, of every body, lies in this range (HU)
 };
 const OrganFacts& facts(Organ organ) noexcept;
 

@@ -15,40 +15,44 @@
 namespace homolog::phantom {
 
 struct PhantomPlan {
-  std::int64_t count = 32;        // bodies
+  std::int64_t count = 32;  // bodies
   std::uint64_t seed = 1;
-  double spacing = 3;             // mm, isotropic
+  double spacing = 3;  // mm, isotropic
   double deformation = 0.5;
   std::int64_t landmarks = 600;
-  std::int64_t jobs = 2;          // threads, one body each
+  std::int64_t jobs = 2;  // threads, one body each
   bool labels = true;
 };
 void declare(Options& options, PhantomPlan& plan);
 
 struct Rendered {
-  Volume ct;                          // id is the body's
-  std::vector<std::uint8_t> labels;   // Organ numbers, [z][y][x]
+  Volume ct;                         // id is the body's
+  std::vector<std::uint8_t> labels;  // Organ numbers, [z][y][x]
 };
 // Deterministic in (body's seed, index, deformation, spacing). Throws Fault::Usage for a spacing
 // outside 0.5 to 20 mm.
 Rendered render(const Body& body, double spacing_mm);
 
 struct Landmark {
-  Point3 at;      // template mm
+  Point3 at;  // template mm
   Organ organ;
 };
 // Uniform in the template's interior (no air, no skin), the same for all bodies of a seed.
 std::vector<Landmark> draw_landmarks(std::uint64_t seed, std::int64_t count);
 
 // Each landmark's LPS mm in a body; nothing where it lies outside the image.
-std::vector<std::optional<Point3>> place_landmarks(const Body& body, const std::vector<Landmark>& landmarks);
+std::vector<std::optional<Point3>> place_landmarks(const Body& body,
+                                                   const std::vector<Landmark>& landmarks);
 
 // The three steps below write one set: OUT/images/ID.nii.gz, OUT/labels/ID.nii.gz, OUT/labels.json,
 // OUT/landmarks.json. `on_body` is called after each body, from any thread.
 using VolumeWriter = std::function<void(const Volume&, const std::filesystem::path&)>;
-using LabelWriter = std::function<void(const Grid&, const std::vector<std::uint8_t>&, const std::filesystem::path&)>;
-// Throws Fault::Usage: count < 1 or landmarks < 0; Fault::Environment: the folder cannot be written.
-void write_phantoms(const PhantomPlan& plan, const std::filesystem::path& out, const VolumeWriter& write_volume,
-                    const LabelWriter& write_labels, const std::function<void()>& on_body);
+using LabelWriter = std::function<void(const Grid&, const std::vector<std::uint8_t>&,
+                                       const std::filesystem::path&)>;
+// Throws Fault::Usage: count < 1 or landmarks < 0; Fault::Environment: the folder cannot be
+// written.
+void write_phantoms(const PhantomPlan& plan, const std::filesystem::path& out,
+                    const VolumeWriter& write_volume, const LabelWriter& write_labels,
+                    const std::function<void()>& on_body);
 
 }  // namespace homolog::phantom

@@ -1,4 +1,5 @@
-// Writes a set of phantoms. A body depends on (seed, index) alone, so threads take bodies as they come.
+// Writes a set of phantoms. A body depends on (seed, index) alone, so threads take bodies as they
+// come.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -21,7 +22,8 @@ void make_folder(const fs::path& folder) {
   std::error_code code;
   fs::create_directories(folder, code);
   if (code || !fs::is_directory(folder)) {
-    throw Error(Fault::Environment, "cannot make the folder " + folder.string() + (code ? ": " + code.message() : ""),
+    throw Error(Fault::Environment,
+                "cannot make the folder " + folder.string() + (code ? ": " + code.message() : ""),
                 "check that its parent is a folder and writable, or give another --out");
   }
 }
@@ -36,7 +38,8 @@ double rounded(double mm) { return std::round(mm * 1e4) / 1e4; }
 
 Json places_json(const std::vector<std::optional<Point3>>& places) {
   Json list = Json::array();
-  for (const auto& p : places) list.push_back(p ? Json{rounded(p->x), rounded(p->y), rounded(p->z)} : Json(nullptr));
+  for (const auto& p : places)
+    list.push_back(p ? Json{rounded(p->x), rounded(p->y), rounded(p->z)} : Json(nullptr));
   return list;
 }
 
@@ -44,13 +47,18 @@ Json landmarks_json(const PhantomPlan& plan, const std::vector<Landmark>& landma
   Json points = Json::array();
   for (std::size_t i = 0; i < landmarks.size(); ++i) {
     const Point3& p = landmarks[i].at;
-    points.push_back({{"id", i}, {"organ", facts(landmarks[i].organ).name}, {"template", {rounded(p.x), rounded(p.y), rounded(p.z)}}});
+    points.push_back({{"id", i},
+                      {"organ", facts(landmarks[i].organ).name},
+                      {"template", {rounded(p.x), rounded(p.y), rounded(p.z)}}});
   }
-  return Json{{"version", 1}, {"seed", plan.seed}, {"deformation", plan.deformation}, {"points", points}};
+  return Json{
+      {"version", 1}, {"seed", plan.seed}, {"deformation", plan.deformation}, {"points", points}};
 }
 
-// Runs work(0 .. count-1) on `jobs` threads; after a failure no new work starts, the first one is thrown.
-void in_parallel(std::int64_t count, std::int64_t jobs, const std::function<void(std::int64_t)>& work) {
+// Runs work(0 .. count-1) on `jobs` threads; after a failure no new work starts, the first one is
+// thrown.
+void in_parallel(std::int64_t count, std::int64_t jobs,
+                 const std::function<void(std::int64_t)>& work) {
   std::atomic<std::int64_t> next{0};
   std::mutex mutex;
   std::exception_ptr failure;
@@ -78,16 +86,23 @@ void declare(Options& options, PhantomPlan& plan) {
   options.add("count", plan.count, "bodies to make", {.min = 1, .max = 9999});
   options.add("seed", plan.seed, "body i of a seed is the same whatever --count and --jobs are");
   options.add("spacing", plan.spacing, "voxel edge", {.min = 0.5, .max = 20, .unit = "mm"});
-  options.add("deformation", plan.deformation, "1: smooth displacement of 10 mm RMS and organ jitter of 5 mm per axis", {.min = 0, .max = 2});
-  options.add("landmarks", plan.landmarks, "points with known homologs in every body", {.min = 0, .max = 1e6});
+  options.add("deformation", plan.deformation,
+              "1: smooth displacement of 10 mm RMS and organ jitter of 5 mm per axis",
+              {.min = 0, .max = 2});
+  options.add("landmarks", plan.landmarks, "points with known homologs in every body",
+              {.min = 0, .max = 1e6});
   options.add("jobs", plan.jobs, "threads", {.min = 1, .max = 1024});
   options.add("labels", plan.labels, "also write the organ labels");
 }
 
 void write_phantoms(const PhantomPlan& plan, const fs::path& out, const VolumeWriter& write_volume,
                     const LabelWriter& write_labels, const std::function<void()>& on_body) {
-  if (plan.count < 1) throw Error(Fault::Usage, "count " + std::to_string(plan.count) + ": no body to make", "give at least 1");
-  if (plan.landmarks < 0) throw Error(Fault::Usage, "landmarks " + std::to_string(plan.landmarks) + " is negative", "give 0 or more");
+  if (plan.count < 1)
+    throw Error(Fault::Usage, "count " + std::to_string(plan.count) + ": no body to make",
+                "give at least 1");
+  if (plan.landmarks < 0)
+    throw Error(Fault::Usage, "landmarks " + std::to_string(plan.landmarks) + " is negative",
+                "give 0 or more");
   make_folder(out / "images");
   if (plan.labels) {
     make_folder(out / "labels");
@@ -99,8 +114,10 @@ void write_phantoms(const PhantomPlan& plan, const fs::path& out, const VolumeWr
     const Body body(plan.seed, static_cast<std::uint64_t>(i), plan.deformation);
     const Rendered rendered = render(body, plan.spacing);
     write_volume(rendered.ct, out / "images" / (body.id() + ".nii.gz"));
-    if (plan.labels) write_labels(rendered.ct.grid, rendered.labels, out / "labels" / (body.id() + ".nii.gz"));
-    places[static_cast<std::size_t>(i)] = Json{{body.id(), places_json(place_landmarks(body, landmarks))}};
+    if (plan.labels)
+      write_labels(rendered.ct.grid, rendered.labels, out / "labels" / (body.id() + ".nii.gz"));
+    places[static_cast<std::size_t>(i)] =
+        Json{{body.id(), places_json(place_landmarks(body, landmarks))}};
     on_body();
   });
   Json file = landmarks_json(plan, landmarks);

@@ -29,7 +29,8 @@ Couch couch_under(const Body& body) {
   const TemplateBody& shape = template_body();
   double back = -std::numeric_limits<double>::infinity();
   for (float z = 60; z < 500; z += 20) {
-    for (const float x : {-30.f, 0.f, 30.f}) back = std::max(back, body.from_template({x, shape.back_y(z) - 1, z}).y);
+    for (const float x : {-30.f, 0.f, 30.f})
+      back = std::max(back, body.from_template({x, shape.back_y(z) - 1, z}).y);
   }
   return {back + body.parameters().table_gap, body.from_template({0, 0, 260}).x};
 }
@@ -37,8 +38,14 @@ Couch couch_under(const Body& body) {
 class RowRenderer {
  public:
   RowRenderer(const Body& body, const Grid& grid)
-      : body_(body), grid_(grid), appearance_(body), couch_(couch_under(body)), points_(static_cast<std::size_t>(grid.size.x)),
-        dx_(points_.size()), dy_(points_.size()), dz_(points_.size()) {}
+      : body_(body),
+        grid_(grid),
+        appearance_(body),
+        couch_(couch_under(body)),
+        points_(static_cast<std::size_t>(grid.size.x)),
+        dx_(points_.size()),
+        dy_(points_.size()),
+        dz_(points_.size()) {}
 
   void render(std::int64_t y, std::int64_t z, float* hu, std::uint8_t* labels) {
     to_template(y, z);
@@ -71,7 +78,8 @@ class RowRenderer {
     body_.deformation().row(first.y, first.z, first.x, grid_.spacing.x, dx_, dy_, dz_);
     const auto& r = b.rotation;
     for (std::size_t i = 0; i < points_.size(); ++i) {
-      const double px = first.x + grid_.spacing.x * static_cast<double>(i) + dx_[i] - b.translation.x;
+      const double px =
+          first.x + grid_.spacing.x * static_cast<double>(i) + dx_[i] - b.translation.x;
       const double py = first.y + dy_[i] - b.translation.y, pz = first.z + dz_[i] - b.translation.z;
       points_[i] = {static_cast<float>((r[0] * px + r[3] * py + r[6] * pz) / b.scale.x),
                     static_cast<float>((r[1] * px + r[4] * py + r[7] * pz) / b.scale.y),

@@ -13,9 +13,15 @@ std::array<float, 9> rotation(Vec degrees) {
   const float cx = std::cos(degrees.x * k), sx = std::sin(degrees.x * k);
   const float cy = std::cos(degrees.y * k), sy = std::sin(degrees.y * k);
   const float cz = std::cos(degrees.z * k), sz = std::sin(degrees.z * k);
-  return {cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx,
-          sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx,
-          -sy,     cy * sx,                cy * cx};
+  return {cz * cy,
+          cz * sy * sx - sz * cx,
+          cz * sy * cx + sz * sx,
+          sz * cy,
+          sz * sy * sx + cz * cx,
+          sz * sy * cx - cz * sx,
+          -sy,
+          cy * sx,
+          cy * cx};
 }
 
 }  // namespace
@@ -38,7 +44,9 @@ Shape Shape::oriented(Kind kind, Vec centre, Vec half, Vec tilt) {
   return shape;
 }
 
-Shape Shape::ellipsoid(Vec c, Vec half, Vec tilt) { return oriented(Kind::Ellipsoid, c, half, tilt); }
+Shape Shape::ellipsoid(Vec c, Vec half, Vec tilt) {
+  return oriented(Kind::Ellipsoid, c, half, tilt);
+}
 Shape Shape::barrel(Vec c, Vec half, Vec tilt) { return oriented(Kind::Barrel, c, half, tilt); }
 Shape Shape::box(Vec c, Vec half, Vec tilt) { return oriented(Kind::Box, c, half, tilt); }
 
@@ -61,7 +69,8 @@ Shape Shape::capsule(Vec a, Vec b, float radius_a, float radius_b) {
 float Shape::level(float x, float y, float z) const noexcept {
   if (kind_ == Kind::Capsule) {
     const float px = x - start_.x, py = y - start_.y, pz = z - start_.z;
-    const float t = std::clamp((px * along_.x + py * along_.y + pz * along_.z) * inverse_length2_, 0.f, 1.f);
+    const float t =
+        std::clamp((px * along_.x + py * along_.y + pz * along_.z) * inverse_length2_, 0.f, 1.f);
     const float dx = px - t * along_.x, dy = py - t * along_.y, dz = pz - t * along_.z;
     const float r = radius_a_ + t * (radius_b_ - radius_a_);
     return 1 - (dx * dx + dy * dy + dz * dz) / (r * r);

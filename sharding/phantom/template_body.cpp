@@ -16,17 +16,28 @@ struct Key {
   float z, half_x, half_y, centre_y, wall_x, wall_y, wall_centre_y;
 };
 constexpr std::array<Key, 15> kKeys{{
-    {-80, 166, 100, 6, 52, 44, 10},  {0, 178, 110, 6, 66, 62, 8},     {50, 184, 116, 6, 92, 76, 2},
-    {100, 181, 115, 4, 116, 84, -4}, {140, 171, 110, 2, 138, 87, -6}, {200, 157, 106, 0, 133, 85, -4},
-    {260, 160, 112, 0, 140, 93, 0},  {320, 167, 118, 0, 144, 100, 2}, {380, 172, 118, 0, 140, 99, 5},
-    {430, 178, 112, 4, 120, 88, 11}, {465, 183, 104, 9, 94, 72, 16},  {495, 186, 95, 13, 66, 54, 19},
-    {520, 166, 84, 13, 42, 40, 20},  {550, 108, 74, 10, 34, 36, 14},  {620, 70, 68, 5, 30, 34, 8},
+    {-80, 166, 100, 6, 52, 44, 10},
+    {0, 178, 110, 6, 66, 62, 8},
+    {50, 184, 116, 6, 92, 76, 2},
+    {100, 181, 115, 4, 116, 84, -4},
+    {140, 171, 110, 2, 138, 87, -6},
+    {200, 157, 106, 0, 133, 85, -4},
+    {260, 160, 112, 0, 140, 93, 0},
+    {320, 167, 118, 0, 144, 100, 2},
+    {380, 172, 118, 0, 140, 99, 5},
+    {430, 178, 112, 4, 120, 88, 11},
+    {465, 183, 104, 9, 94, 72, 16},
+    {495, 186, 95, 13, 66, 54, 19},
+    {520, 166, 84, 13, 42, 40, 20},
+    {550, 108, 74, 10, 34, 36, 14},
+    {620, 70, 68, 5, 30, 34, 8},
 }};
 
 // How far inside a slightly squared ellipse, in mm along the ray from its centre; below 0 outside.
 float ellipse_depth(float x, float y, float half_x, float half_y) {
   const float u2 = (x / half_x) * (x / half_x), v2 = (y / half_y) * (y / half_y);
-  const float s = std::sqrt(std::max(1e-6f, u2 + v2 - 0.35f * std::min(u2, 1.2f) * std::min(v2, 1.2f)));
+  const float s =
+      std::sqrt(std::max(1e-6f, u2 + v2 - 0.35f * std::min(u2, 1.2f) * std::min(v2, 1.2f)));
   const float rho = std::sqrt(x * x + y * y);
   return s > 0.02f ? rho * (1 - s) / s : std::min(half_x, half_y);
 }
@@ -55,23 +66,30 @@ TemplateBody::TemplateBody() : parts_(all_parts()) {
     const Key &a = kKeys[k], &b = kKeys[k + 1];
     float t = std::clamp((z - a.z) / (b.z - a.z), 0.f, 1.f);
     const auto mix = [t](float from, float to) { return from + t * (to - from); };
-    sections_.push_back({mix(a.half_x, b.half_x), mix(a.half_y, b.half_y), mix(a.centre_y, b.centre_y),
-                         mix(a.wall_x, b.wall_x), mix(a.wall_y, b.wall_y), mix(a.wall_centre_y, b.wall_centre_y)});
+    sections_.push_back({mix(a.half_x, b.half_x), mix(a.half_y, b.half_y),
+                         mix(a.centre_y, b.centre_y), mix(a.wall_x, b.wall_x),
+                         mix(a.wall_y, b.wall_y), mix(a.wall_centre_y, b.wall_centre_y)});
   }
 }
 
 TemplateBody::Section TemplateBody::section(float z) const noexcept {
   // Averaged over 40 mm, so that the outline has no kinks at the keys.
   const auto at = [&](float height) -> const Section& {
-    return sections_[static_cast<std::size_t>(std::clamp(height, kTableFrom, kTableTo - 1) - kTableFrom)];
+    return sections_[static_cast<std::size_t>(std::clamp(height, kTableFrom, kTableTo - 1) -
+                                              kTableFrom)];
   };
   const Section &a = at(z - 20), &b = at(z), &c = at(z + 20);
   const auto mean = [](float u, float v, float w) { return 0.25f * u + 0.5f * v + 0.25f * w; };
-  return {mean(a.half_x, b.half_x, c.half_x), mean(a.half_y, b.half_y, c.half_y), mean(a.centre_y, b.centre_y, c.centre_y),
-          mean(a.wall_x, b.wall_x, c.wall_x), mean(a.wall_y, b.wall_y, c.wall_y), mean(a.wall_centre_y, b.wall_centre_y, c.wall_centre_y)};
+  return {mean(a.half_x, b.half_x, c.half_x),
+          mean(a.half_y, b.half_y, c.half_y),
+          mean(a.centre_y, b.centre_y, c.centre_y),
+          mean(a.wall_x, b.wall_x, c.wall_x),
+          mean(a.wall_y, b.wall_y, c.wall_y),
+          mean(a.wall_centre_y, b.wall_centre_y, c.wall_centre_y)};
 }
 
-void TemplateBody::select(const Aabb& box, const std::vector<const Part*>& among, std::vector<const Part*>& out) const {
+void TemplateBody::select(const Aabb& box, const std::vector<const Part*>& among,
+                          std::vector<const Part*>& out) const {
   out.clear();
   for (const Part* part : among) {
     if (part->shape.bounds().overlaps(box)) out.push_back(part);
@@ -101,7 +119,8 @@ Tissue TemplateBody::at(Vec p, const std::vector<const Part*>& near) const noexc
   return inside_wall(p, wall_depth, dome);
 }
 
-bool TemplateBody::part_at(Vec p, float wall_depth, float dome, const std::vector<const Part*>& near, Tissue& tissue) const noexcept {
+bool TemplateBody::part_at(Vec p, float wall_depth, float dome,
+                           const std::vector<const Part*>& near, Tissue& tissue) const noexcept {
   for (const Part* part : near) {
     const float level = part->shape.level(p.x, p.y, p.z);
     if (level < 0) continue;
@@ -114,18 +133,21 @@ bool TemplateBody::part_at(Vec p, float wall_depth, float dome, const std::vecto
 }
 
 Tissue TemplateBody::outside_wall(Vec p, float depth) const noexcept {
-  // Subcutaneous fat is thicker in front of the belly and behind the hips; muscle under it, in sheets.
+  // Subcutaneous fat is thicker in front of the belly and behind the hips; muscle under it, in
+  // sheets.
   const float belly = p.y < 0 && p.z < 330 ? 7.f : 0.f;
   const float hips = p.z < 150 ? 9.f * std::clamp((150 - p.z) / 60, 0.f, 1.f) : 0.f;
   if (depth < 9 + belly + hips) return {Organ::Fat, Matter::Fat};
-  const float sheet = std::sin(depth * 0.21f + p.z * 0.013f) + 0.4f * std::sin(p.x * 0.045f + p.y * 0.06f);
+  const float sheet =
+      std::sin(depth * 0.21f + p.z * 0.013f) + 0.4f * std::sin(p.x * 0.045f + p.y * 0.06f);
   if (sheet > 1.05f) return {Organ::Fat, Matter::Fat};
   return {Organ::Muscle, Matter::Muscle};
 }
 
 Tissue TemplateBody::wall(Vec p, const Section& s, float wall_depth) const noexcept {
   if (p.z < 225 || p.z > 535) return {Organ::Muscle, Matter::Muscle};
-  const float angle = std::atan2(std::abs(p.x), p.y - s.wall_centre_y);  // 0 at the back, pi in front
+  const float angle =
+      std::atan2(std::abs(p.x), p.y - s.wall_centre_y);  // 0 at the back, pi in front
   constexpr float pi = std::numbers::pi_v<float>;
   for (int rib = 1; rib <= 12; ++rib) {
     const bool floating = rib >= 11;
@@ -150,7 +172,8 @@ Tissue TemplateBody::inside_wall(Vec p, float wall_depth, float dome) const noex
     const float side = std::abs(p.x) - 42;
     const float apex = 512 - 0.014f * (side * side + (p.y - 20) * (p.y - 20));
     if (p.z < apex) {
-      return p.x > 0 ? Tissue{Organ::LungLeft, Matter::Lung} : Tissue{Organ::LungRight, Matter::Lung};
+      return p.x > 0 ? Tissue{Organ::LungLeft, Matter::Lung}
+                     : Tissue{Organ::LungRight, Matter::Lung};
     }
     return {Organ::Muscle, Matter::Muscle};
   }

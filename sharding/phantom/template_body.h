@@ -21,7 +21,8 @@ class TemplateBody {
   TemplateBody();
 
   // Parts whose bounds meet `box`, out of `among`, precedence kept.
-  void select(const Aabb& box, const std::vector<const Part*>& among, std::vector<const Part*>& out) const;
+  void select(const Aabb& box, const std::vector<const Part*>& among,
+              std::vector<const Part*>& out) const;
   const std::vector<const Part*>& everything() const noexcept { return pointers_; }
 
   // `near` must hold every part whose bounds contain the point.
@@ -38,7 +39,8 @@ class TemplateBody {
     float half_x, half_y, centre_y, wall_x, wall_y, wall_centre_y;
   };
   Section section(float z) const noexcept;
-  bool part_at(Vec p, float wall_depth, float dome, const std::vector<const Part*>& near, Tissue& tissue) const noexcept;
+  bool part_at(Vec p, float wall_depth, float dome, const std::vector<const Part*>& near,
+               Tissue& tissue) const noexcept;
   Tissue wall(Vec p, const Section& s, float wall_depth) const noexcept;
   Tissue outside_wall(Vec p, float depth) const noexcept;
   Tissue inside_wall(Vec p, float wall_depth, float dome) const noexcept;
