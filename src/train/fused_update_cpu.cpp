@@ -1,0 +1,167 @@
+// The CPU version, to which tests hold the CUDA kernel. One body, compiled for the baseline and for
+// AVX2 with FMA; which one runs is decided by the processor, once.
+#pragma GCC optimize("no-math-errno", "no-trapping-math")
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "train/fused_update.h"
+
+#if defined(__x86_64__)
+#define HOMOLOG_AVX2 __attribute__((target("avx2,fma")))
+#else
+#define HOMOLOG_AVX2
+#endif
+#define HOMOLOG_INLINE inline __attribute__((always_inline))
+
+namespace homolog::train {
+namespace {
+
+// What the inner loops need, as floats.
+struct Step {
+  float scale, rate, keep, beta1, beta2, epsilon, bias2_root, ema, decay;
+};
+
+HOMOLOG_INLINE double square_sum_body(const float* __restrict g, std::int64_t n) {
+  double sums[8] = {};  // eight lanes: a fixed order that vectorises
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (int lane = 0; lane < 8; ++lane) sums[lane] += static_cast<double>(g[i + lane]) * g[i + lane];
+  }
+  for (; i < n; ++i) sums[0] += static_cast<double>(g[i]) * g[i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+HOMOLOG_INLINE void adamw_body(const Step& s, float* __restrict p, const float* __restrict gradient,
+                               float* __restrict m, float* __restrict v, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] * s.scale;
+    m[i] = m[i] + (1 - s.beta1) * (g - m[i]);
+    v[i] = v[i] * s.beta2 + (1 - s.beta2) * g * g;
+    const float denominator = std::sqrt(v[i]) / s.bias2_root + s.epsilon;
+    p[i] = p[i] * s.keep - s.rate * (m[i] / denominator);
+  }
+}
+
+HOMOLOG_INLINE void sgd_body(const Step& s, float* __restrict p, const float* __restrict gradient,
+                             float* __restrict m, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] * s.scale + s.decay * p[i];
+    m[i] = s.beta1 * m[i] + g;
+    p[i] -= s.rate * m[i];
+  }
+}
+
+HOMOLOG_INLINE void ema_body(float momentum, float rest, float* __restrict t, const float* __restrict p,
+                             std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) t[i] = momentum * t[i] + rest * p[i];
+}
+
+// Exponent bits all ones mean infinity or NaN; integers, so that no floating-point flag misleads.
+HOMOLOG_INLINE bool finite_body(const float* values, std::int64_t n) {
+  std::uint32_t bad = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad |= static_cast<std::uint32_t>((bits & 0x7F800000u) == 0x7F800000u);
+  }
+  return bad == 0;
+}
+
+struct Kernels {
+  double (*square_sum)(const float*, std::int64_t);
+  void (*adamw)(const Step&, float*, const float*, float*, float*, std::int64_t);
+  void (*sgd)(const Step&, float*, const float*, float*, std::int64_t);
+  void (*ema)(float, float, float*, const float*, std::int64_t);
+  bool (*finite)(const float*, std::int64_t);
+};
+
+namespace base {
+double square_sum(const float* g, std::int64_t n) { return square_sum_body(g, n); }
+void adamw(const Step& s, float* p, const float* g, float* m, float* v, std::int64_t n) { adamw_body(s, p, g, m, v, n); }
+void sgd(const Step& s, float* p, const float* g, float* m, std::int64_t n) { sgd_body(s, p, g, m, n); }
+void ema(float a, float b, float* t, const float* p, std::int64_t n) { ema_body(a, b, t, p, n); }
+bool finite(const float* x, std::int64_t n) { return finite_body(x, n); }
+}  // namespace base
+
+namespace avx2 {
+HOMOLOG_AVX2 double square_sum(const float* g, std::int64_t n) { return square_sum_body(g, n); }
+HOMOLOG_AVX2 void adamw(const Step& s, float* p, const float* g, float* m, float* v, std::int64_t n) { adamw_body(s, p, g, m, v, n); }
+HOMOLOG_AVX2 void sgd(const Step& s, float* p, const float* g, float* m, std::int64_t n) { sgd_body(s, p, g, m, n); }
+HOMOLOG_AVX2 void ema(float a, float b, float* t, const float* p, std::int64_t n) { ema_body(a, b, t, p, n); }
+HOMOLOG_AVX2 bool finite(const float* x, std::int64_t n) { return finite_body(x, n); }
+}  // namespace avx2
+
+const Kernels& kernels() {
+  static const Kernels chosen = [] {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+      return Kernels{avx2::square_sum, avx2::adamw, avx2::sgd, avx2::ema, avx2::finite};
+    }
+#endif
+    return Kernels{base::square_sum, base::adamw, base::sgd, base::ema, base::finite};
+  }();
+  return chosen;
+}
+
+double clip_factor(const UpdateBuffers& b, const UpdateRates& r, const UpdateSegment& segment, std::int32_t index) {
+  if (r.clip <= 0 || segment.clipped == 0) return 1;
+  const double square = b.segment_squares[r.clip_global ? b.segment_count + 1 : index];
+  return std::min(1.0, r.clip / (std::sqrt(square) * r.gradient_scale + 1e-6));
+}
+
+void update_chunk(const UpdateBuffers& b, const UpdateRates& r, const UpdateChunk& chunk) {
+  const UpdateSegment& segment = b.segments[chunk.segment];
+  const Kernels& k = kernels();
+  float* p = b.parameter + chunk.begin;
+  if (segment.active != 0) {
+    const double decay = segment.decayed != 0 ? r.weight_decay : 0;
+    Step s{};
+    s.scale = static_cast<float>(r.gradient_scale * clip_factor(b, r, segment, chunk.segment));
+    s.beta1 = static_cast<float>(r.beta1);
+    s.decay = static_cast<float>(decay);
+    if (r.adamw) {
+      s.rate = static_cast<float>(r.learning_rate / segment.bias1);
+      s.keep = static_cast<float>(1 - r.learning_rate * decay);
+      s.beta2 = static_cast<float>(r.beta2);
+      s.epsilon = static_cast<float>(r.epsilon);
+      s.bias2_root = segment.bias2_root;
+      k.adamw(s, p, b.gradient + chunk.begin, b.moment1 + chunk.begin, b.moment2 + chunk.begin, chunk.count);
+    } else {
+      s.rate = static_cast<float>(r.learning_rate);
+      k.sgd(s, p, b.gradient + chunk.begin, b.moment1 + chunk.begin, chunk.count);
+    }
+  }
+  if (segment.target_begin >= 0) {
+    float* t = b.target + segment.target_begin + (chunk.begin - segment.begin);
+    k.ema(static_cast<float>(r.ema_momentum), static_cast<float>(1 - r.ema_momentum), t, p, chunk.count);
+  }
+}
+
+}  // namespace
+
+void measure_cpu(const UpdateBuffers& b) {
+  at::parallel_for(0, b.chunk_count, 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      b.chunk_sums[c] = kernels().square_sum(b.gradient + b.chunks[c].begin, b.chunks[c].count);
+    }
+  });
+  std::fill(b.segment_squares, b.segment_squares + b.segment_count + 2, 0.0);
+  for (std::int32_t c = 0; c < b.chunk_count; ++c) b.segment_squares[b.chunks[c].segment] += b.chunk_sums[c];
+  for (std::int32_t s = 0; s < b.segment_count; ++s) {
+    b.segment_squares[b.segment_count] += b.segment_squares[s];
+    if (b.segments[s].clipped != 0) b.segment_squares[b.segment_count + 1] += b.segment_squares[s];
+  }
+}
+
+void update_cpu(const UpdateBuffers& b, const UpdateRates& r) {
+  at::parallel_for(0, b.chunk_count, 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) update_chunk(b, r, b.chunks[c]);
+  });
+}
+
+bool all_finite_cpu(const float* values, std::int64_t count) { return kernels().finite(values, count); }
+
+}  // namespace homolog::train

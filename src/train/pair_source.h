@@ -1,0 +1,58 @@
+// Pairs of a store as the trainer's batches: stream, orientation and scale, the target's augmentation.
+// Gives "query_B1XYZ", "key_B1XYZ" and, augmented, "target_query_B1XYZ", "target_key_B1XYZ".
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/options.h"
+#include "data/augment.h"
+#include "train/session.h"
+#include "train/source.h"
+
+namespace homolog::train {
+
+struct PairSourcePlan {
+  std::filesystem::path store;
+  int threads = 2, ahead = 4;             // decode threads, batches kept ready
+  std::int64_t bad_record_budget = 16;
+  double read_timeout_s = 60;
+  bool augment_teacher = true;            // false: the target sees the plain crop (D7)
+  bool random_shift = true;               // where the store's crops carry a margin
+  data::AugmentPlan augment;
+};
+
+// Section [data]: store, threads, ahead, bad_record_budget, read_timeout_s, augment_teacher,
+// random_shift, rotation_degrees, noise.
+void declare(Options& options, PairSourcePlan& plan);
+
+// What must be known of a store before a source is built. Throws Fault::Data.
+struct PairStoreFacts {
+  std::array<std::int64_t, 3> crop_xyz{};  // of the network's input, without margin
+  std::int64_t train_pairs = 0, validation_pairs = 0;
+  std::string hash;                        // 16 hex digits, for TrainingParts::identity
+};
+PairStoreFacts pair_store_facts(const std::filesystem::path& store);
+
+class PairSource : public Source {
+ public:
+  // Throws Fault::Data as PairStream does.
+  PairSource(const PairSourcePlan& plan, const Start& start);
+  ~PairSource() override;
+  Batch next() override;
+  std::int64_t steps_per_epoch() const override;
+  // Of the split "validation" in a fixed order, this rank's slice; the tail is left out, except
+  // that a split smaller than one global batch is repeated to fill one.
+  std::int64_t validation_batches() const override;
+  Batch validation_batch(std::int64_t index) override;
+  data::StreamCounters counters() const override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace homolog::train
