@@ -44,7 +44,7 @@ std::vector<Landmark> draw_landmarks(std::uint64_t seed, std::int64_t count);
 std::vector<std::optional<Point3>> place_landmarks(const Body& body,
                                                    const std::vector<Landmark>& landmarks);
 
-// The three steps below write one set: OUT/images/ID.nii.gz, OUT/labels/ID.nii.gz, OUT/labels.json,
+// Writes one set: OUT/images/ID.nii.gz, OUT/labels/ID.nii.gz, OUT/labels.json,
 // OUT/landmarks.json. `on_body` is called after each body, from any thread.
 using VolumeWriter = std::function<void(const Volume&, const std::filesystem::path&)>;
 using LabelWriter = std::function<void(const Grid&, const std::vector<std::uint8_t>&,

@@ -28,6 +28,14 @@ void make_folder(const fs::path& folder) {
   }
 }
 
+// A set of another seed or count must not mix with this one: the catalogue would take both.
+void refuse_older_set(const fs::path& images) {
+  remove_leftovers(images);
+  if (fs::is_empty(images)) return;
+  throw Error(Fault::Usage, images.string() + " already holds files",
+              "remove the older set, or give another --out");
+}
+
 Json labels_json() {
   Json labels = Json::object();
   for (int i = 0; i < kOrgans; ++i) labels[std::to_string(i)] = facts(static_cast<Organ>(i)).name;
@@ -104,6 +112,7 @@ void write_phantoms(const PhantomPlan& plan, const fs::path& out, const VolumeWr
     throw Error(Fault::Usage, "landmarks " + std::to_string(plan.landmarks) + " is negative",
                 "give 0 or more");
   make_folder(out / "images");
+  refuse_older_set(out / "images");
   if (plan.labels) {
     make_folder(out / "labels");
     write_file_atomically(out / "labels.json", labels_json().dump(1) + "\n");

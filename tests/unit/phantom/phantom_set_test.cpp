@@ -61,6 +61,7 @@ TEST_F(PhantomSet, BodiesDoNotDependOnCountOrJobs) {
   const auto few =
       make({.count = 2, .seed = 5, .spacing = 8, .landmarks = 20, .jobs = 1, .labels = false});
   const auto first = landmarks();
+  fs::remove_all(folder_);
   const auto more =
       make({.count = 4, .seed = 5, .spacing = 8, .landmarks = 20, .jobs = 3, .labels = false});
   const auto second = landmarks();
@@ -114,6 +115,12 @@ TEST_F(PhantomSet, FilesOnDiskHoldTheBodyAndLabelsLieApart) {
   const Rendered expected = render(Body(5, 0, plan.deformation), 8);
   EXPECT_EQ(read.hu, expected.ct.hu);
   EXPECT_LT(distance(read.grid.origin, expected.ct.grid.origin), 1e-3);
+}
+
+TEST_F(PhantomSet, DoesNotMixWithAnOlderSet) {
+  const PhantomPlan plan{.count = 1, .spacing = 10, .landmarks = 5};
+  write_phantoms(plan, folder_, import::write_volume, import::write_labels, [] {});
+  EXPECT_EQ(fault_of(plan), Fault::Usage);
 }
 
 TEST_F(PhantomSet, RefusesNoBodies) { EXPECT_EQ(fault_of({.count = 0}), Fault::Usage); }
