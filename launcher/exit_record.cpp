@@ -18,7 +18,7 @@ std::string to_json(const ExitRecord& record) {
   const nlohmann::ordered_json json = {
       {"rank", record.rank},     {"host", record.host},       {"pid", record.pid},
       {"ended", record.ended},   {"code", record.code},       {"signal", record.signal},
-      {"told_to", record.told_to}, {"ended_unix", record.ended_unix}, {"last_line", record.last_line}};
+      {"stopped", record.stopped}, {"told_to", record.told_to}, {"ended_unix", record.ended_unix}, {"last_line", record.last_line}};
   // A worker may print any bytes; broken UTF-8 is replaced, never an error.
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -33,6 +33,7 @@ ExitRecord from_json(const std::string& text, const std::string& where) {
     record.ended = json.at("ended");
     record.code = json.at("code");
     record.signal = json.at("signal");
+    record.stopped = json.at("stopped");
     record.told_to = json.at("told_to");
     record.ended_unix = json.at("ended_unix");
     record.last_line = json.at("last_line");

@@ -15,6 +15,7 @@ struct ExitRecord {
   bool ended = false;      // false: still running, or killed together with its keeper
   int code = 0;            // exit code, when it exited by itself
   int signal = 0;          // not 0: killed by this signal
+  bool stopped = false;    // not ended but held by SIGSTOP: the others wait for it
   bool told_to = false;    // it ended after the launcher or SLURM had sent SIGTERM: not the cause
   double ended_unix = 0;   // s
   std::string last_line = {};  // the last line that it wrote to stderr

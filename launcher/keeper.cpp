@@ -74,7 +74,7 @@ class Stream {
  private:
   void flush() {
     if (line_.empty()) return;
-    last_line_ = line_;
+    if (!line_.starts_with("  fix: ")) last_line_ = line_;  // the line before says what it mends
     const std::string text = prefix_ + line_ + "\n";  // one write, so that ranks do not mix
     [[maybe_unused]] const auto written = ::write(target_, text.data(), text.size());
     line_.clear();
@@ -94,12 +94,18 @@ void pump(Stream& out, Stream& err, int milliseconds) {
 }
 
 // Until the worker has ended. Returns its waitpid() status.
-int follow(Child& worker, Stream& out, Stream& err, double grace) {
+int follow(Child& worker, Stream& out, Stream& err, double grace, const std::filesystem::path& run, ExitRecord& record) {
   const pid_t parent = ::getppid();
-  std::optional<Stopwatch> since_term;
+  std::optional<Stopwatch> since_term, since_continued;
   while (true) {
     pump(out, err, 100);
     if (const auto status = worker.poll()) return *status;
+    // mpirun lets a stopped process continue a moment before it ends it; that must not wipe the trace.
+    if (worker.stopped() || !since_continued) since_continued.emplace();
+    if (worker.stopped() != record.stopped && (worker.stopped() || since_continued->seconds() > 3)) {
+      record.stopped = worker.stopped();
+      write_exit_record(run, record);
+    }
     if (term_received != 0 && !since_term) since_term.emplace();
     const bool orphaned = ::getppid() != parent;
     if (orphaned || (since_term && since_term->seconds() > grace)) worker.signal(SIGKILL);
@@ -122,7 +128,7 @@ int keep_worker(const std::filesystem::path& run, const std::vector<std::string>
     err.close_writer();
     record.pid = worker.pid();
     write_exit_record(run, record);
-    status = follow(worker, out, err, place.starter == topology::Starter::Mpirun ? 0.5 : 20);
+    status = follow(worker, out, err, place.starter == topology::Starter::Mpirun ? 0.5 : 20, run, record);
   } catch (const Error& e) {
     std::fprintf(stderr, "%s%s\n", prefix.c_str(), e.what());
     record.last_line = e.summary();

@@ -57,7 +57,7 @@ std::vector<std::string> worker_words(const LaunchRequest& request, const std::f
 std::vector<std::string> mpirun_words(const LaunchRequest& request, const Machine& machine, const LaunchPlan& plan) {
   std::vector<std::string> words = {"mpirun"};
   if (machine.root) words.push_back("--allow-run-as-root");
-  words.insert(words.end(), {"--oversubscribe", "--bind-to", "none", "-np", std::to_string(plan.world)});
+  words.insert(words.end(), {"--quiet", "--oversubscribe", "--bind-to", "none", "-np", std::to_string(plan.world)});
   if (!request.hostfile.empty()) {
     words.insert(words.end(), {"--hostfile", request.hostfile, "-x", "PATH", "-x", "LD_LIBRARY_PATH"});
   }

@@ -86,7 +86,9 @@ Child::~Child() {
 
 std::optional<int> Child::poll() noexcept {
   int status = 0;
-  if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_) status_ = status;
+  if (status_ || ::waitpid(pid_, &status, WNOHANG | WUNTRACED | WCONTINUED) != pid_) return status_;
+  if (WIFSTOPPED(status) || WIFCONTINUED(status)) stopped_ = WIFSTOPPED(status);
+  else status_ = status;
   return status_;
 }
 

@@ -31,13 +31,15 @@ class Child {
   pid_t pid() const noexcept { return pid_; }
   // The status of waitpid() once it has ended; never blocks.
   std::optional<int> poll() noexcept;
+  // Held by SIGSTOP or a debugger, as of the last poll().
+  bool stopped() const noexcept { return stopped_; }
   std::optional<int> wait_for(double seconds) noexcept;
   void signal(int number) noexcept;        // the process
   void signal_group(int number) noexcept;  // and its descendants that stayed in its group
 
  private:
   pid_t pid_ = -1;
-  bool own_group_;
+  bool own_group_, stopped_ = false;
   std::optional<int> status_;
 };
 

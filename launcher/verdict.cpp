@@ -58,6 +58,12 @@ Outcome explain(const Attempt& attempt) {
     const ExitRecord& cause = found.front();
     std::string text = "rank " + std::to_string(cause.rank) + " on host " + cause.host + " ended with " + describe_end(cause);
     if (!cause.last_line.empty()) text += "; its last line: " + cause.last_line;
+    // A stopped process is killed without a word, so the others' complaint is all that is said.
+    for (const ExitRecord& record : attempt.records) {
+      if (!record.stopped) continue;
+      text = "rank " + std::to_string(record.rank) + " on host " + record.host + " was stopped (SIGSTOP, a debugger); " + text;
+      return {code_of(cause), text, "find out who stopped it; rerun resumes from the last checkpoint", record.rank};
+    }
     return {code_of(cause), text, remedy_for(cause), cause.rank};
   }
   const auto count = [&](auto test) { return std::count_if(attempt.records.begin(), attempt.records.end(), test); };

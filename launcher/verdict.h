@@ -12,10 +12,10 @@
 namespace homolog::launcher {
 
 struct Attempt {
-  std::vector<ExitRecord> records;
+  std::vector<ExitRecord> records = {};
   int world = 1;
   int starter_code = 0;         // what mpirun or srun (or the only worker's keeper) returned
-  std::string starter;          // its name, for the message
+  std::string starter = {};          // its name, for the message
   bool stop_requested = false;
   // Newest checkpoint before and after; -1 without one.
   std::int64_t step_before = -1, step_after = -1;
@@ -23,9 +23,9 @@ struct Attempt {
 
 struct Outcome {
   int code = 0;                        // one of P8
-  std::string message;                 // "" when code is 0 or 75
-  std::string remedy;
-  std::optional<int> rank;             // the cause, when a record shows it
+  std::string message = {};                // "" when code is 0 or 75
+  std::string remedy = {};
+  std::optional<int> rank = {};          // the cause, when a record shows it
 };
 Outcome explain(const Attempt& attempt);
 
