@@ -1,4 +1,5 @@
-// homolog-catalog: folders of scans -> catalogue. One line per CT, one per refused input, and a summary.
+// homolog-catalog: folders of scans -> catalogue. One line per CT, one per refused input, and a
+// summary.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -32,8 +33,11 @@ struct CatalogPlan {
 void declare(Options& options, CatalogPlan& plan) {
   options.positional("PATHS", plan.paths, "folders (walked whole) and files with CT scans");
   options.add("out", plan.out, "catalogue to write (JSON lines)", {.required = true});
-  options.add("key-file", plan.key_file, "secret key of the pseudonyms; made when missing (default: catalog.key beside --out)");
-  options.add("jobs", plan.jobs, "scans read at a time; each needs about ten bytes a voxel", {.min = 1, .max = 256});
+  options.add(
+      "key-file", plan.key_file,
+      "secret key of the pseudonyms; made when missing (default: catalog.key beside --out)");
+  options.add("jobs", plan.jobs, "scans read at a time; each needs about ten bytes a voxel",
+              {.min = 1, .max = 256});
   options.add("json", plan.json, "print the summary as JSON");
 }
 
@@ -42,32 +46,44 @@ std::string read_or_make_key(const fs::path& file) {
   if (!fs::exists(file)) {
     const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     const std::string key = random_key_hex() + "\n";
-    const bool ok = descriptor >= 0 && ::write(descriptor, key.data(), key.size()) == static_cast<ssize_t>(key.size()) &&
-                    ::fsync(descriptor) == 0;
+    const bool ok =
+        descriptor >= 0 &&
+        ::write(descriptor, key.data(), key.size()) == static_cast<ssize_t>(key.size()) &&
+        ::fsync(descriptor) == 0;
     if (descriptor >= 0) ::close(descriptor);
-    if (!ok) throw Error(Fault::Environment, "cannot write key file " + file.string(), "check that its folder exists and is writable");
+    if (!ok)
+      throw Error(Fault::Environment, "cannot write key file " + file.string(),
+                  "check that its folder exists and is writable");
   }
   std::ifstream in(file);
   std::string key;
   if (!(in >> key) || key.size() < 32) {
     throw Error(Fault::Data, "key file " + file.string() + " holds no key of 32 characters or more",
-                "give the file made by an earlier catalogue, or remove it to make a new key (ids then change)");
+                "give the file made by an earlier catalogue, or remove it to make a new key (ids "
+                "then change)");
   }
   return key;
 }
 
-void print_text(const CatalogPlan& plan, const import::Survey& survey) {
+void print_verdicts(const import::Survey& survey) {
   for (const import::CatalogEntry& e : survey.entries) {
     std::string name = e.files.empty() ? "?" : e.files.front().string();
     if (e.files.size() > 1) name += " (" + std::to_string(e.files.size()) + " files)";
     std::string reasons;
     for (const std::string& reason : e.reasons) reasons += (reasons.empty() ? "" : "; ") + reason;
-    std::printf("%-6s %s%s%s\n", import::verdict_name(e.verdict), name.c_str(), reasons.empty() ? "" : ": ", reasons.c_str());
+    std::printf("%-6s %s%s%s\n", import::verdict_name(e.verdict), name.c_str(),
+                reasons.empty() ? "" : ": ", reasons.c_str());
   }
-  std::printf("\n%lld accepted, %lld with warnings, %lld refused; %lld of %lld files are no scans and were ignored\n%s\n",
-              static_cast<long long>(survey.count(Verdict::Accept)), static_cast<long long>(survey.count(Verdict::Warn)),
-              static_cast<long long>(survey.count(Verdict::Reject)), static_cast<long long>(survey.ignored),
-              static_cast<long long>(survey.looked_at), plan.out.c_str());
+}
+
+void print_text(const CatalogPlan& plan, const import::Survey& survey) {
+  std::printf(
+      "\n%lld accepted, %lld with warnings, %lld refused; %lld of %lld files are no scans and were "
+      "ignored\n%s\n",
+      static_cast<long long>(survey.count(Verdict::Accept)),
+      static_cast<long long>(survey.count(Verdict::Warn)),
+      static_cast<long long>(survey.count(Verdict::Reject)), static_cast<long long>(survey.ignored),
+      static_cast<long long>(survey.looked_at), plan.out.c_str());
 }
 
 void print_json(const CatalogPlan& plan, const import::Survey& survey, double seconds) {
@@ -79,13 +95,15 @@ void print_json(const CatalogPlan& plan, const import::Survey& survey, double se
                                           {"files_ignored", survey.ignored},
                                           {"commonest_refusals", survey.commonest_refusals(5)},
                                           {"seconds", seconds}};
-  std::printf("%s\n", summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  std::printf("%s\n",
+              summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 void refuse_if_no_ct(const import::Survey& survey) {
   if (survey.count(Verdict::Accept) + survey.count(Verdict::Warn) > 0) return;
   std::string what = "no CT found: looked at " + std::to_string(survey.looked_at) + " files, " +
-                     std::to_string(survey.ignored) + " are no scans, " + std::to_string(survey.count(Verdict::Reject)) + " inputs refused";
+                     std::to_string(survey.ignored) + " are no scans, " +
+                     std::to_string(survey.count(Verdict::Reject)) + " inputs refused";
   for (const std::string& line : survey.commonest_refusals(5)) what += "\n  " + line;
   throw Error(Fault::Data, what, "give folders that hold CT as DICOM, NIfTI, NRRD or MetaImage");
 }
@@ -96,18 +114,24 @@ int body(int argc, char** argv) {
                   "Find each CT in folders and files, say of the rest why not.");
   declare(options, plan);
   if (!options.parse(argc, argv)) return 0;
-  if (plan.paths.empty()) throw Error(Fault::Usage, "no folder or file given", "homolog catalog PATHS... --out catalog.jsonl");
+  if (plan.paths.empty())
+    throw Error(Fault::Usage, "no folder or file given",
+                "homolog catalog PATHS... --out catalog.jsonl");
   const Stopwatch watch;
   const std::vector<fs::path> paths(plan.paths.begin(), plan.paths.end());
   for (const fs::path& path : paths) {
-    if (!fs::exists(path)) throw Error(Fault::Data, path.string() + " does not exist", "give folders or files with CT scans");
+    if (!fs::exists(path))
+      throw Error(Fault::Data, path.string() + " does not exist",
+                  "give folders or files with CT scans");
   }
   if (plan.key_file.empty()) plan.key_file = plan.out.parent_path() / "catalog.key";
   const std::string key = read_or_make_key(plan.key_file);
   const import::Survey survey = import::survey(paths, key, plan.jobs);
-  std::string lines;
-  for (const import::CatalogEntry& entry : survey.entries) lines += import::to_json_line(entry) + "\n";
+  if (!plan.json) print_verdicts(survey);
   refuse_if_no_ct(survey);
+  std::string lines;
+  for (const import::CatalogEntry& entry : survey.entries)
+    lines += import::to_json_line(entry) + "\n";
   write_file_atomically(plan.out, lines);
   plan.json ? print_json(plan, survey, watch.seconds()) : print_text(plan, survey);
   return 0;

@@ -12,7 +12,9 @@ namespace {
 using nlohmann::json;
 
 json point(const Point3& p) { return json::array({p.x, p.y, p.z}); }
-Point3 point(const json& j) { return {j.at(0).get<double>(), j.at(1).get<double>(), j.at(2).get<double>()}; }
+Point3 point(const json& j) {
+  return {j.at(0).get<double>(), j.at(1).get<double>(), j.at(2).get<double>()};
+}
 
 Verdict verdict_of(const std::string& name) {
   for (const Verdict verdict : {Verdict::Accept, Verdict::Warn, Verdict::Reject}) {
@@ -31,7 +33,8 @@ CatalogEntry from_json(const json& j) {
   e.id = j.at("id").get<std::string>();
   const json& grid = j.at("grid");
   const json& size = grid.at("size");
-  e.grid.size = {size.at(0).get<std::int64_t>(), size.at(1).get<std::int64_t>(), size.at(2).get<std::int64_t>()};
+  e.grid.size = {size.at(0).get<std::int64_t>(), size.at(1).get<std::int64_t>(),
+                 size.at(2).get<std::int64_t>()};
   e.grid.spacing = point(grid.at("spacing_mm"));
   e.grid.origin = point(grid.at("origin_mm"));
   e.grid.direction = grid.at("direction").get<std::array<double, 9>>();
@@ -51,9 +54,12 @@ CatalogEntry from_json(const json& j) {
 
 const char* verdict_name(Verdict verdict) noexcept {
   switch (verdict) {
-    case Verdict::Accept: return "accept";
-    case Verdict::Warn: return "warn";
-    default: return "reject";
+    case Verdict::Accept:
+      return "accept";
+    case Verdict::Warn:
+      return "warn";
+    default:
+      return "reject";
   }
 }
 
@@ -85,7 +91,8 @@ std::string to_json_line(const CatalogEntry& e) {
 std::vector<CatalogEntry> read_catalog(const std::filesystem::path& catalog) {
   std::ifstream in(catalog);
   if (!in || std::filesystem::is_directory(catalog)) {
-    throw Error(Fault::Data, "cannot read catalogue " + catalog.string(), "make one: homolog catalog PATHS --out " + catalog.string());
+    throw Error(Fault::Data, "cannot read catalogue " + catalog.string(),
+                "make one: homolog catalog PATHS --out " + catalog.string());
   }
   std::vector<CatalogEntry> entries;
   std::string line;
@@ -98,8 +105,9 @@ std::vector<CatalogEntry> read_catalog(const std::filesystem::path& catalog) {
       const json j = json::parse(line);
       const int version = j.at("version").get<int>();
       if (version != kCatalogVersion) {
-        throw Error(Fault::Data, where + ": catalogue version " + std::to_string(version) + ", this build reads " +
-                                     std::to_string(kCatalogVersion),
+        throw Error(Fault::Data,
+                    where + ": catalogue version " + std::to_string(version) +
+                        ", this build reads " + std::to_string(kCatalogVersion),
                     "make the catalogue again with this build");
       }
       CatalogEntry entry = from_json(j);
@@ -107,11 +115,14 @@ std::vector<CatalogEntry> read_catalog(const std::filesystem::path& catalog) {
     } catch (const Error&) {
       throw;
     } catch (const std::exception& problem) {
-      throw Error(Fault::Data, where + " is not a catalogue line: " + problem.what(), "make the catalogue again");
+      throw Error(Fault::Data, where + " is not a catalogue line: " + problem.what(),
+                  "make the catalogue again");
     }
   }
   if (entries.empty()) {
-    throw Error(Fault::Data, "no usable CT in " + catalog.string() + " (" + std::to_string(rejected) + " refused inputs)",
+    throw Error(Fault::Data,
+                "no usable CT in " + catalog.string() + " (" + std::to_string(rejected) +
+                    " refused inputs)",
                 "its lines say why each was refused");
   }
   return entries;

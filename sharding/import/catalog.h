@@ -18,17 +18,17 @@ enum class Verdict { Accept, Warn, Reject };
 
 struct CatalogEntry {
   std::string id;                            // keyed hash of the series' identity, 16 hex digits
-  std::vector<std::filesystem::path> files;  // absolute; DICOM: in slice order; else the header, then its
-                                             // data file where that is apart
-  std::string format;                        // "dicom", "nifti", "nrrd", "meta"
-  Grid grid;                                 // canonical (LPS+), as load_volume() gives it
-  std::string original_orientation;          // "LPS", "RAS", "PIR", ... of the file, before reorienting
+  std::vector<std::filesystem::path> files;  // absolute; DICOM: in slice order; else the header,
+                                             // then its data file where that is apart
+  std::string format;                // "dicom", "nifti", "nrrd", "meta"
+  Grid grid;                         // canonical (LPS+), as load_volume() gives it
+  std::string original_orientation;  // "LPS", "RAS", "PIR", ... of the file, before reorienting
   std::array<double, 9> original_direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
   int hu_min = 0, hu_max = 0;
-  Point3 body_extent_mm;                     // of the box of HU > -500
-  std::string content_hash;                  // xxh3 of the canonical voxels, 16 hex digits
+  Point3 body_extent_mm;     // of the box of HU > -500
+  std::string content_hash;  // xxh3 of the canonical voxels, 16 hex digits
   Verdict verdict = Verdict::Accept;
-  std::vector<std::string> reasons;          // empty for accept
+  std::vector<std::string> reasons;  // empty for accept
 };
 
 // Accepted and warned entries only, in file order. Throws Fault::Data: missing file, other version,

@@ -11,7 +11,8 @@ std::string content_hash(const Volume& volume) {
   const Index3& n = volume.grid.size;
   const std::array<std::int64_t, 3> size{n.x, n.y, n.z};
   Xxh3 hash;
-  hash.update(size.data(), sizeof size).update(volume.hu.data(), volume.hu.size() * sizeof(std::int16_t));
+  hash.update(size.data(), sizeof size)
+      .update(volume.hu.data(), volume.hu.size() * sizeof(std::int16_t));
   return hex64(hash.digest());
 }
 

@@ -36,7 +36,9 @@ std::vector<double> numbers(const DataSet& set, const Tag& tag, std::size_t coun
     const std::size_t end = std::min(all.find('\\', at), all.size());
     std::size_t first = all.find_first_not_of(" +", at);
     double value = 0;
-    if (first >= end || std::from_chars(all.data() + first, all.data() + end, value).ec != std::errc()) return {};
+    if (first >= end ||
+        std::from_chars(all.data() + first, all.data() + end, value).ec != std::errc())
+      return {};
     values.push_back(value);
     at = end + 1;
   }
@@ -45,7 +47,9 @@ std::vector<double> numbers(const DataSet& set, const Tag& tag, std::size_t coun
 
 template <std::uint16_t Group, std::uint16_t Element>
 int whole(const DataSet& set, int fallback) {
-  if (!set.FindDataElement(Tag(Group, Element)) || set.GetDataElement(Tag(Group, Element)).IsEmpty()) return fallback;
+  if (!set.FindDataElement(Tag(Group, Element)) ||
+      set.GetDataElement(Tag(Group, Element)).IsEmpty())
+    return fallback;
   gdcm::Attribute<Group, Element> attribute;
   attribute.SetFromDataSet(set);
   return static_cast<int>(attribute.GetValue());
@@ -78,7 +82,8 @@ void take_geometry(const DataSet& set, DicomSlice& slice, bool& position, bool& 
 
 // The same inside the functional groups of one item (shared, or one frame's).
 void take_groups(const DataSet& item, DicomSlice& slice, bool& position, bool& orientation) {
-  for (const Tag& group : {Tag(0x0020, 0x9113), Tag(0x0020, 0x9116), Tag(0x0028, 0x9110), Tag(0x0028, 0x9145)}) {
+  for (const Tag& group :
+       {Tag(0x0020, 0x9113), Tag(0x0020, 0x9116), Tag(0x0028, 0x9110), Tag(0x0028, 0x9145)}) {
     const auto items = sequence(item, group);
     if (items && items->GetNumberOfItems() > 0) {
       take_geometry(items->GetItem(1).GetNestedDataSet(), slice, position, orientation);
@@ -101,6 +106,8 @@ DicomSlice common_part(const std::filesystem::path& file, const gdcm::File& dico
   slice.columns = whole<0x0028, 0x0011>(set, 0);
   slice.samples = whole<0x0028, 0x0002>(set, 1);
   slice.bits = whole<0x0028, 0x0100>(set, 16);
+  slice.bits_stored = whole<0x0028, 0x0101>(set, slice.bits);
+  slice.is_signed = whole<0x0028, 0x0103>(set, 0) == 1;
   slice.has_pixels = slice.rows > 0 && slice.columns > 0;
   const auto frames = numbers(set, Tag(0x0028, 0x0008), 1);
   if (!frames.empty()) slice.frames = static_cast<int>(std::min(std::max(frames[0], 1.0), 1e6));
@@ -129,7 +136,8 @@ std::vector<DicomSlice> read_dicom_header(const std::filesystem::path& file) {
   DicomSlice slice = common_part(file, reader.GetFile());
   bool position = false, orientation = false;
   take_geometry(set, slice, position, orientation);
-  if (const auto shared = sequence(set, Tag(0x5200, 0x9229)); shared && shared->GetNumberOfItems() > 0) {
+  if (const auto shared = sequence(set, Tag(0x5200, 0x9229));
+      shared && shared->GetNumberOfItems() > 0) {
     take_groups(shared->GetItem(1).GetNestedDataSet(), slice, position, orientation);
   }
   const auto per_frame = sequence(set, Tag(0x5200, 0x9230));
@@ -139,7 +147,8 @@ std::vector<DicomSlice> read_dicom_header(const std::filesystem::path& file) {
     bool placed = position && slice.frames == 1, turned = orientation;
     one.frame = frame;
     if (per_frame && static_cast<int>(per_frame->GetNumberOfItems()) > frame) {
-      take_groups(per_frame->GetItem(static_cast<std::size_t>(frame) + 1).GetNestedDataSet(), one, placed, turned);
+      take_groups(per_frame->GetItem(static_cast<std::size_t>(frame) + 1).GetNestedDataSet(), one,
+                  placed, turned);
     }
     one.has_place = placed && turned;
     slices.push_back(std::move(one));

@@ -11,8 +11,8 @@ namespace homolog::import {
 
 struct DicomSeries {
   std::vector<std::filesystem::path> files;  // of the slices to read
-  std::string identity;                      // UID and geometry: goes into the keyed hash, never out
-  std::string refusal;                       // not empty: no CT can come of it
+  std::string identity;  // UID and geometry: goes into the keyed hash, never out
+  std::string refusal;   // not empty: no CT can come of it
   std::vector<std::string> warnings;
 };
 

@@ -14,18 +14,19 @@ namespace homolog::import {
 
 struct DicomSlice {
   std::filesystem::path file;
-  int frame = 0, frames = 1;          // 0-based, and how many the file holds
-  std::string series, instance;       // UIDs: for grouping and the keyed hash only
+  int frame = 0, frames = 1;     // 0-based, and how many the file holds
+  std::string series, instance;  // UIDs: for grouping and the keyed hash only
   std::string modality, sop_class, image_type;
-  bool compressed = false;            // encapsulated transfer syntax
-  int rows = 0, columns = 0, samples = 1, bits = 16;
+  bool compressed = false;  // encapsulated transfer syntax
+  int rows = 0, columns = 0, samples = 1, bits = 16, bits_stored = 16;
+  bool is_signed = false;  // two's complement of bits_stored
   bool has_pixels = false;
-  bool has_place = false;             // position and orientation are there
-  Point3 position;                    // LPS mm of the first pixel's centre
+  bool has_place = false;               // position and orientation are there
+  Point3 position;                      // LPS mm of the first pixel's centre
   std::array<double, 6> orientation{};  // direction of increasing column, then of increasing row
   bool has_spacing = false;
-  double column_mm = 1, row_mm = 1;   // step between columns (x), between rows (y)
-  double thickness_mm = 0;            // 0 when not given
+  double column_mm = 1, row_mm = 1;  // step between columns (x), between rows (y)
+  double thickness_mm = 0;           // 0 when not given
   double slope = 1, intercept = 0;
 };
 
@@ -36,8 +37,8 @@ void prepare_dicom();
 std::vector<DicomSlice> read_dicom_header(const std::filesystem::path& file);
 
 struct SliceStack {
-  Grid grid;                          // index x along columns, y along rows, z along the normal
-  std::vector<DicomSlice> slices;     // sorted by position along the normal
+  Grid grid;                       // index x along columns, y along rows, z along the normal
+  std::vector<DicomSlice> slices;  // sorted by position along the normal
   std::vector<std::string> warnings;
 };
 

@@ -16,13 +16,16 @@ namespace {
 
 constexpr std::uint64_t kMostBytes = std::uint64_t{8} << 30;  // of one volume, as stored
 
-bool starts(const std::string& text, std::string_view with) { return text.compare(0, with.size(), with) == 0; }
+bool starts(const std::string& text, std::string_view with) {
+  return text.compare(0, with.size(), with) == 0;
+}
 
 bool is_nifti_head(const std::string& head) {
   if (head.size() < 4) return false;
   std::int32_t size = 0;
   std::memcpy(&size, head.data(), 4);
-  const std::int32_t swapped = static_cast<std::int32_t>(__builtin_bswap32(static_cast<std::uint32_t>(size)));
+  const std::int32_t swapped =
+      static_cast<std::int32_t>(__builtin_bswap32(static_cast<std::uint32_t>(size)));
   return size == 348 || swapped == 348 || size == 540 || swapped == 540;
 }
 
@@ -30,14 +33,17 @@ bool is_nifti_head(const std::string& head) {
 bool is_bare_dicom(const std::string& head) {
   if (head.size() < 132) return false;
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(head[i]); };
-  if ((byte(0) != 8 && byte(0) != 2) || byte(1) != 0 || byte(3) != 0 || byte(2) > 0x18) return false;
+  if ((byte(0) != 8 && byte(0) != 2) || byte(1) != 0 || byte(3) != 0 || byte(2) > 0x18)
+    return false;
   const bool explicit_vr = std::isupper(byte(4)) && std::isupper(byte(5));
-  const bool implicit_vr = byte(5) == 0 && byte(6) == 0 && byte(7) == 0 && byte(4) > 0 && byte(4) <= 64;
+  const bool implicit_vr =
+      byte(5) == 0 && byte(6) == 0 && byte(7) == 0 && byte(4) > 0 && byte(4) <= 64;
   return explicit_vr || implicit_vr;
 }
 
 bool is_meta_head(const std::string& head) {
-  const bool text = starts(head, "ObjectType") || starts(head, "NDims") || starts(head, "Comment") || starts(head, "ObjectSubType");
+  const bool text = starts(head, "ObjectType") || starts(head, "NDims") ||
+                    starts(head, "Comment") || starts(head, "ObjectSubType");
   return text && head.find("NDims") != std::string::npos;
 }
 
@@ -52,7 +58,8 @@ Kind kind_of(const std::string& head) {
 
 std::string what_instead(const std::string& head) {
   if (head.empty()) return "the file is empty";
-  if (starts(head, "version https://git-lfs")) return "a git-LFS pointer instead of the data: fetch it with git lfs pull";
+  if (starts(head, "version https://git-lfs"))
+    return "a git-LFS pointer instead of the data: fetch it with git lfs pull";
   return "the content is not that of a scan";
 }
 
@@ -60,8 +67,10 @@ std::string what_instead(const std::string& head) {
 
 bool has_extension(const fs::path& file, std::initializer_list<const char*> extensions) {
   std::string name = file.filename().string();
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return std::any_of(extensions.begin(), extensions.end(), [&](const char* e) { return name.ends_with(e); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return std::any_of(extensions.begin(), extensions.end(),
+                     [&](const char* e) { return name.ends_with(e); });
 }
 
 std::string head_of(const fs::path& file, std::size_t bytes) {
@@ -83,15 +92,18 @@ Sniffed sniff(const fs::path& file) {
     return result;
   }
   const bool named_nifti = has_extension(file, {".nii", ".nii.gz", ".hdr", ".hdr.gz"});
-  const bool named_nrrd = has_extension(file, {".nrrd", ".nhdr"}), named_meta = has_extension(file, {".mha", ".mhd"});
+  const bool named_nrrd = has_extension(file, {".nrrd", ".nhdr"}),
+             named_meta = has_extension(file, {".mha", ".mhd"});
   const bool named_dicom = has_extension(file, {".dcm", ".dicom", ".ima"});
   const bool named = named_nifti || named_nrrd || named_meta || named_dicom;
   if (result.kind == Kind::Other) {
     if (named) result.problem = "named like a scan, but " + what_instead(head);
     return result;
   }
-  const bool agrees = (result.kind == Kind::Nifti && named_nifti) || (result.kind == Kind::Nrrd && named_nrrd) ||
-                      (result.kind == Kind::Meta && named_meta) || (result.kind == Kind::Dicom && (named_dicom || !named));
+  const bool agrees = (result.kind == Kind::Nifti && named_nifti) ||
+                      (result.kind == Kind::Nrrd && named_nrrd) ||
+                      (result.kind == Kind::Meta && named_meta) ||
+                      (result.kind == Kind::Dicom && (named_dicom || !named));
   result.misnamed = !agrees;
   return result;
 }
@@ -120,7 +132,8 @@ Inflated inflate_check(const fs::path& file, std::uint64_t offset, std::uint64_t
     if (ended) {  // another gzip member, or junk
       if (stream.next_in[0] != 0x1f) {
         result.trailing = stream.avail_in;
-        while (in.read(from.data(), static_cast<std::streamsize>(from.size())) || in.gcount() > 0) result.trailing += static_cast<std::uint64_t>(in.gcount());
+        while (in.read(from.data(), static_cast<std::streamsize>(from.size())) || in.gcount() > 0)
+          result.trailing += static_cast<std::uint64_t>(in.gcount());
         return result;
       }
       inflateReset(&stream);
@@ -130,52 +143,73 @@ Inflated inflate_check(const fs::path& file, std::uint64_t offset, std::uint64_t
     stream.avail_out = static_cast<unsigned>(to.size());
     const int code = inflate(&stream, Z_NO_FLUSH);
     result.bytes += to.size() - stream.avail_out;
-    if (result.bytes > most) throw Error(Fault::Data, file.string() + ": inflates to more than its header declares");
+    if (result.bytes > most)
+      throw Error(Fault::Data, file.string() + ": inflates to more than its header declares");
     if (code == Z_STREAM_END) {
       ended = true;
     } else if (code != Z_OK && code != Z_BUF_ERROR) {
-      throw Error(Fault::Data, file.string() + ": compressed data are damaged (" + (stream.msg ? stream.msg : "zlib error") + ")",
+      throw Error(Fault::Data,
+                  file.string() + ": compressed data are damaged (" +
+                      (stream.msg ? stream.msg : "zlib error") + ")",
                   "fetch the file again");
     }
   }
-  if (!ended) throw Error(Fault::Data, file.string() + ": the compressed stream ends early, the file is incomplete", "fetch the file again");
+  if (!ended)
+    throw Error(Fault::Data,
+                file.string() + ": the compressed stream ends early, the file is incomplete",
+                "fetch the file again");
   return result;
 }
 
-std::uint64_t declared_bytes(const fs::path& file, const std::vector<std::int64_t>& sizes, int voxel_bytes) {
+std::uint64_t declared_bytes(const fs::path& file, const std::vector<std::int64_t>& sizes,
+                             int voxel_bytes) {
   long double total = voxel_bytes;
   std::string shape;
   for (const std::int64_t size : sizes) {
     shape += (shape.empty() ? "" : " x ") + std::to_string(size);
-    if (size == 0) throw Error(Fault::Data, file.string() + ": a dimension is zero (" + std::to_string(sizes.size()) + " dimensions)");
-    if (size < 0) throw Error(Fault::Data, file.string() + ": a dimension is negative (" + std::to_string(size) + ")");
+    if (size == 0)
+      throw Error(Fault::Data, file.string() + ": a dimension is zero (" +
+                                   std::to_string(sizes.size()) + " dimensions)");
+    if (size < 0)
+      throw Error(Fault::Data,
+                  file.string() + ": a dimension is negative (" + std::to_string(size) + ")");
     total *= static_cast<long double>(size);
   }
   if (total > static_cast<long double>(kMostBytes)) {
-    throw Error(Fault::Data, file.string() + ": declares " + shape + " voxels, more than the limit of 8 GiB");
+    throw Error(Fault::Data,
+                file.string() + ": declares " + shape + " voxels, more than the limit of 8 GiB");
   }
   return static_cast<std::uint64_t>(total);
 }
 
 void check_length(const fs::path& file, std::uint64_t declared, std::uint64_t present) {
   if (present >= declared) return;
-  const std::string pointer = starts(head_of(file, 64), "version https://git-lfs") ? "; it is a git-LFS pointer" : "";
-  throw Error(Fault::Data, file.string() + ": shorter than its header says: " + std::to_string(present) + " of " +
-                               std::to_string(declared) + " bytes of voxels" + pointer, "fetch the file again");
+  const std::string pointer =
+      starts(head_of(file, 64), "version https://git-lfs") ? "; it is a git-LFS pointer" : "";
+  throw Error(Fault::Data,
+              file.string() + ": shorter than its header says: " + std::to_string(present) +
+                  " of " + std::to_string(declared) + " bytes of voxels" + pointer,
+              "fetch the file again");
 }
 
 void check_ratio(const fs::path& file, std::uint64_t declared, std::uint64_t compressed) {
   if (declared / 1032 <= compressed) return;
-  throw Error(Fault::Data, file.string() + ": " + std::to_string(compressed) + " compressed bytes cannot hold the declared " +
+  throw Error(Fault::Data, file.string() + ": " + std::to_string(compressed) +
+                               " compressed bytes cannot hold the declared " +
                                std::to_string(declared));
 }
 
 fs::path data_file_beside(const fs::path& header, const std::string& name) {
   const fs::path relative(name);
-  const bool leaves = relative.is_absolute() || std::any_of(relative.begin(), relative.end(), [](const fs::path& p) { return p == ".."; });
-  if (leaves) throw Error(Fault::Data, header.string() + ": its data file lies outside its folder (" + name + ")");
+  const bool leaves =
+      relative.is_absolute() ||
+      std::any_of(relative.begin(), relative.end(), [](const fs::path& p) { return p == ".."; });
+  if (leaves)
+    throw Error(Fault::Data,
+                header.string() + ": its data file lies outside its folder (" + name + ")");
   const fs::path data = header.parent_path() / relative;
-  if (!fs::is_regular_file(data)) throw Error(Fault::Data, header.string() + ": its data file " + name + " is missing");
+  if (!fs::is_regular_file(data))
+    throw Error(Fault::Data, header.string() + ": its data file " + name + " is missing");
   return data;
 }
 

@@ -1,5 +1,6 @@
-// What a scan file is by its content, and whether its header can be true: sizes are compared with the
-// file before any reader allocates, so that a broken or hostile header costs neither memory nor time.
+// What a scan file is by its content, and whether its header can be true: sizes are compared with
+// the file before any reader allocates, so that a broken or hostile header costs neither memory nor
+// time.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ enum class Kind { Dicom, Nifti, Nrrd, Meta, DataPart, Other };
 
 struct Sniffed {
   Kind kind = Kind::Other;
-  std::string problem;  // not empty: named like a scan, but it cannot be one
+  std::string problem;    // not empty: named like a scan, but it cannot be one
   bool misnamed = false;  // content and extension disagree
 };
 // Opens regular files only. Throws Fault::Data when the file cannot be opened.
@@ -40,22 +41,27 @@ struct Inflated {
   std::uint64_t bytes = 0;     // after inflating
   std::uint64_t trailing = 0;  // bytes behind the stream that do not belong to it
 };
-// Inflates a gzip or zlib stream that starts at `offset`. Throws Fault::Data: torn, CRC wrong, or more
-// than `most` bytes.
+// Inflates a gzip or zlib stream that starts at `offset`. Throws Fault::Data: torn, CRC wrong, or
+// more than `most` bytes.
 Inflated inflate_check(const std::filesystem::path& file, std::uint64_t offset, std::uint64_t most);
 
 // Bytes of a grid of `sizes` with `voxel_bytes` each. Throws Fault::Data: a size below 1, an
 // overflow, or more than the limit (8 GiB).
-std::uint64_t declared_bytes(const std::filesystem::path& file, const std::vector<std::int64_t>& sizes, int voxel_bytes);
+std::uint64_t declared_bytes(const std::filesystem::path& file,
+                             const std::vector<std::int64_t>& sizes, int voxel_bytes);
 
 // Throws Fault::Data unless `present` bytes hold `declared`.
 void check_length(const std::filesystem::path& file, std::uint64_t declared, std::uint64_t present);
 // The same for compressed data, before inflating: deflate shrinks at most 1032-fold.
-void check_ratio(const std::filesystem::path& file, std::uint64_t declared, std::uint64_t compressed);
+void check_ratio(const std::filesystem::path& file, std::uint64_t declared,
+                 std::uint64_t compressed);
 
-// A detached data file beside its header. Throws Fault::Data: missing, or outside the header's folder.
-std::filesystem::path data_file_beside(const std::filesystem::path& header, const std::string& name);
+// A detached data file beside its header. Throws Fault::Data: missing, or outside the header's
+// folder.
+std::filesystem::path data_file_beside(const std::filesystem::path& header,
+                                       const std::string& name);
 
-bool has_extension(const std::filesystem::path& file, std::initializer_list<const char*> extensions);
+bool has_extension(const std::filesystem::path& file,
+                   std::initializer_list<const char*> extensions);
 
 }  // namespace homolog::import

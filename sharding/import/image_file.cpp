@@ -30,7 +30,8 @@ class ProperName {
   ProperName(const std::filesystem::path& file, const std::string& format) : name_(file) {
     if (format == "nifti" && !has_extension(file, {".nii", ".nii.gz", ".hdr", ".hdr.gz"})) {
       link(file, is_gzip(file) ? ".nii.gz" : ".nii");
-    } else if (format == "nifti" && has_extension(file, {".nii", ".nii.gz"}) && is_gzip(file) != has_extension(file, {".gz"})) {
+    } else if (format == "nifti" && has_extension(file, {".nii", ".nii.gz"}) &&
+               is_gzip(file) != has_extension(file, {".gz"})) {
       link(file, is_gzip(file) ? ".nii.gz" : ".nii");
     } else if (format == "nrrd" && !has_extension(file, {".nrrd", ".nhdr"})) {
       link(file, ".nrrd");
@@ -48,7 +49,8 @@ class ProperName {
 
  private:
   void link(const std::filesystem::path& file, const std::string& extension) {
-    name_ = temporary_beside(std::filesystem::temp_directory_path() / "homolog-scan").string() + extension;
+    name_ = temporary_beside(std::filesystem::temp_directory_path() / "homolog-scan").string() +
+            extension;
     std::filesystem::create_symlink(std::filesystem::absolute(file), name_);
     linked_ = true;
   }
@@ -59,24 +61,30 @@ class ProperName {
 // What ITK would otherwise read silently: a movie's first frame, a vector's first component.
 void check_shape(const itk::ImageIOBase& io, const std::string& name) {
   if (io.GetNumberOfComponents() != 1) {
-    throw Error(Fault::Data, name + ": " + std::to_string(io.GetNumberOfComponents()) + " values per voxel, a CT has one");
+    throw Error(Fault::Data, name + ": " + std::to_string(io.GetNumberOfComponents()) +
+                                 " values per voxel, a CT has one");
   }
   if (io.GetNumberOfDimensions() < 3) {
-    throw Error(Fault::Data, name + ": " + std::to_string(io.GetNumberOfDimensions()) + " dimensions, a volume has three");
+    throw Error(Fault::Data, name + ": " + std::to_string(io.GetNumberOfDimensions()) +
+                                 " dimensions, a volume has three");
   }
   for (unsigned axis = 3; axis < io.GetNumberOfDimensions(); ++axis) {
-    if (io.GetDimensions(axis) > 1) throw Error(Fault::Data, name + ": several volumes in one file", "split it into one file a volume");
+    if (io.GetDimensions(axis) > 1)
+      throw Error(Fault::Data, name + ": several volumes in one file",
+                  "split it into one file a volume");
   }
 }
 
 Grid grid_of(const Image& image) {
   Grid grid;
   const auto size = image.GetLargestPossibleRegion().GetSize();
-  grid.size = {static_cast<std::int64_t>(size[0]), static_cast<std::int64_t>(size[1]), static_cast<std::int64_t>(size[2])};
+  grid.size = {static_cast<std::int64_t>(size[0]), static_cast<std::int64_t>(size[1]),
+               static_cast<std::int64_t>(size[2])};
   grid.spacing = {image.GetSpacing()[0], image.GetSpacing()[1], image.GetSpacing()[2]};
   grid.origin = {image.GetOrigin()[0], image.GetOrigin()[1], image.GetOrigin()[2]};
   for (unsigned row = 0; row < 3; ++row) {
-    for (unsigned column = 0; column < 3; ++column) grid.direction[row * 3 + column] = image.GetDirection()(row, column);
+    for (unsigned column = 0; column < 3; ++column)
+      grid.direction[row * 3 + column] = image.GetDirection()(row, column);
   }
   return grid;
 }
@@ -109,18 +117,22 @@ ReadScan read_image_file(const std::filesystem::path& file, const std::string& f
     Scan& scan = result.scan;
     scan.grid = grid_of(image);
     if (!is_orthonormal(scan.grid.direction)) {
-      throw Error(Fault::Data, name + ": the axes are not at right angles (sheared or singular directions)");
+      throw Error(Fault::Data,
+                  name + ": the axes are not at right angles (sheared or singular directions)");
     }
     scan.grid.direction = orthonormalised(scan.grid.direction);
     std::int64_t not_finite = 0;
     scan.hu.resize(static_cast<std::size_t>(scan.grid.voxels()));
     const float* values = image.GetBufferPointer();
     for (std::int16_t& hu : scan.hu) hu = to_hu(*values++, not_finite);
-    if (not_finite > 0) result.warnings.push_back(std::to_string(not_finite) + " voxels are not numbers, taken as air");
+    if (not_finite > 0)
+      result.warnings.push_back(std::to_string(not_finite) +
+                                " voxels are not numbers, taken as air");
   } catch (const Error&) {
     throw;
   } catch (const itk::ExceptionObject& problem) {
-    throw Error(Fault::Data, name + ": cannot be read as " + format + ": " + problem.GetDescription());
+    throw Error(Fault::Data,
+                name + ": cannot be read as " + format + ": " + problem.GetDescription());
   } catch (const std::exception& problem) {
     throw Error(Fault::Data, name + ": cannot be read as " + format + ": " + problem.what());
   }

@@ -1,4 +1,5 @@
-// A catalogued CT back as a Volume: read by its format, brought to canonical axes, checked against the entry.
+// A catalogued CT back as a Volume: read by its format, brought to canonical axes, checked against
+// the entry.
 #include "sharding/import/load.h"
 
 #include "base/error.h"
@@ -8,12 +9,15 @@
 namespace homolog::import {
 
 Volume load_volume(const CatalogEntry& entry, bool verify_content) {
-  if (entry.files.empty()) throw Error(Fault::Data, "catalogue entry " + entry.id + " names no file");
+  if (entry.files.empty())
+    throw Error(Fault::Data, "catalogue entry " + entry.id + " names no file");
   const std::string name = entry.files.front().string();
-  ReadScan read = entry.format == "dicom" ? read_dicom(entry.files) : read_image_file(entry.files.front(), entry.format);
+  ReadScan read = entry.format == "dicom" ? read_dicom(entry.files)
+                                          : read_image_file(entry.files.front(), entry.format);
   Scan scan = canonical(std::move(read.scan));
   if (entry.grid.voxels() > 0 && !(scan.grid.size == entry.grid.size)) {
-    throw Error(Fault::Data, name + ": has another size than the catalogue says", "make the catalogue again");
+    throw Error(Fault::Data, name + ": has another size than the catalogue says",
+                "make the catalogue again");
   }
   Volume volume{entry.id, scan.grid, std::move(scan.hu)};
   if (verify_content && content_hash(volume) != entry.content_hash) {

@@ -15,6 +15,7 @@ Volume load_volume(const CatalogEntry& entry, bool verify_content = false);
 // Write as .nii.gz, .nii, .mha or .nrrd, by extension; atomically. Throws Fault::Environment.
 void write_volume(const Volume& volume, const std::filesystem::path& file);
 // The same for a label map (unsigned bytes, [z][y][x]).
-void write_labels(const Grid& grid, const std::vector<std::uint8_t>& labels, const std::filesystem::path& file);
+void write_labels(const Grid& grid, const std::vector<std::uint8_t>& labels,
+                  const std::filesystem::path& file);
 
 }  // namespace homolog::import

@@ -1,4 +1,5 @@
-// NIfTI-1 headers (nifti1.h of the NIfTI working group), read field by field at their fixed offsets.
+// NIfTI-1 headers (nifti1.h of the NIfTI working group), read field by field at their fixed
+// offsets.
 #include <cmath>
 #include <cstring>
 
@@ -16,9 +17,12 @@ class Header {
     std::int32_t size = 0;
     std::memcpy(&size, bytes_.data(), 4);
     swap_ = size != 348 && size != 540;
-    if (size == 540 || __builtin_bswap32(static_cast<std::uint32_t>(size)) == 540) refuse("NIfTI-2, which is not supported: convert it to NIfTI-1");
+    if (size == 540 || __builtin_bswap32(static_cast<std::uint32_t>(size)) == 540)
+      refuse("NIfTI-2, which is not supported: convert it to NIfTI-1");
   }
-  [[noreturn]] void refuse(const std::string& why) const { throw Error(Fault::Data, file_.string() + ": " + why); }
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw Error(Fault::Data, file_.string() + ": " + why);
+  }
   std::int16_t i16(std::size_t at) const {
     std::uint16_t raw = 0;
     std::memcpy(&raw, bytes_.data() + at, 2);
@@ -44,21 +48,39 @@ class Header {
 int voxel_bytes(const Header& header) {
   const int code = header.i16(70);
   switch (code) {
-    case 2: case 256: return 1;
-    case 4: case 512: return 2;
-    case 8: case 16: case 768: return 4;
-    case 64: case 1024: case 1280: return 8;
-    case 32: case 1792: case 2048: header.refuse("complex voxels are not supported for CT");
-    case 128: case 2304: header.refuse("colour voxels are not supported for CT");
-    default: header.refuse("unknown voxel type code " + std::to_string(code));
+    case 2:
+    case 256:
+      return 1;
+    case 4:
+    case 512:
+      return 2;
+    case 8:
+    case 16:
+    case 768:
+      return 4;
+    case 64:
+    case 1024:
+    case 1280:
+      return 8;
+    case 32:
+    case 1792:
+    case 2048:
+      header.refuse("complex voxels are not supported for CT");
+    case 128:
+    case 2304:
+      header.refuse("colour voxels are not supported for CT");
+    default:
+      header.refuse("unknown voxel type code " + std::to_string(code));
   }
 }
 
 std::vector<std::int64_t> sizes_of(const Header& header) {
   const int dimensions = header.i16(40);
-  if (dimensions < 1 || dimensions > 7) header.refuse("declares " + std::to_string(dimensions) + " dimensions");
+  if (dimensions < 1 || dimensions > 7)
+    header.refuse("declares " + std::to_string(dimensions) + " dimensions");
   std::vector<std::int64_t> sizes;
-  for (int i = 1; i <= dimensions; ++i) sizes.push_back(header.i16(40 + 2 * static_cast<std::size_t>(i)));
+  for (int i = 1; i <= dimensions; ++i)
+    sizes.push_back(header.i16(40 + 2 * static_cast<std::size_t>(i)));
   return sizes;
 }
 
@@ -74,19 +96,28 @@ void check_affine(const Header& header, std::vector<std::string>& warnings) {
   if (sform) {
     double m[9];
     for (std::size_t row = 0; row < 3; ++row) {
-      for (std::size_t column = 0; column < 3; ++column) m[row * 3 + column] = header.f32(280 + 16 * row + 4 * column);
-      if (!std::isfinite(header.f32(280 + 16 * row + 12))) header.refuse("the affine is not finite");
+      for (std::size_t column = 0; column < 3; ++column)
+        m[row * 3 + column] = header.f32(280 + 16 * row + 4 * column);
+      if (!std::isfinite(header.f32(280 + 16 * row + 12)))
+        header.refuse("the affine is not finite");
     }
-    const double det = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
+    const double det = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) +
+                       m[2] * (m[3] * m[7] - m[4] * m[6]);
     if (!(std::abs(det) > 1e-9)) header.refuse("the affine is singular");
   }
-  if (!sform && !qform) warnings.push_back("no orientation in the header (sform and qform codes are 0): left and right may be swapped");
+  if (!sform && !qform)
+    warnings.push_back(
+        "no orientation in the header (sform and qform codes are 0): left and right may be "
+        "swapped");
 }
 
 void check_scaling(const Header& header, std::vector<std::string>& warnings) {
-  if (!std::isfinite(header.f32(112)) || !std::isfinite(header.f32(116))) header.refuse("the scaling (scl_slope, scl_inter) is not finite");
+  if (!std::isfinite(header.f32(112)) || !std::isfinite(header.f32(116)))
+    header.refuse("the scaling (scl_slope, scl_inter) is not finite");
   const int bits = header.i16(72);
-  if (bits != 8 * voxel_bytes(header)) warnings.push_back("bitpix " + std::to_string(bits) + " contradicts the voxel type; the type was used");
+  if (bits != 8 * voxel_bytes(header))
+    warnings.push_back("bitpix " + std::to_string(bits) +
+                       " contradicts the voxel type; the type was used");
   const int unit = header.units() & 7;
   if (unit == 3) warnings.push_back("units are micrometres; converted to mm");
   if (unit == 1) warnings.push_back("units are metres; converted to mm");
@@ -97,16 +128,19 @@ void check_scaling(const Header& header, std::vector<std::string>& warnings) {
 HeaderFacts check_nifti(const fs::path& file) {
   const Header header(file, head_of(file, 352));
   const std::string magic = header.magic();
-  if (magic != "n+1" && magic != "ni1") header.refuse("bad NIfTI magic (an ANALYZE header has no orientation)");
+  if (magic != "n+1" && magic != "ni1")
+    header.refuse("bad NIfTI magic (an ANALYZE header has no orientation)");
   const int bytes = voxel_bytes(header);
   const auto sizes = sizes_of(header);
   const std::uint64_t declared = declared_bytes(file, sizes, bytes);
-  if (sizes.size() < 3) header.refuse(std::to_string(sizes.size()) + " dimensions, a volume has three");
+  if (sizes.size() < 3)
+    header.refuse(std::to_string(sizes.size()) + " dimensions, a volume has three");
   for (std::size_t i = 3; i < sizes.size(); ++i) {
     if (sizes[i] != 1) header.refuse("several volumes in one file");
   }
   const float offset = header.f32(108);
-  if (!std::isfinite(offset) || offset < 0 || offset > 1e9F) header.refuse("the voxel offset (vox_offset) is not a valid number");
+  if (!std::isfinite(offset) || offset < 0 || offset > 1e9F)
+    header.refuse("the voxel offset (vox_offset) is not a valid number");
   HeaderFacts facts{{file}, {}};
   check_affine(header, facts.warnings);
   check_scaling(header, facts.warnings);
@@ -117,14 +151,18 @@ HeaderFacts check_nifti(const fs::path& file) {
     if (!fs::is_regular_file(data)) header.refuse("the .img file of the pair is missing");
     facts.files.push_back(data);
   }
-  const std::uint64_t before = magic == "ni1" ? static_cast<std::uint64_t>(offset) : std::max<std::uint64_t>(352, static_cast<std::uint64_t>(offset));
+  const std::uint64_t before =
+      magic == "ni1" ? static_cast<std::uint64_t>(offset)
+                     : std::max<std::uint64_t>(352, static_cast<std::uint64_t>(offset));
   const std::uint64_t on_disk = fs::file_size(data);
   std::uint64_t present = on_disk;
   if (is_gzip(data)) {
     check_ratio(data, declared, on_disk);
     const Inflated inflated = inflate_check(data, 0, declared + before + (64U << 20));
     present = inflated.bytes;
-    if (inflated.trailing > 0) facts.warnings.push_back(std::to_string(inflated.trailing) + " bytes behind the gzip stream were ignored");
+    if (inflated.trailing > 0)
+      facts.warnings.push_back(std::to_string(inflated.trailing) +
+                               " bytes behind the gzip stream were ignored");
   }
   check_length(data, declared, present > before ? present - before : 0);
   return facts;

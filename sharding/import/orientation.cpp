@@ -33,7 +33,8 @@ std::string orientation_letters(const Direction& direction) {
   std::string letters(3, '?');
   for (int world = 0; world < 3; ++world) {
     const int axis = axes[world];
-    letters[static_cast<std::size_t>(axis)] = kLetters[world][direction[world * 3 + axis] > 0 ? 1 : 0];
+    letters[static_cast<std::size_t>(axis)] =
+        kLetters[world][direction[world * 3 + axis] > 0 ? 1 : 0];
   }
   return letters;
 }
@@ -99,7 +100,8 @@ Scan canonical(Scan scan) {
   for (std::int64_t z = 0; z < new_size[2]; ++z) {
     for (std::int64_t y = 0; y < new_size[1]; ++y) {
       std::int64_t at = first + z * step[2] + y * step[1];
-      for (std::int64_t x = 0; x < new_size[0]; ++x, at += step[0]) *out++ = scan.hu[static_cast<std::size_t>(at)];
+      for (std::int64_t x = 0; x < new_size[0]; ++x, at += step[0])
+        *out++ = scan.hu[static_cast<std::size_t>(at)];
     }
   }
   return {to, std::move(hu)};

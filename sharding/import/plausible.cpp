@@ -5,9 +5,10 @@
 namespace homolog::import {
 namespace {
 
-constexpr int kAir = -200;             // a CT has lung, bowel gas or the air around the body below this
-constexpr int kFewSlices = 4;          // fewer give no volume for a 3D crop
-constexpr double kLabelShare = 0.75;   // of equal neighbours; measured: label maps 0.8 to 1, pictures below 0.5
+constexpr int kAir = -200;     // a CT has lung, bowel gas or the air around the body below this
+constexpr int kFewSlices = 4;  // fewer give no volume for a 3D crop
+constexpr double kLabelShare =
+    0.75;  // of equal neighbours; measured: label maps 0.8 to 1, pictures below 0.5
 constexpr std::int16_t kBody = -500;
 
 // Stored HU + 1024 whose intercept got lost: nothing negative, air near 0, soft tissue near 1024.
@@ -22,7 +23,9 @@ bool shifted_by_1024(const Volume& volume, int low) {
   return static_cast<double>(air) > 0.02 * all && static_cast<double>(tissue) > 0.2 * all;
 }
 
-std::string range_text(int low, int high) { return std::to_string(low) + ".." + std::to_string(high); }
+std::string range_text(int low, int high) {
+  return std::to_string(low) + ".." + std::to_string(high);
+}
 
 }  // namespace
 
@@ -31,7 +34,9 @@ double same_neighbour_share(const Volume& volume) {
   const std::int16_t background = *std::min_element(volume.hu.begin(), volume.hu.end());
   std::int64_t pairs = 0, same = 0;
   for (std::size_t i = 0; i + 1 < volume.hu.size(); ++i) {
-    if (static_cast<std::int64_t>(i + 1) % width == 0 || volume.hu[i] == background || volume.hu[i + 1] == background) continue;
+    if (static_cast<std::int64_t>(i + 1) % width == 0 || volume.hu[i] == background ||
+        volume.hu[i + 1] == background)
+      continue;
     ++pairs;
     same += volume.hu[i] == volume.hu[i + 1];
   }
@@ -44,7 +49,10 @@ Looks looks_like_ct(const Volume& volume, bool declared_ct, bool eight_bit) {
   const int low = *low_at, high = *high_at;
   const Index3& n = volume.grid.size;
   const std::int64_t thinnest = std::min({n.x, n.y, n.z});
-  if (thinnest < kFewSlices) looks.warnings.push_back("only " + std::to_string(thinnest) + " slices along one axis: too few for a volume");
+  if (thinnest < kFewSlices)
+    looks.warnings.push_back("only " + std::to_string(thinnest) +
+                             (thinnest == 1 ? " slice" : " slices") +
+                             " along one axis: too few for a volume");
   if (low == high) {
     if (low > kAir) looks.refusal = "every voxel is " + std::to_string(low) + ", this is no CT";
     looks.warnings.push_back("every voxel is " + std::to_string(low) + ": no body");
@@ -55,11 +63,14 @@ Looks looks_like_ct(const Volume& volume, bool declared_ct, bool eight_bit) {
   } else if (eight_bit) {
     looks.warnings.push_back("8-bit values " + range_text(low, high) + " are not HU");
   } else if (low > kAir && shifted_by_1024(volume, low)) {
-    looks.warnings.push_back("values " + range_text(low, high) + " look like HU + 1024: the rescale intercept is missing");
+    looks.warnings.push_back("values " + range_text(low, high) +
+                             " look like HU + 1024: the rescale intercept is missing");
   } else if (low > kAir && declared_ct) {
-    looks.warnings.push_back("values " + range_text(low, high) + " do not look like HU: no air near -1000");
+    looks.warnings.push_back("values " + range_text(low, high) +
+                             " do not look like HU: no air near -1000");
   } else if (low > kAir) {
-    looks.refusal = "does not look like CT: values " + range_text(low, high) + ", no air near -1000";
+    looks.refusal =
+        "does not look like CT: values " + range_text(low, high) + ", no air near -1000";
   } else if (high <= kBody) {
     looks.warnings.push_back("no body found: no voxel above -500 HU");
   }

@@ -1,4 +1,5 @@
-// Do these voxels look like CT in Hounsfield units? Pure; thresholds are in the .cpp with their reasons.
+// Do these voxels look like CT in Hounsfield units? Pure; thresholds are in the .cpp with their
+// reasons.
 #pragma once
 
 #include <string>

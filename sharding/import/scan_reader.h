@@ -1,4 +1,5 @@
-// The voxels of one scan as its files have them: HU, the file's own index axes. Inside sharding/import only.
+// The voxels of one scan as its files have them: HU, the file's own index axes. Inside
+// sharding/import only.
 #pragma once
 
 #include <filesystem>
@@ -18,8 +19,9 @@ struct ReadScan {
 // `format`: "nifti", "nrrd", "meta". Through ITK. Throws Fault::Data naming the file.
 ReadScan read_image_file(const std::filesystem::path& file, const std::string& format);
 
-// One volume from the DICOM files of one series, sorted by position along the slice normal, rescaled
-// slice by slice. Throws Fault::Data: no positions, a gap, two slices at one place, tilt, not decodable.
+// One volume from the DICOM files of one series, sorted by position along the slice normal,
+// rescaled slice by slice. Throws Fault::Data: no positions, a gap, two slices at one place, tilt,
+// not decodable.
 ReadScan read_dicom(const std::vector<std::filesystem::path>& files);
 
 // Nearest integer, clamped to int16; `not_finite` counts what became air.

@@ -55,6 +55,8 @@ std::string reason_of(const std::exception& problem, const std::vector<fs::path>
   for (const fs::path& file : files) {
     const std::string prefix = file.string() + ": ";
     if (reason.starts_with(prefix)) reason.erase(0, prefix.size());
+    const std::string folder = file.parent_path().string() + "/";  // a data file's name is enough
+    if (reason.starts_with(folder)) reason.erase(0, folder.size());
   }
   return reason;
 }
@@ -96,7 +98,9 @@ Found walk(const std::vector<fs::path>& paths) {
     std::error_code code;
     const fs::path absolute = fs::weakly_canonical(path, code);
     const fs::file_status status = fs::status(absolute, code);
-    if (!fs::exists(status)) throw Error(Fault::Data, path.string() + " does not exist", "give folders or files with CT scans");
+    if (!fs::exists(status))
+      throw Error(Fault::Data, path.string() + " does not exist",
+                  "give folders or files with CT scans");
     if (fs::is_directory(status)) walk(absolute, found);
     if (fs::is_regular_file(status)) found.files.push_back(absolute);
   }
@@ -125,11 +129,16 @@ bool is_dicomdir(const Looked& looked) {
 
 std::string format_of(Kind kind) {
   switch (kind) {
-    case Kind::Dicom: return "dicom";
-    case Kind::Nifti: return "nifti";
-    case Kind::Nrrd: return "nrrd";
-    case Kind::Meta: return "meta";
-    default: return "unknown";
+    case Kind::Dicom:
+      return "dicom";
+    case Kind::Nifti:
+      return "nifti";
+    case Kind::Nrrd:
+      return "nrrd";
+    case Kind::Meta:
+      return "meta";
+    default:
+      return "unknown";
   }
 }
 
@@ -160,7 +169,8 @@ Candidate series_candidate(const DicomSeries& series) {
     candidate.entry.verdict = Verdict::Reject;
     candidate.entry.reasons = {series.refusal};
   } else if (std::any_of(series.files.begin(), series.files.end(), [](const fs::path& f) {
-               return has_extension(f, {".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img"});
+               return has_extension(
+                   f, {".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img"});
              })) {
     candidate.entry.reasons.push_back(kMisnamed);
   }
@@ -181,8 +191,10 @@ void assess(Candidate& candidate) {
   CatalogEntry& entry = candidate.entry;
   if (entry.verdict == Verdict::Reject) return;
   try {
-    if (!std::all_of(entry.files.begin(), entry.files.end(), is_utf8)) throw Error(Fault::Data, "a file name is not UTF-8: rename it");
-    ReadScan read = entry.format == "dicom" ? read_dicom(entry.files) : read_image_file(entry.files.front(), entry.format);
+    if (!std::all_of(entry.files.begin(), entry.files.end(), is_utf8))
+      throw Error(Fault::Data, "a file name is not UTF-8: rename it");
+    ReadScan read = entry.format == "dicom" ? read_dicom(entry.files)
+                                            : read_image_file(entry.files.front(), entry.format);
     entry.original_direction = read.scan.grid.direction;
     entry.original_orientation = orientation_letters(entry.original_direction);
     Scan scan = canonical(std::move(read.scan));
@@ -203,24 +215,30 @@ void assess(Candidate& candidate) {
 }
 
 // Candidates from what was seen. A data file that a header claims is no input of its own.
-std::vector<Candidate> candidates_of(const Found& found, const std::vector<Looked>& looked, int jobs, Survey& survey) {
+std::vector<Candidate> candidates_of(const Found& found, const std::vector<Looked>& looked,
+                                     int jobs, Survey& survey) {
   std::vector<Candidate> candidates = found.unreadable;
   std::vector<std::vector<DicomSlice>> dicom;
   std::vector<std::size_t> images;
   for (std::size_t i = 0; i < looked.size(); ++i) {
     if (!looked[i].problem.empty()) {
       candidates.push_back(refused(found.files[i], format_of(looked[i].kind), looked[i].problem));
-    } else if (is_dicomdir(looked[i]) || looked[i].kind == Kind::Other || looked[i].kind == Kind::DataPart) {
+    } else if (is_dicomdir(looked[i]) || looked[i].kind == Kind::Other ||
+               looked[i].kind == Kind::DataPart) {
       ++survey.ignored;
     } else if (looked[i].kind == Kind::Dicom) {
       dicom.push_back(looked[i].slices);
-    } else if (!has_extension(found.files[i], {".img"})) {  // an .img that looks like a header by chance
+    } else if (!has_extension(found.files[i],
+                              {".img"})) {  // an .img that looks like a header by chance
       images.push_back(i);
     }
   }
-  for (const DicomSeries& series : group_series(dicom)) candidates.push_back(series_candidate(series));
+  for (const DicomSeries& series : group_series(dicom))
+    candidates.push_back(series_candidate(series));
   std::vector<Candidate> checked(images.size());
-  parallel_for(images.size(), jobs, [&](std::size_t i) { checked[i] = image_candidate(found.files[images[i]], looked[images[i]]); });
+  parallel_for(images.size(), jobs, [&](std::size_t i) {
+    checked[i] = image_candidate(found.files[images[i]], looked[images[i]]);
+  });
   candidates.insert(candidates.end(), checked.begin(), checked.end());
   return candidates;
 }
@@ -237,7 +255,8 @@ void settle(std::vector<Candidate>& candidates, const std::string& key) {
       entry.reasons = {"duplicate of " + twin->second + " (the same voxels)"};
       continue;
     }
-    const std::string identity = candidate.identity.empty() ? "content\n" + entry.content_hash : candidate.identity;
+    const std::string identity =
+        candidate.identity.empty() ? "content\n" + entry.content_hash : candidate.identity;
     entry.id = pseudonym(key, identity);
     if (!ids.insert(entry.id).second) {  // one series in two states, say an edited copy
       entry.id = pseudonym(key, identity + "\n" + entry.content_hash);
@@ -254,11 +273,16 @@ std::string pseudonym(const std::string& key, const std::string& identity) {
 }
 
 std::int64_t Survey::count(Verdict verdict) const {
-  return std::count_if(entries.begin(), entries.end(), [&](const CatalogEntry& e) { return e.verdict == verdict; });
+  return std::count_if(entries.begin(), entries.end(),
+                       [&](const CatalogEntry& e) { return e.verdict == verdict; });
 }
 
 std::vector<std::string> Survey::commonest_refusals(std::size_t most) const {
-  std::map<std::string, int> counts;
+  struct Kind {
+    int count = 0;
+    std::string example;
+  };
+  std::map<std::string, Kind> kinds;  // reason with its numbers made alike
   for (const CatalogEntry& entry : entries) {
     if (entry.verdict != Verdict::Reject) continue;
     std::string kind;
@@ -266,12 +290,16 @@ std::vector<std::string> Survey::commonest_refusals(std::size_t most) const {
       const bool digit = c >= '0' && c <= '9';
       if (!digit || !kind.ends_with('#')) kind += digit ? '#' : c;
     }
-    ++counts[kind];
+    Kind& seen = kinds[kind];
+    if (seen.count++ == 0)
+      seen.example = entry.reasons.front() + " (" + entry.files.front().string() + ")";
   }
-  std::vector<std::pair<std::string, int>> sorted(counts.begin(), counts.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::vector<std::pair<std::string, Kind>> sorted(kinds.begin(), kinds.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second.count > b.second.count; });
   std::vector<std::string> lines;
-  for (std::size_t i = 0; i < std::min(most, sorted.size()); ++i) lines.push_back(std::to_string(sorted[i].second) + " x " + sorted[i].first);
+  for (std::size_t i = 0; i < std::min(most, sorted.size()); ++i)
+    lines.push_back(std::to_string(sorted[i].second.count) + " x " + sorted[i].second.example);
   return lines;
 }
 
@@ -283,7 +311,8 @@ Survey survey(const std::vector<fs::path>& paths, const std::string& key, int jo
   std::vector<Looked> looked(found.files.size());
   parallel_for(looked.size(), jobs, [&](std::size_t i) { looked[i] = look(found.files[i]); });
   std::vector<Candidate> candidates = candidates_of(found, looked, jobs, result);
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.entry.files < b.entry.files; });
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) { return a.entry.files < b.entry.files; });
   Progress progress("scans", static_cast<std::int64_t>(candidates.size()), "scans");
   parallel_for(candidates.size(), jobs, [&](std::size_t i) {
     assess(candidates[i]);

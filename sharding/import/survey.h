@@ -15,7 +15,8 @@ struct Survey {
   std::int64_t looked_at = 0;         // files
   std::int64_t ignored = 0;           // files that neither are nor claim to be scans
   std::int64_t count(Verdict verdict) const;
-  // Reasons of refused entries, the commonest first, digits made alike, as "12 x REASON".
+  // Reasons of refused entries, the commonest first: "12 x REASON (FILE)" of the first such file.
+  // Reasons that differ in numbers only count as one.
   std::vector<std::string> commonest_refusals(std::size_t most) const;
 };
 

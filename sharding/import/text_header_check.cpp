@@ -1,4 +1,5 @@
-// NRRD and MetaImage headers: "key: value" and "key = value" text in front of, or apart from, the voxels.
+// NRRD and MetaImage headers: "key: value" and "key = value" text in front of, or apart from, the
+// voxels.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -13,11 +14,15 @@ namespace {
 
 constexpr std::size_t kMostHeader = 256 << 10;
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& why) { throw Error(Fault::Data, file.string() + ": " + why); }
+[[noreturn]] void refuse(const fs::path& file, const std::string& why) {
+  throw Error(Fault::Data, file.string() + ": " + why);
+}
 
 std::string trimmed(const std::string& text) {
   const auto first = text.find_first_not_of(" \t\r");
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+  return first == std::string::npos
+             ? ""
+             : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
 struct TextHeader {
@@ -32,7 +37,8 @@ struct TextHeader {
 };
 
 std::vector<double> numbers(std::string text) {
-  std::replace_if(text.begin(), text.end(), [](char c) { return c == '(' || c == ')' || c == ','; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '(' || c == ')' || c == ','; }, ' ');
   std::istringstream in(text);
   std::vector<double> values;
   for (std::string word; in >> word;) {
@@ -45,19 +51,22 @@ std::vector<double> numbers(std::string text) {
   return values;
 }
 
-std::vector<std::int64_t> sizes_of(const fs::path& file, const std::string& text, const std::string& dimensions) {
+std::vector<std::int64_t> sizes_of(const fs::path& file, const std::string& text,
+                                   const std::string& dimensions) {
   std::vector<std::int64_t> sizes;
   for (const double value : numbers(text)) {
     if (!(std::abs(value) < 1e15)) refuse(file, "its sizes are not numbers");
     sizes.push_back(static_cast<std::int64_t>(value));
   }
-  if (sizes.empty() || std::to_string(sizes.size()) != dimensions) refuse(file, "its sizes do not agree with its number of dimensions");
+  if (sizes.empty() || std::to_string(sizes.size()) != dimensions)
+    refuse(file, "its sizes do not agree with its number of dimensions");
   return sizes;
 }
 
 void check_axes(const fs::path& file, const std::vector<double>& m) {
   if (m.size() != 9) refuse(file, "the directions are not three vectors of three numbers");
-  const double det = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
+  const double det = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) +
+                     m[2] * (m[3] * m[7] - m[4] * m[6]);
   if (!(std::abs(det) > 1e-9)) refuse(file, "the directions are singular");
 }
 
@@ -67,12 +76,15 @@ void check_spacing(const fs::path& file, const std::vector<double>& spacing) {
   }
 }
 
-void check_compressed(const fs::path& data, std::uint64_t at, std::uint64_t declared, HeaderFacts& facts) {
+void check_compressed(const fs::path& data, std::uint64_t at, std::uint64_t declared,
+                      HeaderFacts& facts) {
   const std::uint64_t on_disk = fs::file_size(data);
   check_ratio(data, declared, on_disk > at ? on_disk - at : 0);
   const Inflated inflated = inflate_check(data, at, declared + (64U << 20));
   check_length(data, declared, inflated.bytes);
-  if (inflated.trailing > 0) facts.warnings.push_back(std::to_string(inflated.trailing) + " bytes behind the compressed stream were ignored");
+  if (inflated.trailing > 0)
+    facts.warnings.push_back(std::to_string(inflated.trailing) +
+                             " bytes behind the compressed stream were ignored");
 }
 
 TextHeader read_nrrd(const fs::path& file) {
@@ -91,23 +103,55 @@ TextHeader read_nrrd(const fs::path& file) {
     const auto colon = line.find(':');
     if (line[0] == '#' || colon == std::string::npos || line.compare(colon, 2, ":=") == 0) continue;
     std::string key = trimmed(line.substr(0, colon));
-    std::transform(key.begin(), key.end(), key.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::transform(key.begin(), key.end(), key.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
     header.fields[key == "datafile" ? "data file" : key] = trimmed(line.substr(colon + 1));
   }
   header.data_at = at == std::string::npos ? head.size() : at + 1;
-  if (head.size() < kMostHeader && (header.has("data file"))) header.ended = true;  // detached: may end with the file
+  if (head.size() < kMostHeader && (header.has("data file")))
+    header.ended = true;  // detached: may end with the file
   return header;
 }
 
 int nrrd_voxel_bytes(const fs::path& file, std::string type) {
-  std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::tolower(c); });
-  static const std::map<std::string, int> kBytes = {
-      {"signed char", 1}, {"int8", 1}, {"int8_t", 1}, {"uchar", 1}, {"unsigned char", 1}, {"uint8", 1}, {"uint8_t", 1},
-      {"short", 2}, {"short int", 2}, {"signed short", 2}, {"signed short int", 2}, {"int16", 2}, {"int16_t", 2},
-      {"ushort", 2}, {"unsigned short", 2}, {"unsigned short int", 2}, {"uint16", 2}, {"uint16_t", 2},
-      {"int", 4}, {"signed int", 4}, {"int32", 4}, {"int32_t", 4}, {"uint", 4}, {"unsigned int", 4}, {"uint32", 4}, {"uint32_t", 4},
-      {"longlong", 8}, {"long long", 8}, {"int64", 8}, {"int64_t", 8}, {"ulonglong", 8}, {"unsigned long long", 8},
-      {"uint64", 8}, {"uint64_t", 8}, {"float", 4}, {"double", 8}};
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  static const std::map<std::string, int> kBytes = {{"signed char", 1},
+                                                    {"int8", 1},
+                                                    {"int8_t", 1},
+                                                    {"uchar", 1},
+                                                    {"unsigned char", 1},
+                                                    {"uint8", 1},
+                                                    {"uint8_t", 1},
+                                                    {"short", 2},
+                                                    {"short int", 2},
+                                                    {"signed short", 2},
+                                                    {"signed short int", 2},
+                                                    {"int16", 2},
+                                                    {"int16_t", 2},
+                                                    {"ushort", 2},
+                                                    {"unsigned short", 2},
+                                                    {"unsigned short int", 2},
+                                                    {"uint16", 2},
+                                                    {"uint16_t", 2},
+                                                    {"int", 4},
+                                                    {"signed int", 4},
+                                                    {"int32", 4},
+                                                    {"int32_t", 4},
+                                                    {"uint", 4},
+                                                    {"unsigned int", 4},
+                                                    {"uint32", 4},
+                                                    {"uint32_t", 4},
+                                                    {"longlong", 8},
+                                                    {"long long", 8},
+                                                    {"int64", 8},
+                                                    {"int64_t", 8},
+                                                    {"ulonglong", 8},
+                                                    {"unsigned long long", 8},
+                                                    {"uint64", 8},
+                                                    {"uint64_t", 8},
+                                                    {"float", 4},
+                                                    {"double", 8}};
   const auto found = kBytes.find(type);
   if (found == kBytes.end()) refuse(file, "unknown voxel type '" + type + "'");
   return found->second;
@@ -123,7 +167,8 @@ TextHeader read_meta(const fs::path& file) {
     const auto equals = line.find('=');
     if (equals == std::string::npos) continue;
     std::string key = trimmed(line.substr(0, equals));
-    std::transform(key.begin(), key.end(), key.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::transform(key.begin(), key.end(), key.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
     header.fields[key] = trimmed(line.substr(equals + 1));
     if (key == "elementdatafile") {  // by the format always the last one
       header.ended = true;
@@ -136,8 +181,9 @@ TextHeader read_meta(const fs::path& file) {
 
 int meta_voxel_bytes(const fs::path& file, const std::string& type) {
   static const std::map<std::string, int> kBytes = {
-      {"MET_CHAR", 1}, {"MET_UCHAR", 1}, {"MET_SHORT", 2}, {"MET_USHORT", 2}, {"MET_INT", 4}, {"MET_UINT", 4},
-      {"MET_LONG", 4}, {"MET_ULONG", 4}, {"MET_LONG_LONG", 8}, {"MET_ULONG_LONG", 8}, {"MET_FLOAT", 4}, {"MET_DOUBLE", 8}};
+      {"MET_CHAR", 1},      {"MET_UCHAR", 1},      {"MET_SHORT", 2}, {"MET_USHORT", 2},
+      {"MET_INT", 4},       {"MET_UINT", 4},       {"MET_LONG", 4},  {"MET_ULONG", 4},
+      {"MET_LONG_LONG", 8}, {"MET_ULONG_LONG", 8}, {"MET_FLOAT", 4}, {"MET_DOUBLE", 8}};
   const auto found = kBytes.find(type);
   if (found == kBytes.end()) refuse(file, "unknown element type '" + type + "'");
   return found->second;
@@ -150,11 +196,13 @@ HeaderFacts check_nrrd(const fs::path& file) {
   if (!header.ended) refuse(file, "the NRRD header is not terminated by an empty line");
   const std::string encoding = header["encoding"];
   const bool gzip = encoding == "gzip" || encoding == "gz";
-  if (!gzip && encoding != "raw") refuse(file, "encoding '" + encoding + "' is not supported (raw and gzip are)");
+  if (!gzip && encoding != "raw")
+    refuse(file, "encoding '" + encoding + "' is not supported (raw and gzip are)");
   const int bytes = nrrd_voxel_bytes(file, header["type"]);
   const auto sizes = sizes_of(file, header["sizes"], header["dimension"]);
   const std::uint64_t declared = declared_bytes(file, sizes, bytes);
-  if (sizes.size() != 3) refuse(file, std::to_string(sizes.size()) + " dimensions, a volume has three");
+  if (sizes.size() != 3)
+    refuse(file, std::to_string(sizes.size()) + " dimensions, a volume has three");
   HeaderFacts facts{{file}, {}};
   if (header.has("space directions")) {
     check_axes(file, numbers(header["space directions"]));
@@ -167,7 +215,9 @@ HeaderFacts check_nrrd(const fs::path& file) {
   fs::path data = file;
   std::uint64_t at = header.data_at;
   if (header.has("data file")) {
-    if (header["data file"].find('%') != std::string::npos || header["data file"].starts_with("LIST")) refuse(file, "voxels in several data files are not supported");
+    if (header["data file"].find('%') != std::string::npos ||
+        header["data file"].starts_with("LIST"))
+      refuse(file, "voxels in several data files are not supported");
     data = data_file_beside(file, header["data file"]);
     facts.files.push_back(data);
     at = 0;
@@ -177,7 +227,9 @@ HeaderFacts check_nrrd(const fs::path& file) {
   if (gzip) {
     check_compressed(data, at, declared, facts);
   } else {
-    const std::uint64_t before = from_end ? 0 : at + (skip.empty() || !(skip[0] > 0) ? 0 : static_cast<std::uint64_t>(skip[0]));
+    const std::uint64_t before =
+        from_end ? 0
+                 : at + (skip.empty() || !(skip[0] > 0) ? 0 : static_cast<std::uint64_t>(skip[0]));
     const std::uint64_t on_disk = fs::file_size(data);
     check_length(data, declared, on_disk > before ? on_disk - before : 0);
   }
@@ -190,18 +242,23 @@ HeaderFacts check_meta(const fs::path& file) {
   const int bytes = meta_voxel_bytes(file, header["elementtype"]);
   const auto sizes = sizes_of(file, header["dimsize"], header["ndims"]);
   const std::uint64_t declared = declared_bytes(file, sizes, bytes);
-  if (sizes.size() < 3) refuse(file, std::to_string(sizes.size()) + " dimensions, a volume has three");
-  if (header.has("elementnumberofchannels") && header["elementnumberofchannels"] != "1") refuse(file, "several values per voxel, a CT has one");
+  if (sizes.size() < 3)
+    refuse(file, std::to_string(sizes.size()) + " dimensions, a volume has three");
+  if (header.has("elementnumberofchannels") && header["elementnumberofchannels"] != "1")
+    refuse(file, "several values per voxel, a CT has one");
   HeaderFacts facts{{file}, {}};
-  const std::string spacing = header.has("elementspacing") ? header["elementspacing"] : header["elementsize"];
-  spacing.empty() ? facts.warnings.push_back("no voxel spacing in the header, 1 mm assumed") : check_spacing(file, numbers(spacing));
+  const std::string spacing =
+      header.has("elementspacing") ? header["elementspacing"] : header["elementsize"];
+  spacing.empty() ? facts.warnings.push_back("no voxel spacing in the header, 1 mm assumed")
+                  : check_spacing(file, numbers(spacing));
   for (const char* key : {"transformmatrix", "orientation", "rotation"}) {
     if (header.has(key) && sizes.size() == 3) check_axes(file, numbers(header[key]));
   }
   const std::string name = header["elementdatafile"];
   fs::path data = file;
   std::uint64_t at = header.data_at;
-  if (name.starts_with("LIST") || name.find('%') != std::string::npos) refuse(file, "voxels in several data files are not supported");
+  if (name.starts_with("LIST") || name.find('%') != std::string::npos)
+    refuse(file, "voxels in several data files are not supported");
   if (name != "LOCAL") {
     data = data_file_beside(file, name);
     facts.files.push_back(data);
@@ -209,10 +266,12 @@ HeaderFacts check_meta(const fs::path& file) {
   }
   std::string compressed = header["compresseddata"];
   const auto skip = numbers(header["headersize"]);
-  if (!compressed.empty() && (compressed[0] == 'T' || compressed[0] == 't' || compressed[0] == '1')) {
+  if (!compressed.empty() &&
+      (compressed[0] == 'T' || compressed[0] == 't' || compressed[0] == '1')) {
     check_compressed(data, at, declared, facts);
   } else {
-    const std::uint64_t before = at + (skip.empty() || !(skip[0] > 0) ? 0 : static_cast<std::uint64_t>(skip[0]));
+    const std::uint64_t before =
+        at + (skip.empty() || !(skip[0] > 0) ? 0 : static_cast<std::uint64_t>(skip[0]));
     const std::uint64_t on_disk = fs::file_size(data);
     check_length(data, declared, on_disk > before ? on_disk - before : 0);
   }

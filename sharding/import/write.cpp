@@ -21,7 +21,8 @@ std::string scan_extension(const std::filesystem::path& file) {
   for (const char* extension : {".nii.gz", ".nii", ".mha", ".nrrd"}) {
     if (name.ends_with(extension)) return extension;
   }
-  throw Error(Fault::Usage, "cannot write " + file.string() + ": unknown extension", "use .nii.gz, .nii, .mha or .nrrd");
+  throw Error(Fault::Usage, "cannot write " + file.string() + ": unknown extension",
+              "use .nii.gz, .nii, .mha or .nrrd");
 }
 
 itk::ImageIOBase::Pointer io_for(const std::string& extension) {
@@ -31,12 +32,14 @@ itk::ImageIOBase::Pointer io_for(const std::string& extension) {
 }
 
 template <class Pixel>
-typename itk::Image<Pixel, 3>::Pointer image_over(const Grid& grid, const std::vector<Pixel>& voxels) {
+typename itk::Image<Pixel, 3>::Pointer image_over(const Grid& grid,
+                                                  const std::vector<Pixel>& voxels) {
   using Image = itk::Image<Pixel, 3>;
   auto import = itk::ImportImageFilter<Pixel, 3>::New();
   typename Image::RegionType region;
-  region.SetSize({{static_cast<itk::SizeValueType>(grid.size.x), static_cast<itk::SizeValueType>(grid.size.y),
-                   static_cast<itk::SizeValueType>(grid.size.z)}});
+  region.SetSize(
+      {{static_cast<itk::SizeValueType>(grid.size.x), static_cast<itk::SizeValueType>(grid.size.y),
+        static_cast<itk::SizeValueType>(grid.size.z)}});
   import->SetRegion(region);
   const double spacing[3] = {grid.spacing.x, grid.spacing.y, grid.spacing.z};
   const double origin[3] = {grid.origin.x, grid.origin.y, grid.origin.z};
@@ -44,7 +47,8 @@ typename itk::Image<Pixel, 3>::Pointer image_over(const Grid& grid, const std::v
   import->SetOrigin(origin);
   typename Image::DirectionType direction;
   for (unsigned row = 0; row < 3; ++row) {
-    for (unsigned column = 0; column < 3; ++column) direction(row, column) = grid.direction[row * 3 + column];
+    for (unsigned column = 0; column < 3; ++column)
+      direction(row, column) = grid.direction[row * 3 + column];
   }
   import->SetDirection(direction);
   // The writer only reads; ITK has no const import.
@@ -57,8 +61,9 @@ template <class Pixel>
 void write(const Grid& grid, const std::vector<Pixel>& voxels, const std::filesystem::path& file) {
   const std::string extension = scan_extension(file);
   if (static_cast<std::int64_t>(voxels.size()) != grid.voxels()) {
-    throw Error(Fault::Data, "cannot write " + file.string() + ": " + std::to_string(voxels.size()) +
-                                 " voxels for a grid of " + std::to_string(grid.voxels()));
+    throw Error(Fault::Data, "cannot write " + file.string() + ": " +
+                                 std::to_string(voxels.size()) + " voxels for a grid of " +
+                                 std::to_string(grid.voxels()));
   }
   PendingPath pending(file);
   const std::filesystem::path scratch = pending.temporary().string() + extension;
@@ -81,9 +86,12 @@ void write(const Grid& grid, const std::vector<Pixel>& voxels, const std::filesy
 
 }  // namespace
 
-void write_volume(const Volume& volume, const std::filesystem::path& file) { write(volume.grid, volume.hu, file); }
+void write_volume(const Volume& volume, const std::filesystem::path& file) {
+  write(volume.grid, volume.hu, file);
+}
 
-void write_labels(const Grid& grid, const std::vector<std::uint8_t>& labels, const std::filesystem::path& file) {
+void write_labels(const Grid& grid, const std::vector<std::uint8_t>& labels,
+                  const std::filesystem::path& file) {
   write(grid, labels, file);
 }
 

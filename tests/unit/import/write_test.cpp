@@ -36,7 +36,8 @@ Volume lopsided() {
   volume.hu.assign(static_cast<std::size_t>(volume.grid.voxels()), kAirHu);
   for (std::int64_t z = 6; z < 9; ++z) {
     for (std::int64_t y = 1; y < 4; ++y) {
-      for (std::int64_t x = 12; x < 16; ++x) volume.at({x, y, z}) = static_cast<std::int16_t>(40 + x + 10 * y + 100 * z);
+      for (std::int64_t x = 12; x < 16; ++x)
+        volume.at({x, y, z}) = static_cast<std::int16_t>(40 + x + 10 * y + 100 * z);
     }
   }
   return volume;
@@ -60,8 +61,10 @@ TEST_P(WriteTest, AVolumeComesBackAtTheSamePlace) {
   EXPECT_EQ(back.id, volume.id);
   EXPECT_EQ(back.hu, volume.hu);
   EXPECT_EQ(back.grid.size, volume.grid.size);
-  EXPECT_LT(distance(back.grid.to_world(Index3{12, 1, 8}), volume.grid.to_world(Index3{12, 1, 8})), 1e-3);
-  EXPECT_LT(distance(back.grid.to_world(Index3{0, 12, 0}), volume.grid.to_world(Index3{0, 12, 0})), 1e-3);
+  EXPECT_LT(distance(back.grid.to_world(Index3{12, 1, 8}), volume.grid.to_world(Index3{12, 1, 8})),
+            1e-3);
+  EXPECT_LT(distance(back.grid.to_world(Index3{0, 12, 0}), volume.grid.to_world(Index3{0, 12, 0})),
+            1e-3);
   std::size_t entries = 0;
   for (const auto& left : fs::directory_iterator(folder_)) entries += left.exists();
   EXPECT_EQ(entries, 1U) << "a temporary file was left";
@@ -75,7 +78,9 @@ TEST_P(WriteTest, AnObliqueVolumeKeepsItsCosines) {
   write_volume(volume, file);
   const Volume back = load_volume(entry_for(file, volume), true);
   for (int i = 0; i < 9; ++i) EXPECT_NEAR(back.grid.direction[i], volume.grid.direction[i], 1e-6);
-  EXPECT_LT(distance(back.grid.to_world(Index3{16, 12, 8}), volume.grid.to_world(Index3{16, 12, 8})), 1e-3);
+  EXPECT_LT(
+      distance(back.grid.to_world(Index3{16, 12, 8}), volume.grid.to_world(Index3{16, 12, 8})),
+      1e-3);
 }
 
 TEST_P(WriteTest, LabelsComeBack) {
