@@ -83,6 +83,7 @@ void declare(Options& options, LaunchRequest& request) {
   options.add("workers", request.workers, "workers in all; 0: the allocation's tasks, the host file's slots, one a GPU, else one", {.min = 0, .max = 65536});
   options.add("hostfile", request.hostfile, "hosts for mpirun, a line each: NAME slots=N");
   options.add("restarts", request.restarts, "start again from the last checkpoint after a fault of the machine, at most so often in a row without progress", {.min = 0, .max = 1000});
+  options.add("srun-mpi", request.srun_mpi, "plug-in by which srun connects the workers; srun --mpi=list shows which there are");
   options.add("dry-run", request.dry_run, "print the commands and end");
   options.add("worker-program", request.worker_program, "run this in place of homolog-train");
   options.add("resume", request.resume, "handed to the workers: auto, none or exact", {.choices = {"auto", "none", "exact"}});
@@ -136,7 +137,7 @@ LaunchPlan plan_launch(const LaunchRequest& request, const std::vector<std::stri
   const auto worker = worker_words(request, plan.run, config_arguments, machine);
   if (machine.allocation && request.hostfile.empty()) {
     plan.starter = "srun";
-    plan.workers = {"srun", "--mpi=pmix", "--ntasks=" + std::to_string(plan.world), "--kill-on-bad-exit=1", "--cpu-bind=none"};
+    plan.workers = {"srun", "--mpi=" + request.srun_mpi, "--ntasks=" + std::to_string(plan.world), "--kill-on-bad-exit=1", "--cpu-bind=none"};
     if (const auto& cores = machine.allocation->cores_per_task) plan.workers.push_back("--cpus-per-task=" + std::to_string(*cores));
   } else if (plan.world > 1 || !request.hostfile.empty()) {
     plan.starter = "mpirun";

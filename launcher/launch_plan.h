@@ -24,6 +24,7 @@ struct LaunchRequest {
   int workers = 0;                       // --workers; 0: as many as the allocation or the GPUs say
   std::filesystem::path hostfile;        // --hostfile
   int restarts = 0;                      // --restarts
+  std::string srun_mpi = "pmix";         // --srun-mpi
   bool dry_run = false;                  // --dry-run
   std::filesystem::path worker_program;  // --worker-program; "": homolog-train beside this program
   // Handed on to the worker.
