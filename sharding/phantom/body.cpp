@@ -52,6 +52,31 @@ constexpr Mover kMovers[] = {
     {{-130, 0, 330}, 44},
 };
 
+// A local displacement: `by` at the point `at`, a Gaussian around it.
+struct Push {
+  Point3 at, by;  // LPS mm; mm
+  double inverse_two_sigma2;
+};
+
+Point3 random_vector(CounterRng& rng, double deviation) {
+  return {deviation * rng.normal(), deviation * rng.normal(), deviation * rng.normal()};
+}
+
+std::int64_t cells(double length, double pitch) {
+  return static_cast<std::int64_t>(std::ceil(length / pitch)) + 3;
+}
+
+// Independent coefficients on a coarse grid around a body placed at `t`: 10 mm RMS at strength 1.
+Deformation smooth_field(CounterRng& rng, const Point3& t, double strength) {
+  const Point3 shift{rng.uniform(0, kCoarsePitch), rng.uniform(0, kCoarsePitch),
+                     rng.uniform(0, kCoarsePitch)};
+  Deformation field({t.x - 260 - shift.x, t.y - 200 - shift.y, t.z - 60 - shift.z}, kCoarsePitch,
+                    {cells(605, kCoarsePitch), cells(485, kCoarsePitch), cells(745, kCoarsePitch)});
+  const double deviation = strength * 10 / std::sqrt(3.0) / kSplineGain;
+  field.set([&](const Point3&) { return random_vector(rng, deviation); });
+  return field;
+}
+
 }  // namespace
 
 Body::Body(std::uint64_t seed, std::uint64_t index, double strength)
@@ -89,38 +114,20 @@ void Body::place() {
 }
 
 void Body::deform(double strength) {
+  if (strength == 0) return;
   const Point3& t = parameters_.translation;
-  const auto cells = [](double length, double pitch) {
-    return static_cast<std::int64_t>(std::ceil(length / pitch)) + 3;
-  };
   CounterRng rng(seed_, "phantom.deformation", index_);
-  const Point3 shift{rng.uniform(0, kCoarsePitch), rng.uniform(0, kCoarsePitch),
-                     rng.uniform(0, kCoarsePitch)};
-  Deformation coarse(
-      {t.x - 260 - shift.x, t.y - 200 - shift.y, t.z - 60 - shift.z}, kCoarsePitch,
-      {cells(605, kCoarsePitch), cells(485, kCoarsePitch), cells(745, kCoarsePitch)});
-  const double deviation = strength * 10 / std::sqrt(3.0) / kSplineGain;
-  coarse.set([&](const Point3&) {
-    return Point3{deviation * rng.normal(), deviation * rng.normal(), deviation * rng.normal()};
-  });
-
-  struct Push {
-    Point3 at, by;
-    double inverse_two_sigma2;
-  };
+  const Deformation smooth = smooth_field(rng, t, strength);
   std::vector<Push> pushes;
   for (const Mover& mover : kMovers) {
-    const double amplitude = 5 * strength;
-    pushes.push_back(
-        {undeformed(mover.centre),
-         {amplitude * rng.normal(), amplitude * rng.normal(), amplitude * rng.normal()},
-         0.5 / (mover.radius * mover.radius)});
+    pushes.push_back({undeformed(mover.centre), random_vector(rng, 5 * strength),
+                      0.5 / (mover.radius * mover.radius)});
   }
   deformation_ =
       Deformation({t.x - 260, t.y - 200, t.z - 60}, kFinePitch,
                   {cells(520, kFinePitch), cells(400, kFinePitch), cells(700, kFinePitch)});
   deformation_.set([&](const Point3& p) {
-    Point3 d = coarse.at(p);
+    Point3 d = smooth.at(p);
     for (const Push& push : pushes) {
       const double r = distance(p, push.at);
       const double w = std::exp(-r * r * push.inverse_two_sigma2);
@@ -129,26 +136,27 @@ void Body::deform(double strength) {
     return d;
   });
   // Weaken the field, rather than draw another one, until no place comes near folding.
-  const Index3& n = deformation_.size();
-  const auto lowest = [&] {
-    double low = 1;
-    for (std::int64_t k = 0; k < 2 * n.z; ++k) {
-      for (std::int64_t j = 0; j < 2 * n.y; ++j) {
-        for (std::int64_t i = 0; i < 2 * n.x; ++i) {
-          const Point3& o = deformation_.origin();
-          const double h = kFinePitch / 2;
-          low = std::min(
-              low, jacobian({o.x + h * static_cast<double>(i), o.y + h * static_cast<double>(j),
-                             o.z + h * static_cast<double>(k)}));
-        }
-      }
-    }
-    return low;
-  };
-  while (strength > 0 && lowest() < kMinJacobian) {
+  while (lowest_jacobian() < kMinJacobian) {
     deformation_.scale(0.93);
     parameters_.deformation_scale *= 0.93;
   }
+}
+
+double Body::lowest_jacobian() const noexcept {
+  const Index3& n = deformation_.size();
+  const Point3& o = deformation_.origin();
+  const double h = kFinePitch / 2;
+  double low = 1;
+  for (std::int64_t k = 0; k < 2 * n.z; ++k) {
+    for (std::int64_t j = 0; j < 2 * n.y; ++j) {
+      for (std::int64_t i = 0; i < 2 * n.x; ++i) {
+        low = std::min(low,
+                       jacobian({o.x + h * static_cast<double>(i), o.y + h * static_cast<double>(j),
+                                 o.z + h * static_cast<double>(k)}));
+      }
+    }
+  }
+  return low;
 }
 
 void Body::frame() {

@@ -50,6 +50,7 @@ class Body {
  private:
   void place();
   void deform(double strength);
+  double lowest_jacobian() const noexcept;
   void frame();
   Point3 undeformed(const Point3& template_point) const noexcept;
 

@@ -49,8 +49,8 @@ std::vector<std::optional<Point3>> place_landmarks(const Body& body,
 using VolumeWriter = std::function<void(const Volume&, const std::filesystem::path&)>;
 using LabelWriter = std::function<void(const Grid&, const std::vector<std::uint8_t>&,
                                        const std::filesystem::path&)>;
-// Throws Fault::Usage: count < 1 or landmarks < 0; Fault::Environment: the folder cannot be
-// written.
+// landmarks.json comes last: a set without it is not complete. Throws Fault::Usage: count < 1,
+// landmarks < 0, OUT/images not empty; Fault::Environment: the folder cannot be written.
 void write_phantoms(const PhantomPlan& plan, const std::filesystem::path& out,
                     const VolumeWriter& write_volume, const LabelWriter& write_labels,
                     const std::function<void()>& on_body);
