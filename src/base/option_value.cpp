@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <sstream>
 
 #include "base/error.h"
 
@@ -27,7 +26,8 @@ void check_range(double value, const Rule& rule) {
 template <class T>
 T number(const std::string& text, const Rule& rule) {
   T value{};
-  const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
+  const bool plus = text.starts_with('+') && !text.starts_with("+-");  // from_chars knows no '+'
+  const char* begin = text.data() + (plus ? 1 : 0);
   const auto [end, code] = std::from_chars(begin, text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size() || text.empty()) {
     throw Wrong{std::is_integral_v<T> ? "a whole number" : "a number"};
@@ -61,8 +61,10 @@ void read(const std::string& text, const Rule&, std::filesystem::path& out) { ou
 template <class T>
 void read(const std::string& text, const Rule& rule, std::vector<T>& out) {
   std::vector<T> list;
-  std::istringstream in(text);
-  for (std::string part; std::getline(in, part, ',');) {
+  for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {  // "4," ends in an empty entry: wrong
+    const auto end = std::min(text.find(',', begin), text.size());
+    std::string part = text.substr(begin, end - begin);
+    begin = end + 1;
     part.erase(0, part.find_first_not_of(" \t"));
     part.erase(part.find_last_not_of(" \t") + 1);
     T value{};

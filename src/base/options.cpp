@@ -45,9 +45,21 @@ struct Options::State {
 
 namespace {
 
+std::string file_text(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in || std::filesystem::is_directory(file)) {
+    throw Error(Fault::Usage, "cannot read the configuration " + file.string(),
+                "give --config an existing INI file (see configs/)");
+  }
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
+  std::erase(text, '\r');
+  return text;
+}
+
 // "FILE:LINE" of a key, found again because Boost's parser keeps no line numbers.
 std::string locate(const std::filesystem::path& file, const std::string& key) {
-  std::ifstream in(file);
+  std::istringstream in(file_text(file));
   std::string line, section;
   for (int number = 1; std::getline(in, line); ++number) {
     const auto first = line.find_first_not_of(" \t");
@@ -62,18 +74,6 @@ std::string locate(const std::filesystem::path& file, const std::string& key) {
     if (section + name == key) return file.string() + ":" + std::to_string(number);
   }
   return file.string();
-}
-
-std::string file_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
-    throw Error(Fault::Usage, "cannot read the configuration " + file.string(),
-                "give --config an existing INI file (see configs/)");
-  }
-  std::string text((std::istreambuf_iterator<char>(in)), {});
-  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
-  std::erase(text, '\r');
-  return text;
 }
 
 }  // namespace

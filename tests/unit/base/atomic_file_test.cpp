@@ -1,0 +1,124 @@
+// Nothing half-written under its final name.
+#include "base/atomic_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "base/error.h"
+
+namespace homolog {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const fs::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class AtomicFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("atomic-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), {})); }
+  fs::path folder_;
+};
+
+TEST_F(AtomicFile, WritesAndReplaces) {
+  write_file_atomically(folder_ / "a", "one");
+  write_file_atomically(folder_ / "a", "two");
+  EXPECT_EQ(text_of(folder_ / "a"), "two");
+  EXPECT_EQ(entries(), 1u) << "no temporary is left";
+}
+
+TEST_F(AtomicFile, AMissingFolderIsAnEnvironmentFault) {
+  try {
+    write_file_atomically(folder_ / "no" / "a", "x");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Environment);
+    EXPECT_NE(std::string(e.what()).find("no/a"), std::string::npos);
+  }
+}
+
+TEST_F(AtomicFile, AFullDiskLeavesNothing) {
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "SKIPPED: no /dev/full";
+  PendingPath pending(folder_ / "a");
+  fs::create_symlink("/dev/full", pending.temporary());
+  std::ofstream out(pending.temporary());
+  out << std::string(1 << 20, 'x') << std::flush;
+  EXPECT_FALSE(out) << "the device is full";
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
+}
+
+TEST_F(AtomicFile, WhatIsNotPublishedVanishes) {
+  {
+    PendingPath pending(folder_ / "run");
+    fs::create_directories(pending.temporary() / "deep");
+    std::ofstream(pending.temporary() / "deep" / "x") << "x";
+  }
+  EXPECT_EQ(entries(), 0u);
+}
+
+TEST_F(AtomicFile, AFolderAppearsWhole) {
+  PendingPath pending(folder_ / "run");
+  fs::create_directories(pending.temporary() / "deep");
+  std::ofstream(pending.temporary() / "deep" / "x") << "x";
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+  pending.publish();
+  EXPECT_EQ(text_of(folder_ / "run" / "deep" / "x"), "x");
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(AtomicFile, AFolderIsNeverReplaced) {
+  fs::create_directories(folder_ / "run");
+  std::ofstream(folder_ / "run" / "keep") << "kept";
+  {
+    PendingPath pending(folder_ / "run");
+    fs::create_directories(pending.temporary());
+    std::ofstream(pending.temporary() / "new") << "n";
+    EXPECT_THROW(pending.publish(), Error);
+  }
+  EXPECT_EQ(text_of(folder_ / "run" / "keep"), "kept");
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(AtomicFile, LeftoversOfTheDeadGoAndThoseOfTheLivingStay) {
+  std::string left;
+  int pipes[2];
+  ASSERT_EQ(pipe(pipes), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string name = temporary_beside(folder_ / "shard").string();
+    std::ofstream(name) << "half";
+    (void)!write(pipes[1], name.data(), name.size());
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  char buffer[4096];
+  const auto n = read(pipes[0], buffer, sizeof buffer);
+  const fs::path dead(std::string(buffer, static_cast<std::size_t>(n)));
+  const fs::path mine = temporary_beside(folder_ / "shard");
+  std::ofstream(mine) << "half";
+  std::ofstream(folder_ / "shard.tmp-another-host-1-0") << "half";
+  ASSERT_TRUE(fs::exists(dead));
+  EXPECT_EQ(remove_leftovers(folder_), 1);
+  EXPECT_FALSE(fs::exists(dead));
+  EXPECT_TRUE(fs::exists(mine));
+  EXPECT_TRUE(fs::exists(folder_ / "shard.tmp-another-host-1-0")) << "another host's process may live";
+}
+
+TEST_F(AtomicFile, TemporariesDiffer) {
+  EXPECT_NE(temporary_beside("a"), temporary_beside("a"));
+  EXPECT_EQ(temporary_beside(folder_ / "a").parent_path(), folder_) << "same file system, so rename is atomic";
+}
+
+}  // namespace
+}  // namespace homolog
