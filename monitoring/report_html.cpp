@@ -17,7 +17,7 @@ constexpr const char* kStyle = R"(
 @media (prefers-color-scheme:dark){:root{--back:#0f141b;--card:#171e28;--text:#e6eaf0;--muted:#94a0b3;--line:#263040}}
 body{font:14px/1.5 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;background:var(--back);color:var(--text);max-width:1200px;margin:0 auto;padding:24px}
 h1{font-size:22px;margin:0}h2{font-size:15px;margin:0 0 8px}p{margin:4px 0 16px;color:var(--muted)}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:12px;margin-bottom:12px}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:12px;margin-bottom:12px}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 14px}
 .tiles b{display:block;font-size:20px}.tiles span,small{color:var(--muted);font-size:12px}
@@ -77,18 +77,32 @@ Frame frame_of(const std::vector<Series>& all) {
   }
   if (f.x1 <= f.x0) f.x1 = f.x0 + 1;
   const double margin = f.y1 > f.y0 ? 0.05 * (f.y1 - f.y0) : std::max(1e-9, 0.05 * std::abs(f.y0));
-  f.y0 -= margin, f.y1 += margin;
+  f.y0 = f.y0 >= 0 && f.y0 < margin ? 0 : f.y0 - margin;
+  f.y1 += margin;
   return f;
+}
+
+// About four round values inside [low, high].
+std::vector<double> round_ticks(double low, double high) {
+  const double raw = (high - low) / 4, power = std::pow(10, std::floor(std::log10(raw)));
+  double step = 10 * power;
+  for (const double factor : {5.0, 2.5, 2.0, 1.0}) {
+    if (factor * power >= 0.7 * raw) step = factor * power;
+  }
+  std::vector<double> ticks;
+  for (double i = std::ceil(low / step); i * step <= high; ++i) ticks.push_back(i * step);
+  return ticks;
 }
 
 std::string axes(const Frame& f) {
   std::string svg;
-  for (int i = 0; i <= 4; ++i) {
-    const double y = f.y0 + (f.y1 - f.y0) * i / 4, x = f.x0 + (f.x1 - f.x0) * i / 4;
+  for (const double y : round_ticks(f.y0, f.y1)) {
     svg += "<line x1='" + number(kLeft) + "' x2='" + number(kWidth - kRight) + "' y1='" + number(f.y(y)) + "' y2='" +
            number(f.y(y)) + "' stroke='var(--line)'/><text x='" + number(kLeft - 6) + "' y='" + number(f.y(y) + 4) +
-           "' text-anchor='end'>" + number(y, 3) + "</text>";
-    svg += "<text x='" + number(f.x(x)) + "' y='" + number(kHeight - 4) + "' text-anchor='middle'>" + number(std::round(x), 7) + "</text>";
+           "' text-anchor='end'>" + number(y) + "</text>";
+  }
+  for (const double x : round_ticks(f.x0, f.x1)) {
+    svg += "<text x='" + number(f.x(x)) + "' y='" + number(kHeight - 4) + "' text-anchor='middle'>" + number(x, 7) + "</text>";
   }
   return svg;
 }
