@@ -170,8 +170,9 @@ bool Options::parse(int argc, const char* const* argv) {
   std::vector<std::pair<std::string, std::string>> sets, direct;
   std::vector<std::filesystem::path> files;
   bool dump = false;
-  for (const auto& option : parsed.options) {
-    const std::string value = option.value.empty() ? "" : option.value.front();
+  for (std::size_t i = 0; i < parsed.options.size(); ++i) {
+    const auto& option = parsed.options[i];
+    std::string value = option.value.empty() ? "" : option.value.front();
     if (option.position_key >= 0 || option.string_key.empty()) {
       if (!s.positional) {
         throw Error(Fault::Usage, "command line: unexpected word '" + value + "'", "see " + s.program + " --help");
@@ -193,15 +194,21 @@ bool Options::parse(int argc, const char* const* argv) {
       sets.emplace_back(value.substr(0, equals), value.substr(equals + 1));
       s.config_arguments.insert(s.config_arguments.end(), {"--set", value});
     } else if (option.unregistered) {
-      // An unregistered --section.key=value of another program is still handed on.
+      // --section.key=value, --section.key value or --section.flag of another program is handed on.
       if (s.is_foreign(option.string_key)) {
+        const bool alone = option.original_tokens.front().find('=') == std::string::npos;
+        const bool word_follows = i + 1 < parsed.options.size() && parsed.options[i + 1].position_key >= 0;
+        if (alone && option.value.empty()) {
+          value = word_follows ? parsed.options[++i].value.front() : "true";
+        }
         s.config_arguments.insert(s.config_arguments.end(), {"--set", option.string_key + "=" + value});
       } else {
         s.unknown(option.string_key, "command line");
       }
     } else {
       // Only a bool may come without a value: Boost applies implicit values later than here.
-      direct.emplace_back(option.string_key, option.value.empty() ? "true" : value);
+      if (option.value.empty()) value = "true";
+      direct.emplace_back(option.string_key, value);
       if (option.string_key.find('.') != std::string::npos) {
         s.config_arguments.insert(s.config_arguments.end(), {"--set", option.string_key + "=" + value});
       }

@@ -151,6 +151,14 @@ TEST_F(OptionsFile, ForeignSectionsAreLeftToOthersAndHandedOn) {
   EXPECT_NE(refusal({"--config", file("d.ini", "[clusters]\na = 1\n")}), "");
 }
 
+TEST_F(OptionsFile, ForeignOptionsMayStandApartFromTheirValueOrAlone) {
+  foreign_ = {"cluster"};
+  parse({"--cluster.what", "2", "--cluster.flag", "--cluster.last", "--schedule.steps", "5"});
+  EXPECT_EQ(options_->config_arguments(),
+            (std::vector<std::string>{"--set", "cluster.what=2", "--set", "cluster.flag=true", "--set", "cluster.last=true",
+                                      "--set", "schedule.steps=5"}));
+}
+
 TEST_F(OptionsFile, BrokenAndMissingFilesAreRefused) {
   EXPECT_NE(refusal({"--config", (folder_ / "none.ini").string()}).find("none.ini"), std::string::npos);
   EXPECT_NE(refusal({"--config", folder_.string()}), "");
