@@ -14,7 +14,9 @@ target_include_directories(homolog_libtorch SYSTEM INTERFACE
   ${TORCH_DIR}/include ${TORCH_DIR}/include/torch/csrc/api/include)
 target_link_directories(homolog_libtorch INTERFACE ${TORCH_DIR}/lib)
 target_link_options(homolog_libtorch INTERFACE -Wl,-rpath,${TORCH_DIR}/lib)
-target_link_libraries(homolog_libtorch INTERFACE ${TORCH_DIR}/lib/libtorch.so
+# libstdc++ comes first: the wheel's libtorch.so exports parts of std::filesystem of its own, which
+# crash (remove_all jumps to a null symbol) when the loader finds them before the system's.
+target_link_libraries(homolog_libtorch INTERFACE stdc++ ${TORCH_DIR}/lib/libtorch.so
   ${TORCH_DIR}/lib/libtorch_cpu.so ${TORCH_DIR}/lib/libc10.so)
 
 if(HOMOLOG_CUDA)
@@ -41,6 +43,11 @@ target_precompile_headers(homolog_torch_pch PRIVATE <torch/torch.h> <nlohmann/js
 function(homolog_torch target)
   target_link_libraries(${target} PUBLIC homolog_libtorch)
   target_precompile_headers(${target} REUSE_FROM homolog_torch_pch)
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")  # -fPIE would make the compiler refuse the precompiled header
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
 endfunction()
 
 # The communicator's back-ends: a missing one is a linked stub, never an #ifdef in the code.

@@ -89,7 +89,7 @@ inline std::vector<NamedEntry> read_names(const std::filesystem::path& file) {
     std::getline(fields, amplitude, '\t');
     row.k = std::stoull(k);
     std::istringstream sides(shape);
-    for (std::string side; std::getline(sides, side, 'x');) row.shape.push_back(std::stoll(side));
+    for (std::string side; shape != "scalar" && std::getline(sides, side, 'x');) row.shape.push_back(std::stoll(side));
     if (!offset.empty()) row.offset = std::stod(offset);
     if (!amplitude.empty()) row.amplitude = std::stod(amplitude);
     rows.push_back(row);
