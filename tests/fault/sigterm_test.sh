@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SIGTERM to the launcher, or to one worker alone: every rank saves at the same step and ends with 75;
+# the run then resumes from there.
+. "$(dirname "$0")/real_run.sh"
+
+spawn --set checkpoint.every_steps=2; wait_for_checkpoint
+kill -TERM "$pid"; wait "$pid"; expect $? 75 "SIGTERM to the launcher"
+for rank in 0 1; do
+  grep -q '"code": 75' "$work/run/exit/rank-$rank.json" || fail "rank $rank did not end with 75"
+done
+stopped_at=$(newest_step)
+
+spawn; for _ in $(seq 3000); do [ "$(newest_step)" -gt "$stopped_at" ] && break; kill -0 "$pid" || break; sleep 0.1; done
+[ "$(newest_step)" -gt "$stopped_at" ] || fail "did not go on after step $stopped_at"
+kill -TERM "$(worker_pid 1)"; wait "$pid"; expect $? 75 "SIGTERM to one worker"
+for rank in 0 1; do
+  grep -q '"code": 75' "$work/run/exit/rank-$rank.json" || fail "SIGTERM to one worker: rank $rank did not end with 75"
+done
+
+launch --max-steps-this-run 1; expect $? 75 "resumed for one step"
+
+# Where srun started tasks that cannot find each other, the worker says so and hangs nowhere.
+SLURM_JOB_ID=1 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=2 \
+  "$bin/homolog-train" --run "$work/other" --set "data.store=$work/store" >"$work/log" 2>&1
+expect $? 4 "srun without PMIx"; says "--mpi=pmix" "srun without PMIx"
+finish
