@@ -116,9 +116,9 @@ bool sample(const Volume& body, const Triple& at, float& hu) {
   return true;
 }
 
-View render(const Volume& body, const ViewPlan& plan, const Placement& p, CounterRng& rng) {
+PatchView render(const Volume& body, const ViewPlan& plan, const Placement& p, CounterRng& rng) {
   const std::int64_t nx = plan.patch_xyz[0], ny = plan.patch_xyz[1], nz = plan.patch_xyz[2];
-  View view{at::empty({1, nz, ny, nx}), at::empty({3, nz, ny, nx}), at::empty({1, nz, ny, nx})};
+  PatchView view{at::empty({1, nz, ny, nx}), at::empty({3, nz, ny, nx}), at::empty({1, nz, ny, nx})};
   float* image = view.image_1ZYX.mutable_data_ptr<float>();
   float* valid = view.valid_1ZYX.mutable_data_ptr<float>();
   float* grid = view.grid_3ZYX.mutable_data_ptr<float>();
@@ -207,7 +207,7 @@ TwoViews cut_two_views(const Volume& body, const ViewPlan& plan, CounterRng& rng
                        static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(side[2])))};
   place(one, side, shared ? &point : nullptr, plan.margin_xyz, rng);
   place(two, side, shared ? &point : nullptr, plan.margin_xyz, rng);
-  View first = render(body, plan, one, rng);
+  PatchView first = render(body, plan, one, rng);
   return {std::move(first), render(body, plan, two, rng)};
 }
 

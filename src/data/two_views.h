@@ -30,13 +30,13 @@ void validate(const ViewPlan& plan);             // throws Fault::Usage naming t
 // The part of a scan that views come from: its body box on the plan's grid.
 Volume prepare_body(const Volume& scan, const ViewPlan& plan);
 
-struct View {
+struct PatchView {
   at::Tensor image_1ZYX;  // float, intensities of the map
   at::Tensor grid_3ZYX;   // float, mm (x, y, z) from the body volume's first voxel
   at::Tensor valid_1ZYX;  // float, 1 inside the body volume, 0 in the padding
 };
 struct TwoViews {
-  View first, second;
+  PatchView first, second;
 };
 TwoViews cut_two_views(const Volume& body, const ViewPlan& plan, CounterRng& rng);
 
