@@ -108,7 +108,9 @@ void run_families(Families& f, double now) {
   f.global("homolog_learning_rate", G, "Learning rate of the last step.", r->learning_rate);
   f.global("homolog_weight_decay", G, "Weight decay of the last step.", r->weight_decay);
   f.global("homolog_ema_momentum_ratio", G, "Momentum of the target's moving average.", r->ema_momentum);
-  f.global("homolog_teacher_temperature", G, "Temperature of the target's softmax.", r->teacher_temperature);
+  if (r->teacher_temperature > 0) {
+    f.global("homolog_teacher_temperature", G, "Temperature of the target's softmax.", r->teacher_temperature);
+  }
   f.global("homolog_grad_norm", G, "Norm of the whole gradient before clipping.", r->gradient_norm);
   f.global("homolog_skipped_steps_total", C, "Steps that changed nothing.", static_cast<double>(r->skipped_total),
            {{"reason", "nonfinite"}});
@@ -132,7 +134,9 @@ void rank_families(Families& f, double now) {
   f.per_rank("homolog_worker_up", G, "1 while the process of the rank lives.",
              [](MetricFamily& m, const Labels& l, const WorkerState& w) { sample(m, l, w.alive ? 1 : 0); }, true);
   f.per_rank("homolog_last_step_timestamp_seconds", G, "When the rank ended its last step.",
-             [](const StepReport& r) { return r.last_step_unix; }, true);
+             [](MetricFamily& m, const Labels& l, const WorkerState& w) {
+               if (w.report.last_step_unix > 0) sample(m, l, w.report.last_step_unix);
+             }, true);
   f.per_rank("homolog_up_seconds", G, "Since the worker started.",
              [now](MetricFamily& m, const Labels& l, const WorkerState& w) { sample(m, l, now - w.report.started_unix); });
   f.per_rank("homolog_steps_total", C, "Optimizer steps since the worker started.",

@@ -39,7 +39,7 @@ void advise_on_time(const RunReport& r, std::vector<std::string>& lines) {
   }
   if (r.share("checkpoint_block") > 0.05) {
     lines.push_back("saving checkpoints blocks " + percent(r.share("checkpoint_block")) +
-                    " of the time: save less often, or to a faster disk");
+                    " of the time: raise checkpoint.every_steps, or save to a faster disk");
   }
   if (r.share("h2d") > 0.1) {
     lines.push_back("moving data to the device is " + percent(r.share("h2d")) + " of the step: is the machine shared?");
@@ -50,7 +50,7 @@ void advise_on_course(const RunReport& r, std::vector<std::string>& lines) {
   const LogTotals& t = r.log.totals();
   if (t.steps > 0 && static_cast<double>(t.skipped) > 0.01 * static_cast<double>(t.steps)) {
     lines.push_back(std::to_string(t.skipped) + " steps were skipped as not finite: lower the peak learning rate, and look at "
-                    "log.jsonl for where they arose");
+                    "log-RANK.jsonl for where they arose");
   }
   if (t.steps >= 50 && r.log.loss_last() >= t.loss_first) {
     lines.push_back("the loss did not fall: train longer, or check the learning rate and the pairs (homolog store verify)");
@@ -107,16 +107,19 @@ RunReport read_report(const std::filesystem::path& run) {
     throw Error(Fault::Data, run.string() + " holds no metrics.jsonl",
                 "give a run's folder whose training has made at least one step");
   }
-  RunReport report{read_identity(run), read_settings(run), MetricsLog(run / "metrics.jsonl", 1000), list_checkpoints(run), {}, 0, 0, {}};
+  RunReport report{read_identity(run), read_settings(run), MetricsLog(run / "metrics.jsonl", 1000), list_checkpoints(run), {}, {}, 0, {}};
   report.log.poll();
   const LogTotals& totals = report.log.totals();
   if (totals.steps == 0) {
     throw Error(Fault::Data, (run / "metrics.jsonl").string() + " holds no step",
-                "wait until training has made a step, or look at log.jsonl for why it did not");
+                "wait until training has made a step, or look at log-0.jsonl for why it did not");
   }
   report.phases = shares(totals);
   if (totals.seconds > 0) report.pairs_per_s = totals.pairs / totals.seconds;
-  report.target_steps = std::max<std::int64_t>(0, setting(report, "schedule.steps"));
+  // The trainer drops the lines that a resumed run writes again, so the log may show no trace of it.
+  report.resumed_at = totals.resumed_at;
+  const auto last_start = report.identity.resumed_from_step;
+  if (last_start > 0 && report.resumed_at.empty()) report.resumed_at.push_back(last_start);
   report.advice = advise(report);
   return report;
 }
@@ -147,7 +150,7 @@ json as_json(const RunReport& r) {
           {"last_step", t.last_step},
           {"steps_made", t.steps},
           {"skipped", t.skipped},
-          {"resumed_at", t.resumed_at},
+          {"resumed_at", r.resumed_at},
           {"malformed_lines", t.malformed},
           {"seconds", t.seconds},
           {"pairs_per_s", r.pairs_per_s},
@@ -173,8 +176,10 @@ std::string as_text(const RunReport& r) {
   add("trained by  homolog %s, %lld rank%s", r.identity.version.empty() ? "(unknown)" : r.identity.version.c_str(),
       static_cast<long long>(std::max<std::int64_t>(1, r.identity.world)), r.identity.world > 1 ? "s" : "");
   if (!r.identity.store.empty()) add("store       %s %s", r.identity.store.c_str(), r.identity.store_hash.c_str());
-  add("steps       %lld made, the last is %lld; %lld skipped, resumed %zu time%s", static_cast<long long>(t.steps),
-      static_cast<long long>(t.last_step), static_cast<long long>(t.skipped), t.resumed_at.size(), t.resumed_at.size() == 1 ? "" : "s");
+  std::string resumed;
+  for (const auto step : r.resumed_at) resumed += (resumed.empty() ? "; resumed at step " : ", ") + std::to_string(step);
+  add("steps       %lld logged, the last is %lld; %lld skipped%s", static_cast<long long>(t.steps),
+      static_cast<long long>(t.last_step), static_cast<long long>(t.skipped), resumed.c_str());
   add("loss        %.4g at the start, %.4g at the end (means of 10 steps)", t.loss_first, r.log.loss_last());
   if (!r.log.validation().empty() && r.log.validation().back().values.contains("total")) {
     add("held out    %.4g at step %lld", r.log.validation().back().values.at("total"),

@@ -25,7 +25,7 @@ struct RunReport {
   MetricsLog log;
   std::vector<CheckpointFolder> checkpoints;
   std::vector<PhaseShare> phases;   // longest first
-  std::int64_t target_steps = 0;    // 0: unknown
+  std::vector<std::int64_t> resumed_at;  // steps at which the log, or at the least the last start, went on
   double pairs_per_s = 0;           // over the steps alone
   std::vector<std::string> advice;  // never empty
   double share(const std::string& part) const;  // 0 when unknown

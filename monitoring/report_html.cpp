@@ -136,7 +136,7 @@ std::string tile(const std::string& label, const std::string& value, const std::
 std::string tiles(const RunReport& r) {
   const LogTotals& t = r.log.totals();
   return "<div class='grid tiles'>" +
-         tile("last step", std::to_string(t.last_step), std::to_string(t.steps) + " made, resumed " + std::to_string(t.resumed_at.size()) + " times") +
+         tile("last step", std::to_string(t.last_step), r.resumed_at.empty() ? "never interrupted" : "resumed at step " + std::to_string(r.resumed_at.back())) +
          tile("loss at the end", number(r.log.loss_last()), number(t.loss_first) + " at the start") +
          tile("pairs/s", number(r.pairs_per_s), human_duration(t.seconds) + " in steps") +
          tile("all-reduce", number(100 * r.share("allreduce_exposed"), 3) + " %", "of the step, waiting") +

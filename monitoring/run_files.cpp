@@ -26,15 +26,12 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-// The value under the first of these JSON pointers that is a string or a number.
-std::string first_text(const json& j, std::initializer_list<const char*> pointers) {
-  for (const char* pointer : pointers) {
-    const json::json_pointer at(pointer);
-    if (!j.contains(at)) continue;
-    if (j.at(at).is_string()) return j.at(at).get<std::string>();
-    if (j.at(at).is_number()) return j.at(at).dump();
-  }
-  return "";
+// "" when the key is missing, or of another kind.
+std::string text_under(const json& j, const char* key) {
+  const auto found = j.find(key);
+  if (found == j.end()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  return found->is_number() ? found->dump() : "";
 }
 
 std::string last_component(const std::string& path) {
@@ -51,16 +48,17 @@ RunIdentity read_identity(const fs::path& run) {
   id.name = last_component((code ? run : whole).string());
   const std::string config = text_of(run / "config.ini");
   if (!config.empty()) id.config_hash = hex64(xxh3_64(config));
+  const auto settings = read_settings(run);
+  if (const auto store = settings.find("data.store"); store != settings.end()) id.store = last_component(store->second);
   const json manifest = json::parse(text_of(run / "manifest.json"), nullptr, false);
   if (!manifest.is_object()) return id;
-  id.store_hash = first_text(manifest, {"/store_hash", "/store/hash", "/store/digest", "/hashes/store"});
-  id.store = last_component(first_text(manifest, {"/store", "/store/path", "/data/store"}));
-  id.version = first_text(manifest, {"/version", "/homolog_version", "/versions/homolog", "/build/version"});
-  const std::string commit = first_text(manifest, {"/commit", "/versions/commit", "/build/commit"});
+  id.store_hash = text_under(manifest, "store_hash");
+  id.version = text_under(manifest, "version");
+  const std::string commit = text_under(manifest, "commit");
   if (!commit.empty()) id.version += (id.version.empty() ? "" : " ") + commit;
-  id.started = first_text(manifest, {"/started", "/time", "/created"});
-  const std::string world = first_text(manifest, {"/world", "/world_size"});
-  if (!world.empty()) id.world = std::strtoll(world.c_str(), nullptr, 10);
+  id.started = text_under(manifest, "started");
+  if (const std::string world = text_under(manifest, "world"); !world.empty()) id.world = std::atoll(world.c_str());
+  if (const std::string step = text_under(manifest, "resumed_from_step"); !step.empty()) id.resumed_from_step = std::atoll(step.c_str());
   return id;
 }
 

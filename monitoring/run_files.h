@@ -18,6 +18,7 @@ struct RunIdentity {
   std::string version;      // homolog version and commit that trained
   std::string started;      // UTC
   std::int64_t world = 0;   // ranks, 0 when unknown
+  std::int64_t resumed_from_step = -1;  // of the last start; -1: from nothing
 };
 RunIdentity read_identity(const std::filesystem::path& run);
 

@@ -83,8 +83,7 @@ def write_head(run, ranks, total):
     with open(os.path.join(run, "config.ini"), "w") as out:
         out.write(f"[data]\nstore = stores/phantoms\nthreads = 1\n\n[schedule]\nsteps = {total}\n")
     with open(os.path.join(run, "manifest.json"), "w") as out:
-        json.dump({"version": "0.1.0", "commit": "fake", "world": ranks, "store": "stores/phantoms",
-                   "store_hash": "00c0ffee00c0ffee", "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, out)
+        json.dump({"version": "0.1.0", "commit": "fake", "world": ranks, "store_hash": "00c0ffee00c0ffee", "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, out)
 
 
 def save(run, step):

@@ -17,7 +17,7 @@ class Report : public testing::Test {
     run_ = std::filesystem::temp_directory_path() / ("report-" + std::to_string(getpid()));
     std::filesystem::create_directories(run_ / "checkpoints" / "step-00000040");
     std::ofstream(run_ / "config.ini") << "[data]\nthreads = 3\nstore = /home/someone/stores/s\n[schedule]\nsteps=60\n";
-    std::ofstream(run_ / "manifest.json") << R"({"version":"0.1.0","world":2,"store":"/home/someone/stores/s","store_hash":"ab"})";
+    std::ofstream(run_ / "manifest.json") << R"({"version":"0.1.0","world":2,"store_hash":"ab","resumed_from_step":40})";
     std::ofstream(run_ / "checkpoints" / "step-00000040" / "manifest.json") << "{}";
     std::filesystem::create_directories(run_ / "checkpoints" / "step-00000050.tmp-host-1-0");
     std::filesystem::create_directories(run_ / "checkpoints" / "step-00000060");  // no manifest: not complete
@@ -39,7 +39,8 @@ TEST_F(Report, TellsWhatRanAndWhereTheTimeWent) {
   EXPECT_EQ(report.phases.front().part, "forward");
   EXPECT_NEAR(report.share("data_wait"), 0.14, 1e-9);
   EXPECT_DOUBLE_EQ(report.pairs_per_s, 8);
-  EXPECT_EQ(report.target_steps, 60);
+  EXPECT_EQ(report.resumed_at, (std::vector<std::int64_t>{40})) << "from the manifest, when the log does not show it";
+  EXPECT_EQ(report.identity.store, "s");
   ASSERT_EQ(report.checkpoints.size(), 1u) << "only complete checkpoints";
   const auto json = as_json(report);
   EXPECT_EQ(json["skipped"], 1);
