@@ -15,10 +15,16 @@ namespace fs = std::filesystem;
 fs::path exit_folder(const fs::path& run) { return run / "exit"; }
 
 std::string to_json(const ExitRecord& record) {
-  const nlohmann::ordered_json json = {
-      {"rank", record.rank},     {"host", record.host},       {"pid", record.pid},
-      {"ended", record.ended},   {"code", record.code},       {"signal", record.signal},
-      {"stopped", record.stopped}, {"told_to", record.told_to}, {"ended_unix", record.ended_unix}, {"last_line", record.last_line}};
+  const nlohmann::ordered_json json = {{"rank", record.rank},
+                                       {"host", record.host},
+                                       {"pid", record.pid},
+                                       {"ended", record.ended},
+                                       {"code", record.code},
+                                       {"signal", record.signal},
+                                       {"stopped", record.stopped},
+                                       {"told_to", record.told_to},
+                                       {"ended_unix", record.ended_unix},
+                                       {"last_line", record.last_line}};
   // A worker may print any bytes; broken UTF-8 is replaced, never an error.
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -45,7 +51,8 @@ ExitRecord from_json(const std::string& text, const std::string& where) {
 
 void write_exit_record(const fs::path& run, const ExitRecord& record) {
   fs::create_directories(exit_folder(run));
-  write_file_atomically(exit_folder(run) / ("rank-" + std::to_string(record.rank) + ".json"), to_json(record));
+  write_file_atomically(exit_folder(run) / ("rank-" + std::to_string(record.rank) + ".json"),
+                        to_json(record));
 }
 
 std::vector<ExitRecord> read_exit_records(const fs::path& run) {
@@ -61,7 +68,8 @@ std::vector<ExitRecord> read_exit_records(const fs::path& run) {
     } catch (const Error&) {  // a torn file on a network file system counts as no record
     }
   }
-  std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.rank < b.rank; });
+  std::sort(records.begin(), records.end(),
+            [](const auto& a, const auto& b) { return a.rank < b.rank; });
   return records;
 }
 

@@ -1,5 +1,5 @@
-// How one worker ended: written by its keeper as RUN/exit/rank-K.json, read by the launcher, because
-// mpirun and srun hand on one exit code for all ranks and name no cause.
+// How one worker ended: written by its keeper as RUN/exit/rank-K.json, read by the launcher,
+// because mpirun and srun hand on one exit code for all ranks and name no cause.
 #pragma once
 
 #include <filesystem>
@@ -11,13 +11,13 @@ namespace homolog::launcher {
 struct ExitRecord {
   int rank = 0;
   std::string host = {};
-  int pid = 0;             // of the worker
-  bool ended = false;      // false: still running, or killed together with its keeper
-  int code = 0;            // exit code, when it exited by itself
-  int signal = 0;          // not 0: killed by this signal
-  bool stopped = false;    // not ended but held by SIGSTOP: the others wait for it
-  bool told_to = false;    // it ended after the launcher or SLURM had sent SIGTERM: not the cause
-  double ended_unix = 0;   // s
+  int pid = 0;            // of the worker
+  bool ended = false;     // false: still running, or killed together with its keeper
+  int code = 0;           // exit code, when it exited by itself
+  int signal = 0;         // not 0: killed by this signal
+  bool stopped = false;   // not ended but held by SIGSTOP: the others wait for it
+  bool told_to = false;   // it ended after the launcher or SLURM had sent SIGTERM: not the cause
+  double ended_unix = 0;  // s
   std::string last_line = {};  // the last line that it wrote to stderr
 
   bool failed() const { return ended && (signal != 0 || (code != 0 && code != 75)); }

@@ -30,7 +30,8 @@ void survive_signals() {
   struct sigaction action {};
   action.sa_handler = note;
   sigemptyset(&action.sa_mask);
-  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) sigaction(number, &action, nullptr);
+  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2})
+    sigaction(number, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 }
 
@@ -38,7 +39,8 @@ void survive_signals() {
 class Stream {
  public:
   Stream(std::string prefix, int target) : prefix_(std::move(prefix)), target_(target) {
-    if (::pipe2(ends_, O_CLOEXEC) != 0) throw Error(Fault::Environment, "no pipe for the worker's output");
+    if (::pipe2(ends_, O_CLOEXEC) != 0)
+      throw Error(Fault::Environment, "no pipe for the worker's output");
   }
   ~Stream() {
     close_writer();
@@ -66,8 +68,10 @@ class Stream {
       return;
     }
     for (ssize_t i = 0; i < got; ++i) {
-      if (bytes[i] == '\n' || bytes[i] == '\r' || line_.size() > 65536) flush();
-      else line_ += bytes[i];
+      if (bytes[i] == '\n' || bytes[i] == '\r' || line_.size() > 65536)
+        flush();
+      else
+        line_ += bytes[i];
     }
   }
 
@@ -75,7 +79,7 @@ class Stream {
   void flush() {
     if (line_.empty()) return;
     if (!line_.starts_with("  fix: ")) last_line_ = line_;  // the line before says what it mends
-    const std::string text = prefix_ + line_ + "\n";  // one write, so that ranks do not mix
+    const std::string text = prefix_ + line_ + "\n";        // one write, so that ranks do not mix
     [[maybe_unused]] const auto written = ::write(target_, text.data(), text.size());
     line_.clear();
   }
@@ -87,22 +91,26 @@ class Stream {
 };
 
 void pump(Stream& out, Stream& err, int milliseconds) {
-  pollfd waiting[2] = {{out.open() ? out.reader() : -1, POLLIN, 0}, {err.open() ? err.reader() : -1, POLLIN, 0}};
+  pollfd waiting[2] = {{out.open() ? out.reader() : -1, POLLIN, 0},
+                       {err.open() ? err.reader() : -1, POLLIN, 0}};
   if (::poll(waiting, 2, milliseconds) <= 0) return;
   if (waiting[0].revents != 0) out.read_some();
   if (waiting[1].revents != 0) err.read_some();
 }
 
 // Until the worker has ended. Returns its waitpid() status.
-int follow(Child& worker, Stream& out, Stream& err, double grace, const std::filesystem::path& run, ExitRecord& record) {
+int follow(Child& worker, Stream& out, Stream& err, double grace, const std::filesystem::path& run,
+           ExitRecord& record) {
   const pid_t parent = ::getppid();
   std::optional<Stopwatch> since_term, since_continued;
   while (true) {
     pump(out, err, 100);
     if (const auto status = worker.poll()) return *status;
-    // mpirun lets a stopped process continue a moment before it ends it; that must not wipe the trace.
+    // mpirun lets a stopped process continue a moment before it ends it; that must not wipe the
+    // trace.
     if (worker.stopped() || !since_continued) since_continued.emplace();
-    if (worker.stopped() != record.stopped && (worker.stopped() || since_continued->seconds() > 3)) {
+    if (worker.stopped() != record.stopped &&
+        (worker.stopped() || since_continued->seconds() > 3)) {
       record.stopped = worker.stopped();
       write_exit_record(run, record);
     }
@@ -122,13 +130,19 @@ int keep_worker(const std::filesystem::path& run, const std::vector<std::string>
   Stream out(prefix, STDOUT_FILENO), err(prefix, STDERR_FILENO);
   int status = 0;
   try {
-    Child worker({.words = words, .environment = {}, .death_signal = SIGKILL, .own_group = false, .out = out.writer(),
-                  .err = err.writer(), .hold_usr1 = true});
+    Child worker({.words = words,
+                  .environment = {},
+                  .death_signal = SIGKILL,
+                  .own_group = false,
+                  .out = out.writer(),
+                  .err = err.writer(),
+                  .hold_usr1 = true});
     out.close_writer();
     err.close_writer();
     record.pid = worker.pid();
     write_exit_record(run, record);
-    status = follow(worker, out, err, place.starter == topology::Starter::Mpirun ? 0.5 : 20, run, record);
+    status = follow(worker, out, err, place.starter == topology::Starter::Mpirun ? 0.5 : 20, run,
+                    record);
   } catch (const Error& e) {
     std::fprintf(stderr, "%s%s\n", prefix.c_str(), e.what());
     record.last_line = e.summary();

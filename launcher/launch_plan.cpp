@@ -25,21 +25,33 @@ int choose_world(const LaunchRequest& request, const Machine& machine) {
   return std::max(1, machine.gpus);
 }
 
-std::filesystem::path choose_run(const LaunchRequest& request, const std::vector<std::string>& config_arguments) {
+std::filesystem::path choose_run(const LaunchRequest& request,
+                                 const std::vector<std::string>& config_arguments) {
   if (!request.run.empty()) return request.run;
   for (std::size_t i = config_arguments.size(); i-- > 1;) {
     if (config_arguments[i - 1] == "--config") {
       return std::filesystem::path("runs") / std::filesystem::path(config_arguments[i]).stem();
     }
   }
-  throw Error(Fault::Usage, "neither --run nor --config is given", "homolog launch --config configs/alice_nnformer.ini --run runs/NAME");
+  throw Error(Fault::Usage, "neither --run nor --config is given",
+              "homolog launch --config configs/alice_nnformer.ini --run runs/NAME");
 }
 
-std::vector<std::string> worker_words(const LaunchRequest& request, const std::filesystem::path& run,
-                                      const std::vector<std::string>& config_arguments, const Machine& machine) {
-  const auto program = request.worker_program.empty() ? machine.programs / "homolog-train" : request.worker_program;
-  std::vector<std::string> words = {machine.programs / "homolog-launch", "--as-worker", run, "--", program, "--run", run,
-                                    "--resume", request.resume};
+std::vector<std::string> worker_words(const LaunchRequest& request,
+                                      const std::filesystem::path& run,
+                                      const std::vector<std::string>& config_arguments,
+                                      const Machine& machine) {
+  const auto program =
+      request.worker_program.empty() ? machine.programs / "homolog-train" : request.worker_program;
+  std::vector<std::string> words = {machine.programs / "homolog-launch",
+                                    "--as-worker",
+                                    run,
+                                    "--",
+                                    program,
+                                    "--run",
+                                    run,
+                                    "--resume",
+                                    request.resume};
   if (!request.from.empty()) words.insert(words.end(), {"--from", request.from});
   if (!request.device.empty()) words.insert(words.end(), {"--device", request.device});
   if (request.overwrite) words.push_back("--overwrite");
@@ -48,51 +60,75 @@ std::vector<std::string> worker_words(const LaunchRequest& request, const std::f
   }
   for (std::size_t i = 0; i + 1 < config_arguments.size(); i += 2) {
     // The launcher's own section has been checked here and means nothing to a worker.
-    if (config_arguments[i] == "--set" && section_of_key(config_arguments[i + 1]) == "monitor") continue;
+    if (config_arguments[i] == "--set" && section_of_key(config_arguments[i + 1]) == "monitor")
+      continue;
     words.insert(words.end(), {config_arguments[i], config_arguments[i + 1]});
   }
   return words;
 }
 
-std::vector<std::string> mpirun_words(const LaunchRequest& request, const Machine& machine, const LaunchPlan& plan) {
+std::vector<std::string> mpirun_words(const LaunchRequest& request, const Machine& machine,
+                                      const LaunchPlan& plan) {
   std::vector<std::string> words = {"mpirun"};
   if (machine.root) words.push_back("--allow-run-as-root");
-  words.insert(words.end(), {"--quiet", "--oversubscribe", "--bind-to", "none", "-np", std::to_string(plan.world)});
+  words.insert(words.end(), {"--quiet", "--oversubscribe", "--bind-to", "none", "-np",
+                             std::to_string(plan.world)});
   if (!request.hostfile.empty()) {
-    words.insert(words.end(), {"--hostfile", request.hostfile, "-x", "PATH", "-x", "LD_LIBRARY_PATH"});
+    words.insert(words.end(),
+                 {"--hostfile", request.hostfile, "-x", "PATH", "-x", "LD_LIBRARY_PATH"});
   }
   for (const auto& [name, value] : plan.environment) words.insert(words.end(), {"-x", name});
   return words;
 }
 
-std::vector<std::string> monitor_words(const LaunchRequest& request, const Machine& machine, const LaunchPlan& plan) {
+std::vector<std::string> monitor_words(const LaunchRequest& request, const Machine& machine,
+                                       const LaunchPlan& plan) {
   std::vector<std::string> words;
   if (machine.allocation && machine.allocation->hosts.size() > 1) {
     const std::string nodes = std::to_string(machine.allocation->hosts.size());
-    words = {"srun", "--overlap", "--mpi=none", "--nodes=" + nodes, "--ntasks=" + nodes, "--ntasks-per-node=1"};
+    words = {"srun",
+             "--overlap",
+             "--mpi=none",
+             "--nodes=" + nodes,
+             "--ntasks=" + nodes,
+             "--ntasks-per-node=1"};
   }
-  words.insert(words.end(), {machine.programs / "homolog-monitor", "--run", plan.run, "--port", std::to_string(request.monitor.port),
-                             "--address", request.monitor.address, "--workers", std::to_string(plan.world)});
+  words.insert(words.end(), {machine.programs / "homolog-monitor", "--run", plan.run, "--port",
+                             std::to_string(request.monitor.port), "--address",
+                             request.monitor.address, "--workers", std::to_string(plan.world)});
   return words;
 }
 
 }  // namespace
 
 void declare(Options& options, LaunchRequest& request) {
-  options.add("run", request.run, "folder of the run (default: runs/NAME, after the last --config file)");
-  options.add("workers", request.workers, "workers in all; 0: the allocation's tasks, the host file's slots, one a GPU, else one", {.min = 0, .max = 65536});
+  options.add("run", request.run,
+              "folder of the run (default: runs/NAME, after the last --config file)");
+  options.add(
+      "workers", request.workers,
+      "workers in all; 0: the allocation's tasks, the host file's slots, one a GPU, else one",
+      {.min = 0, .max = 65536});
   options.add("hostfile", request.hostfile, "hosts for mpirun, a line each: NAME slots=N");
-  options.add("restarts", request.restarts, "start again from the last checkpoint after a fault of the machine, at most so often in a row without progress", {.min = 0, .max = 1000});
-  options.add("srun-mpi", request.srun_mpi, "plug-in by which srun connects the workers; srun --mpi=list shows which there are");
+  options.add("restarts", request.restarts,
+              "start again from the last checkpoint after a fault of the machine, at most so often "
+              "in a row without progress",
+              {.min = 0, .max = 1000});
+  options.add("srun-mpi", request.srun_mpi,
+              "plug-in by which srun connects the workers; srun --mpi=list shows which there are");
   options.add("dry-run", request.dry_run, "print the commands and end");
   options.add("worker-program", request.worker_program, "run this in place of homolog-train");
-  options.add("resume", request.resume, "handed to the workers: auto, none or exact", {.choices = {"auto", "none", "exact"}});
+  options.add("resume", request.resume, "handed to the workers: auto, none or exact",
+              {.choices = {"auto", "none", "exact"}});
   options.add("from", request.from, "handed to the workers: the checkpoint for --resume exact");
-  options.add("overwrite", request.overwrite, "handed to the workers: with --resume none, remove this run's checkpoints");
-  options.add("max-steps-this-run", request.max_steps_this_run, "handed to the workers: then checkpoint and end with exit code 75; 0: no limit", {.min = 0, .unit = "steps"});
+  options.add("overwrite", request.overwrite,
+              "handed to the workers: with --resume none, remove this run's checkpoints");
+  options.add("max-steps-this-run", request.max_steps_this_run,
+              "handed to the workers: then checkpoint and end with exit code 75; 0: no limit",
+              {.min = 0, .unit = "steps"});
   options.add("device", request.device, "handed to the workers: auto, cpu or cuda");
   options.add("monitor.enabled", request.monitor.enabled, "start the monitor, one a node");
-  options.add("monitor.port", request.monitor.port, "TCP port of metrics and live page", {.min = 1, .max = 65535});
+  options.add("monitor.port", request.monitor.port, "TCP port of metrics and live page",
+              {.min = 1, .max = 65535});
   options.add("monitor.address", request.monitor.address, "address it listens on; 0.0.0.0 for all");
 }
 
@@ -111,34 +147,45 @@ std::vector<std::string> foreign_sections(const std::vector<std::string>& words)
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     const std::string next = i + 1 < words.size() ? words[i + 1] : "";
-    if (word == "--config") add_file(next);
-    else if (word.starts_with("--config=")) add_file(word.substr(9));
-    else if (word == "--set") found.insert(section_of_key(next));
-    else if (word.starts_with("--set=")) found.insert(section_of_key(word.substr(6)));
-    else if (word.starts_with("--")) found.insert(section_of_key(word.substr(2)));
+    if (word == "--config")
+      add_file(next);
+    else if (word.starts_with("--config="))
+      add_file(word.substr(9));
+    else if (word == "--set")
+      found.insert(section_of_key(next));
+    else if (word.starts_with("--set="))
+      found.insert(section_of_key(word.substr(6)));
+    else if (word.starts_with("--"))
+      found.insert(section_of_key(word.substr(2)));
   }
   found.erase("");
   found.erase("monitor");
   return {found.begin(), found.end()};
 }
 
-LaunchPlan plan_launch(const LaunchRequest& request, const std::vector<std::string>& config_arguments, const Machine& machine) {
+LaunchPlan plan_launch(const LaunchRequest& request,
+                       const std::vector<std::string>& config_arguments, const Machine& machine) {
   LaunchPlan plan;
   plan.run = choose_run(request, config_arguments);
   plan.world = choose_world(request, machine);
   plan.restarts = request.restarts;
-  const int hosts = std::max<int>(1, static_cast<int>(machine.allocation ? machine.allocation->hosts.size() : machine.hosts.size()));
+  const int hosts =
+      std::max<int>(1, static_cast<int>(machine.allocation ? machine.allocation->hosts.size()
+                                                           : machine.hosts.size()));
   const int a_host = (plan.world + hosts - 1) / hosts;
   if (!machine.omp_threads_set) {
     const bool slurm_says = machine.allocation && machine.allocation->cores_per_task;
-    const int threads = slurm_says ? *machine.allocation->cores_per_task : std::max(1, machine.cores / a_host);
+    const int threads =
+        slurm_says ? *machine.allocation->cores_per_task : std::max(1, machine.cores / a_host);
     plan.environment["OMP_NUM_THREADS"] = std::to_string(threads);
   }
   const auto worker = worker_words(request, plan.run, config_arguments, machine);
   if (machine.allocation && request.hostfile.empty()) {
     plan.starter = "srun";
-    plan.workers = {"srun", "--mpi=" + request.srun_mpi, "--ntasks=" + std::to_string(plan.world), "--kill-on-bad-exit=1", "--cpu-bind=none"};
-    if (const auto& cores = machine.allocation->cores_per_task) plan.workers.push_back("--cpus-per-task=" + std::to_string(*cores));
+    plan.workers = {"srun", "--mpi=" + request.srun_mpi, "--ntasks=" + std::to_string(plan.world),
+                    "--kill-on-bad-exit=1", "--cpu-bind=none"};
+    if (const auto& cores = machine.allocation->cores_per_task)
+      plan.workers.push_back("--cpus-per-task=" + std::to_string(*cores));
   } else if (plan.world > 1 || !request.hostfile.empty()) {
     plan.starter = "mpirun";
     plan.workers = mpirun_words(request, machine, plan);
@@ -161,7 +208,11 @@ std::string shell_line(const std::vector<std::string>& words) {
   std::string line;
   for (const std::string& word : words) {
     if (!line.empty()) line += ' ';
-    const bool plain = !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./:,+@%") == std::string::npos;
+    const bool plain =
+        !word.empty() &&
+        word.find_first_not_of(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./:,+@%") ==
+            std::string::npos;
     if (plain) {
       line += word;
       continue;

@@ -44,7 +44,7 @@ struct Machine {
   std::filesystem::path programs;  // folder of homolog-launch and its siblings
   int cores = 1, gpus = 0;
   bool root = false;
-  bool omp_threads_set = false;    // the user's OMP_NUM_THREADS stands
+  bool omp_threads_set = false;  // the user's OMP_NUM_THREADS stands
   std::optional<topology::Allocation> allocation;
   std::vector<topology::Host> hosts;  // of --hostfile
 };
@@ -52,16 +52,17 @@ struct Machine {
 struct LaunchPlan {
   std::filesystem::path run;
   int world = 1;
-  std::string starter;                // "mpirun", "srun", or "homolog-train" alone
-  std::vector<std::string> workers;   // the command
-  std::vector<std::string> workers_again;  // the one for a restart: always resumes
-  std::vector<std::string> monitor;   // "": none
+  std::string starter;                             // "mpirun", "srun", or "homolog-train" alone
+  std::vector<std::string> workers;                // the command
+  std::vector<std::string> workers_again;          // the one for a restart: always resumes
+  std::vector<std::string> monitor;                // "": none
   std::map<std::string, std::string> environment;  // added for both
   int restarts = 0;
 };
 
 // `config_arguments` as Options::config_arguments() gives them. Throws Fault::Usage.
-LaunchPlan plan_launch(const LaunchRequest& request, const std::vector<std::string>& config_arguments, const Machine& machine);
+LaunchPlan plan_launch(const LaunchRequest& request,
+                       const std::vector<std::string>& config_arguments, const Machine& machine);
 
 // One line that a shell would take.
 std::string shell_line(const std::vector<std::string>& words);

@@ -35,7 +35,8 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
 }
 
 // Between fork and exec: only async-signal-safe calls.
-void become(const ChildPlan& plan, pid_t parent, char* const* words, char* const* environment, int report) {
+void become(const ChildPlan& plan, pid_t parent, char* const* words, char* const* environment,
+            int report) {
   if (plan.own_group) ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, plan.death_signal);
   if (::getppid() != parent) ::_exit(125);  // the parent died before the line above
@@ -60,7 +61,8 @@ Child::Child(const ChildPlan& plan) : own_group_(plan.own_group) {
   std::vector<std::string> words = plan.words, environment = merged_environment(plan.environment);
   const auto word_pointers = pointers(words), environment_pointers = pointers(environment);
   int report[2];
-  if (::pipe2(report, O_CLOEXEC) != 0) throw Error(Fault::Environment, "no pipe: " + std::string(std::strerror(errno)));
+  if (::pipe2(report, O_CLOEXEC) != 0)
+    throw Error(Fault::Environment, "no pipe: " + std::string(std::strerror(errno)));
   sigset_t all, before;  // no handler of ours may run in the child
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -73,7 +75,8 @@ Child::Child(const ChildPlan& plan) : own_group_(plan.own_group) {
   if (pid_ > 0 && ::read(report[0], &error, sizeof(error)) > 0) ::waitpid(pid_, nullptr, 0);
   ::close(report[0]);
   if (error != 0) {
-    throw Error(Fault::Environment, "cannot start " + plan.words.at(0) + ": " + std::strerror(error),
+    throw Error(Fault::Environment,
+                "cannot start " + plan.words.at(0) + ": " + std::strerror(error),
                 "see that it is installed and in PATH");
   }
 }
@@ -87,14 +90,17 @@ Child::~Child() {
 std::optional<int> Child::poll() noexcept {
   int status = 0;
   if (status_ || ::waitpid(pid_, &status, WNOHANG | WUNTRACED | WCONTINUED) != pid_) return status_;
-  if (WIFSTOPPED(status) || WIFCONTINUED(status)) stopped_ = WIFSTOPPED(status);
-  else status_ = status;
+  if (WIFSTOPPED(status) || WIFCONTINUED(status))
+    stopped_ = WIFSTOPPED(status);
+  else
+    status_ = status;
   return status_;
 }
 
 std::optional<int> Child::wait_for(double seconds) noexcept {
   const Stopwatch watch;
-  while (!poll() && watch.seconds() < seconds) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  while (!poll() && watch.seconds() < seconds)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   return status_;
 }
 
@@ -106,6 +112,8 @@ void Child::signal_group(int number) noexcept {
   if (!poll()) ::kill(own_group_ ? -pid_ : pid_, number);
 }
 
-int shell_code(int status) noexcept { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+int shell_code(int status) noexcept {
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
 
 }  // namespace homolog::launcher

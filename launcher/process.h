@@ -12,12 +12,12 @@
 namespace homolog::launcher {
 
 struct ChildPlan {
-  std::vector<std::string> words;  // program (looked up in PATH) and arguments
+  std::vector<std::string> words;                       // program (looked up in PATH) and arguments
   std::map<std::string, std::string> environment = {};  // added to ours
-  int death_signal = 15;           // it receives this one when we die, however we die
-  bool own_group = true;           // so that Ctrl-C reaches us alone, who pass it on in our way
-  int out = -1, err = -1;          // file descriptors for stdout and stderr; -1: ours
-  bool hold_usr1 = false;          // SIGUSR1 waits until the program listens, instead of killing it
+  int death_signal = 15;   // it receives this one when we die, however we die
+  bool own_group = true;   // so that Ctrl-C reaches us alone, who pass it on in our way
+  int out = -1, err = -1;  // file descriptors for stdout and stderr; -1: ours
+  bool hold_usr1 = false;  // SIGUSR1 waits until the program listens, instead of killing it
 };
 
 class Child {

@@ -30,7 +30,8 @@ void wait_until_gone(const std::vector<ExitRecord>& records) {
   const Stopwatch watch;
   for (const ExitRecord& record : records) {
     if (record.ended || record.pid <= 1 || record.host != topology::own_host()) continue;
-    while (::kill(record.pid, 0) == 0 && watch.seconds() < 10) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    while (::kill(record.pid, 0) == 0 && watch.seconds() < 10)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }
 
@@ -57,19 +58,25 @@ int Supervisor::run() {
     const Outcome outcome = explain(attempt);
     const Verdict verdict = judge(outcome, attempt, policy);
     if (verdict == Verdict::Restart) {
-      policy.without_progress = attempt.step_after > attempt.step_before ? 0 : policy.without_progress + 1;
-      log::warn("starting again from the last checkpoint", {{"because", outcome.message}, {"step", attempt.step_after},
-                                                            {"without_progress", policy.without_progress}});
+      policy.without_progress =
+          attempt.step_after > attempt.step_before ? 0 : policy.without_progress + 1;
+      log::warn("starting again from the last checkpoint",
+                {{"because", outcome.message},
+                 {"step", attempt.step_after},
+                 {"without_progress", policy.without_progress}});
       continue;
     }
     stop_monitor();
     if (outcome.code == 0) return 0;
     if (verdict == Verdict::Done) {
-      log::info("stopped on request; the same command with --resume auto goes on", {{"step", attempt.step_after}});
+      log::info("stopped on request; the same command with --resume auto goes on",
+                {{"step", attempt.step_after}});
       return outcome.code;
     }
     if (verdict == Verdict::NoProgress) {
-      throw Error(Fault::NoProgress, std::to_string(policy.restarts) + " restarts in a row brought no new checkpoint; at last: " + outcome.message,
+      throw Error(Fault::NoProgress,
+                  std::to_string(policy.restarts) +
+                      " restarts in a row brought no new checkpoint; at last: " + outcome.message,
                   outcome.remedy);
     }
     throw Error(static_cast<Fault>(outcome.code), outcome.message, outcome.remedy);
@@ -82,11 +89,13 @@ Attempt Supervisor::attempt(bool first) {
   remove_exit_records(plan_.run);
   failed_since_ = terminated_at_ = -1;
   start_monitor();
-  Child workers({.words = first ? plan_.workers : plan_.workers_again, .environment = plan_.environment});
+  Child workers(
+      {.words = first ? plan_.workers : plan_.workers_again, .environment = plan_.environment});
   for (int round = 0; !workers.poll(); ++round) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     pass_on_stop(workers);
-    if (round % 10 == 0 && failed_since_ < 0 && any_failed(plan_.run)) failed_since_ = unix_seconds();
+    if (round % 10 == 0 && failed_since_ < 0 && any_failed(plan_.run))
+      failed_since_ = unix_seconds();
     end_after_failure(workers);
     watch_monitor();
   }
@@ -100,24 +109,29 @@ Attempt Supervisor::attempt(bool first) {
 
 void Supervisor::pass_on_stop(Child& workers) {
   // A terminal, `timeout` or a script may deliver one request twice; people take longer than that.
-  if (passed_on_ == 1 && unix_seconds() - asked_since_ < kSameRequest) heard_ = stop_signals_received();
+  if (passed_on_ == 1 && unix_seconds() - asked_since_ < kSameRequest)
+    heard_ = stop_signals_received();
   if (stop_signals_received() <= heard_) return;
   heard_ = stop_signals_received();
   if (passed_on_ < 2) {
     ++passed_on_;
     asked_since_ = unix_seconds();
-    log::info(passed_on_ == 1 ? "asking the workers to save and stop; a second signal leaves without saving"
-                              : "asking the workers to leave at once");
+    log::info(passed_on_ == 1
+                  ? "asking the workers to save and stop; a second signal leaves without saving"
+                  : "asking the workers to leave at once");
     // mpirun and srun hand SIGUSR1 to every rank, but answer SIGTERM by killing them.
-    if (plan_.starter == "mpirun" || plan_.starter == "srun") workers.signal(SIGUSR1);
-    else workers.signal_group(SIGUSR1);
+    if (plan_.starter == "mpirun" || plan_.starter == "srun")
+      workers.signal(SIGUSR1);
+    else
+      workers.signal_group(SIGUSR1);
     if (passed_on_ == 2) leave_since_ = unix_seconds();
   }
 }
 
 void Supervisor::end_after_failure(Child& workers) {
   const double now = unix_seconds();
-  const bool late = (failed_since_ > 0 && now - failed_since_ > kFailureGrace) || (leave_since_ > 0 && now - leave_since_ > kLeaveGrace);
+  const bool late = (failed_since_ > 0 && now - failed_since_ > kFailureGrace) ||
+                    (leave_since_ > 0 && now - leave_since_ > kLeaveGrace);
   if (!late) return;
   if (terminated_at_ < 0) {
     terminated_at_ = now;
@@ -142,8 +156,9 @@ void Supervisor::watch_monitor() {
   const auto status = monitor_->poll();
   if (!status) return;
   if (*status != 0) {
-    log::warn("the monitor ended: training goes on without it; metrics.jsonl is written all the same",
-              {{"exit_code", shell_code(*status)}});
+    log::warn(
+        "the monitor ended: training goes on without it; metrics.jsonl is written all the same",
+        {{"exit_code", shell_code(*status)}});
     plan_.monitor.clear();  // P7: one warning, no second try
   }
   monitor_.reset();

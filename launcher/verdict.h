@@ -14,23 +14,23 @@ namespace homolog::launcher {
 struct Attempt {
   std::vector<ExitRecord> records = {};
   int world = 1;
-  int starter_code = 0;         // what mpirun or srun (or the only worker's keeper) returned
-  std::string starter = {};          // its name, for the message
+  int starter_code = 0;      // what mpirun or srun (or the only worker's keeper) returned
+  std::string starter = {};  // its name, for the message
   bool stop_requested = false;
   // Newest checkpoint before and after; -1 without one.
   std::int64_t step_before = -1, step_after = -1;
 };
 
 struct Outcome {
-  int code = 0;                        // one of P8
-  std::string message = {};                // "" when code is 0 or 75
+  int code = 0;              // one of P8
+  std::string message = {};  // "" when code is 0 or 75
   std::string remedy = {};
-  std::optional<int> rank = {};          // the cause, when a record shows it
+  std::optional<int> rank = {};  // the cause, when a record shows it
 };
 Outcome explain(const Attempt& attempt);
 
 struct RestartPolicy {
-  int restarts = 0;       // how often in a row without progress; 0: never
+  int restarts = 0;          // how often in a row without progress; 0: never
   int without_progress = 0;  // restarts so far since the last progress
 };
 enum class Verdict : std::uint8_t { Done, Restart, GiveUp, NoProgress };

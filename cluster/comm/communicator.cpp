@@ -41,8 +41,10 @@ std::unique_ptr<Communicator> connect(const CommPlan& plan) {
   }
   const topology::Place place = topology::read_place(topology::process_environment());
   if (place.starter == topology::Starter::SrunWithoutPmix) {
-    throw Error(Fault::Environment, "srun started " + std::to_string(place.size) +
-                " tasks without PMIx: they cannot find each other", topology::pmix_remedy());
+    throw Error(Fault::Environment,
+                "srun started " + std::to_string(place.size) +
+                    " tasks without PMIx: they cannot find each other",
+                topology::pmix_remedy());
   }
   if (wanted == "solo" && place.size > 1) {
     throw Error(Fault::Usage, "cluster.backend = solo in a world of " + std::to_string(place.size),

@@ -16,7 +16,7 @@ namespace homolog::comm {
 enum class Scalar : std::uint8_t { F32, F64, BF16, I64, U8 };
 enum class Reduce : std::uint8_t { Sum, Max, Min };
 
-struct Buffer {        // count is elements, never bytes; device memory for NCCL, host for the others
+struct Buffer {  // count is elements, never bytes; device memory for NCCL, host for the others
   void* data;
   std::size_t count;
   Scalar type;
@@ -34,10 +34,12 @@ class Communicator {
   // CUDA device on which the buffers of start_all_reduce() must lie; -1: host memory.
   virtual int device() const noexcept { return -1; }
 
-  // Start an in-place all-reduce and return at once. Every rank must start the same ones in the same
-  // order. `purpose` names it in a stall report. The buffer must stay alive and untouched until wait().
-  // NCCL: ordered after the work now queued on `compute_stream` (a cudaStream_t), on its own stream.
-  virtual Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void* compute_stream = nullptr) = 0;
+  // Start an in-place all-reduce and return at once. Every rank must start the same ones in the
+  // same order. `purpose` names it in a stall report. The buffer must stay alive and untouched
+  // until wait(). NCCL: ordered after the work now queued on `compute_stream` (a cudaStream_t), on
+  // its own stream.
+  virtual Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose,
+                                  void* compute_stream = nullptr) = 0;
   // Host back-ends: blocks. NCCL: makes `compute_stream` wait, the host goes on.
   // Throws Fault::Environment past the deadline, naming the collective that hangs.
   virtual void wait(Ticket ticket, void* compute_stream = nullptr) = 0;
@@ -51,7 +53,8 @@ class Communicator {
   // The orderly end: every rank calls it at the same point, nothing may follow. Also for exit 75.
   virtual void close() {}
 
-  virtual double seconds_in_collectives() const noexcept = 0;  // busy time of the wire, for the all-reduce share
+  virtual double seconds_in_collectives()
+      const noexcept = 0;  // busy time of the wire, for the all-reduce share
   // Ends every rank without waiting for anybody; the launcher sees `exit_code`.
   [[noreturn]] virtual void abort(int exit_code) noexcept = 0;
 
@@ -60,8 +63,8 @@ class Communicator {
 };
 
 struct CommPlan {
-  std::string backend = "auto";   // auto: solo alone, else nccl with a GPU per rank, else mpi
-  double timeout_s = 600;         // a collective that takes longer is a hang
+  std::string backend = "auto";  // auto: solo alone, else nccl with a GPU per rank, else mpi
+  double timeout_s = 600;        // a collective that takes longer is a hang
 };
 
 // Joins the world that the launcher made (MPI). Alone (not started by mpirun or srun): solo.

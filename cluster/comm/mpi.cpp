@@ -18,22 +18,32 @@ constexpr std::size_t kChunk = std::size_t{1} << 28;  // elements a call; MPI co
 
 std::size_t size_of(Scalar type) {
   switch (type) {
-    case Scalar::F32: return 4;
-    case Scalar::F64: return 8;
-    case Scalar::BF16: return 2;
-    case Scalar::I64: return 8;
-    case Scalar::U8: return 1;
+    case Scalar::F32:
+      return 4;
+    case Scalar::F64:
+      return 8;
+    case Scalar::BF16:
+      return 2;
+    case Scalar::I64:
+      return 8;
+    case Scalar::U8:
+      return 1;
   }
   return 1;
 }
 
 MPI_Datatype mpi_type(Scalar type) {
   switch (type) {
-    case Scalar::F32: return MPI_FLOAT;
-    case Scalar::F64: return MPI_DOUBLE;
-    case Scalar::BF16: return MPI_UINT16_T;
-    case Scalar::I64: return MPI_INT64_T;
-    case Scalar::U8: return MPI_UINT8_T;
+    case Scalar::F32:
+      return MPI_FLOAT;
+    case Scalar::F64:
+      return MPI_DOUBLE;
+    case Scalar::BF16:
+      return MPI_UINT16_T;
+    case Scalar::I64:
+      return MPI_INT64_T;
+    case Scalar::U8:
+      return MPI_UINT8_T;
   }
   return MPI_DATATYPE_NULL;
 }
@@ -43,7 +53,8 @@ float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{
 std::uint16_t to_bf16(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   if (value != value) return static_cast<std::uint16_t>((bits >> 16) | 0x40);  // stays a NaN
-  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);  // nearest, ties to even
+  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >>
+                                    16);  // nearest, ties to even
 }
 
 // MPI knows no bfloat16: these see the bits as uint16 and compute in float.
@@ -53,15 +64,22 @@ void combine_bf16(void* in, void* in_out, int* count, MPI_Datatype*) {
   auto* b = static_cast<std::uint16_t*>(in_out);
   for (int i = 0; i < *count; ++i) b[i] = to_bf16(Combine{}(from_bf16(a[i]), from_bf16(b[i])));
 }
-struct Add { float operator()(float a, float b) const { return a + b; } };
-struct Larger { float operator()(float a, float b) const { return std::max(a, b); } };
-struct Smaller { float operator()(float a, float b) const { return std::min(a, b); } };
+struct Add {
+  float operator()(float a, float b) const { return a + b; }
+};
+struct Larger {
+  float operator()(float a, float b) const { return std::max(a, b); }
+};
+struct Smaller {
+  float operator()(float a, float b) const { return std::min(a, b); }
+};
 
 class Mpi final : public Communicator {
  public:
   explicit Mpi(const CommPlan& plan) : engine_(plan.timeout_s) {
     rank_.host = topology::own_host();
-    engine_.run("joining the world", [this](MpiEngine::Worker& worker) { learn_place(worker.world()); });
+    engine_.run("joining the world",
+                [this](MpiEngine::Worker& worker) { learn_place(worker.world()); });
     engine_.name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
   }
 
@@ -73,7 +91,8 @@ class Mpi final : public Communicator {
     return engine_.submit(std::string(purpose), [buffer, op](MpiEngine::Worker& worker) {
       for_each_chunk(buffer, [&](void* data, int count) {
         MPI_Request request;
-        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, count, mpi_type(buffer.type), op, worker.world(), &request),
+        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, count, mpi_type(buffer.type), op,
+                                 worker.world(), &request),
                   "MPI_Iallreduce");
         worker.finish(request);
       });
@@ -86,7 +105,8 @@ class Mpi final : public Communicator {
     engine_.run("broadcast", [buffer, root](MpiEngine::Worker& worker) {
       for_each_chunk(buffer, [&](void* data, int count) {
         MPI_Request request;
-        check_mpi(MPI_Ibcast(data, count, mpi_type(buffer.type), root, worker.world(), &request), "MPI_Ibcast");
+        check_mpi(MPI_Ibcast(data, count, mpi_type(buffer.type), root, worker.world(), &request),
+                  "MPI_Ibcast");
         worker.finish(request);
       });
     });
@@ -94,7 +114,8 @@ class Mpi final : public Communicator {
 
   std::vector<std::string> all_gather(std::string_view text) override {
     if (text.size() > INT_MAX / static_cast<std::size_t>(rank_.size)) {
-      throw Error(Fault::Environment, "all_gather of " + std::to_string(text.size()) + " bytes a rank is too much for MPI");
+      throw Error(Fault::Environment, "all_gather of " + std::to_string(text.size()) +
+                                          " bytes a rank is too much for MPI");
     }
     const std::string own(text);  // the queue may outlive the caller's text
     std::vector<std::string> all;
@@ -126,7 +147,8 @@ class Mpi final : public Communicator {
   static void for_each_chunk(const Buffer& buffer, const Call& call) {
     auto* bytes = static_cast<std::byte*>(buffer.data);
     for (std::size_t done = 0; done < buffer.count; done += kChunk) {
-      call(bytes + done * size_of(buffer.type), static_cast<int>(std::min(kChunk, buffer.count - done)));
+      call(bytes + done * size_of(buffer.type),
+           static_cast<int>(std::min(kChunk, buffer.count - done)));
     }
   }
 
@@ -134,7 +156,8 @@ class Mpi final : public Communicator {
     check_mpi(MPI_Comm_rank(world, &rank_.index), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(world, &rank_.size), "MPI_Comm_size");
     MPI_Comm local;
-    check_mpi(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank_.index, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
+    check_mpi(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank_.index, MPI_INFO_NULL, &local),
+              "MPI_Comm_split_type");
     MPI_Comm_rank(local, &rank_.local_index);
     MPI_Comm_size(local, &rank_.local_size);
     MPI_Comm_free(&local);
@@ -146,9 +169,12 @@ class Mpi final : public Communicator {
   MPI_Op operation(Scalar type, Reduce how) const {
     if (type == Scalar::BF16) return bf16_ops_[static_cast<int>(how)];
     switch (how) {
-      case Reduce::Sum: return MPI_SUM;
-      case Reduce::Max: return MPI_MAX;
-      case Reduce::Min: return MPI_MIN;
+      case Reduce::Sum:
+        return MPI_SUM;
+      case Reduce::Max:
+        return MPI_MAX;
+      case Reduce::Min:
+        return MPI_MIN;
     }
     return MPI_OP_NULL;
   }
@@ -158,7 +184,9 @@ class Mpi final : public Communicator {
     std::vector<int> lengths(size), starts(size);
     const int length = static_cast<int>(own.size());
     MPI_Request request;
-    check_mpi(MPI_Iallgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, worker.world(), &request), "MPI_Iallgather");
+    check_mpi(
+        MPI_Iallgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, worker.world(), &request),
+        "MPI_Iallgather");
     worker.finish(request);
     std::size_t total = 0;
     for (std::size_t i = 0; i < size; ++i) {
@@ -166,12 +194,14 @@ class Mpi final : public Communicator {
       total += static_cast<std::size_t>(lengths[i]);
     }
     std::string joined(std::max<std::size_t>(total, 1), '\0');
-    check_mpi(MPI_Iallgatherv(own.data(), length, MPI_CHAR, joined.data(), lengths.data(), starts.data(), MPI_CHAR,
-                              worker.world(), &request), "MPI_Iallgatherv");
+    check_mpi(MPI_Iallgatherv(own.data(), length, MPI_CHAR, joined.data(), lengths.data(),
+                              starts.data(), MPI_CHAR, worker.world(), &request),
+              "MPI_Iallgatherv");
     worker.finish(request);
     std::vector<std::string> all;
     for (std::size_t i = 0; i < size; ++i) {
-      all.push_back(joined.substr(static_cast<std::size_t>(starts[i]), static_cast<std::size_t>(lengths[i])));
+      all.push_back(
+          joined.substr(static_cast<std::size_t>(starts[i]), static_cast<std::size_t>(lengths[i])));
     }
     return all;
   }

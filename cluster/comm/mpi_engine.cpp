@@ -28,7 +28,8 @@ void check_mpi(int code, const char* call) {
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw Error(Fault::Environment, std::string(call) + ": " + std::string(text, static_cast<std::size_t>(length)),
+  throw Error(Fault::Environment,
+              std::string(call) + ": " + std::string(text, static_cast<std::size_t>(length)),
               "another rank has probably died: see its log");
 }
 
@@ -40,10 +41,10 @@ struct MpiEngine::State {
   };
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Entry> queue;         // the front one is running
+  std::deque<Entry> queue;  // the front one is running
   Ticket submitted = 0, completed = 0;
   bool ready = false, closing = false, ended = false;
-  std::string failure;             // not empty: nothing more will complete
+  std::string failure;  // not empty: nothing more will complete
   std::atomic<bool> abandoned{false};
   std::atomic<double> busy_s{0};
   MPI_Comm world = MPI_COMM_NULL;
@@ -63,8 +64,10 @@ void MpiEngine::Worker::finish(MPI_Request& request) {
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done) return;
     if (state_.abandoned.load(std::memory_order_relaxed)) throw Abandoned{};
-    if (std::chrono::steady_clock::now() - start < kSpinFor) ::sched_yield();
-    else std::this_thread::sleep_for(kNap);
+    if (std::chrono::steady_clock::now() - start < kSpinFor)
+      ::sched_yield();
+    else
+      std::this_thread::sleep_for(kNap);
   }
 }
 
@@ -93,7 +96,8 @@ void MpiEngine::work(std::shared_ptr<State> state) {
     Job job;
     {
       std::unique_lock lock(state->mutex);
-      state->changed.wait(lock, [&] { return !state->queue.empty() || state->closing || state->abandoned; });
+      state->changed.wait(
+          lock, [&] { return !state->queue.empty() || state->closing || state->abandoned; });
       if (state->abandoned || state->queue.empty()) break;
       job = std::move(state->queue.front().job);
     }
@@ -127,16 +131,21 @@ void MpiEngine::work(std::shared_ptr<State> state) {
 }
 
 MpiEngine::MpiEngine(double timeout_s)
-    : state_(std::make_shared<State>()), timeout_s_(timeout_s), exceptions_at_start_(std::uncaught_exceptions()) {
+    : state_(std::make_shared<State>()),
+      timeout_s_(timeout_s),
+      exceptions_at_start_(std::uncaught_exceptions()) {
   thread_ = std::thread(work, state_);
   std::unique_lock lock(state_->mutex);
-  state_->changed.wait_for(lock, seconds(timeout_s), [&] { return state_->ready || !state_->failure.empty(); });
+  state_->changed.wait_for(lock, seconds(timeout_s),
+                           [&] { return state_->ready || !state_->failure.empty(); });
   if (state_->ready) return;
   const std::string why = state_->failure;
   state_->abandoned = true;
   thread_.detach();
-  throw Error(Fault::Environment, why.empty() ? "MPI_Init_thread did not return within " + human_duration(timeout_s) : why,
-              "a rank never arrived: see the launcher's report, and that every host reaches the others");
+  throw Error(
+      Fault::Environment,
+      why.empty() ? "MPI_Init_thread did not return within " + human_duration(timeout_s) : why,
+      "a rank never arrived: see the launcher's report, and that every host reaches the others");
 }
 
 MpiEngine::~MpiEngine() {
@@ -161,10 +170,13 @@ MpiEngine::~MpiEngine() {
     state_->changed.notify_all();
   }
   std::unique_lock lock(state_->mutex);
-  const bool ended = state_->changed.wait_for(lock, std::chrono::seconds(1), [&] { return state_->ended; });
+  const bool ended =
+      state_->changed.wait_for(lock, std::chrono::seconds(1), [&] { return state_->ended; });
   lock.unlock();
-  if (ended) thread_.join();
-  else thread_.detach();  // stuck inside MPI; the process is on its way out
+  if (ended)
+    thread_.join();
+  else
+    thread_.detach();  // stuck inside MPI; the process is on its way out
 }
 
 Ticket MpiEngine::submit(std::string purpose, Job job) {
@@ -181,15 +193,19 @@ void MpiEngine::wait(Ticket ticket) {
   const bool in_time = state_->changed.wait_for(lock, seconds(timeout_s_), done);
   if (state_->completed >= ticket) return;
   std::string text = who_ + ": ";
-  if (state_->queue.empty()) text += "collective " + std::to_string(ticket);
-  else text += "'" + state_->queue.front().purpose + "' (collective " + std::to_string(state_->queue.front().ticket) + ")";
+  if (state_->queue.empty())
+    text += "collective " + std::to_string(ticket);
+  else
+    text += "'" + state_->queue.front().purpose + "' (collective " +
+            std::to_string(state_->queue.front().ticket) + ")";
   if (in_time) throw Error(Fault::Environment, text + " failed: " + state_->failure);
   text += " did not finish within " + human_duration(timeout_s_);
   state_->failure = text;
   state_->abandoned = true;
   state_->changed.notify_all();
   throw Error(Fault::Environment, text,
-              "a rank is dead, stopped or much slower than the others: the rank whose log ends first is the one");
+              "a rank is dead, stopped or much slower than the others: the rank whose log ends "
+              "first is the one");
 }
 
 double MpiEngine::busy_seconds() const noexcept { return state_->busy_s; }
@@ -199,15 +215,19 @@ void MpiEngine::close() {
   std::unique_lock lock(state_->mutex);
   state_->closing = true;
   state_->changed.notify_all();
-  const bool ended = state_->changed.wait_for(lock, seconds(timeout_s_), [&] { return state_->ended; });
+  const bool ended =
+      state_->changed.wait_for(lock, seconds(timeout_s_), [&] { return state_->ended; });
   const std::string failure = state_->failure;
   lock.unlock();
   closed_ = true;
-  if (ended) thread_.join();
-  else thread_.detach();
+  if (ended)
+    thread_.join();
+  else
+    thread_.detach();
   if (!failure.empty()) throw Error(Fault::Environment, who_ + ": " + failure);
   if (!ended) {
-    throw Error(Fault::Environment, who_ + ": MPI_Finalize did not return within " + human_duration(timeout_s_),
+    throw Error(Fault::Environment,
+                who_ + ": MPI_Finalize did not return within " + human_duration(timeout_s_),
                 "a rank is dead or still training: see the other logs");
   }
 }

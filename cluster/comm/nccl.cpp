@@ -1,5 +1,6 @@
-// Collectives between GPUs over NCCL, on a stream of their own behind events, so that the host never
-// waits. MPI carries the NCCL id and the small host operations; a watchdog turns a hang into an error.
+// Collectives between GPUs over NCCL, on a stream of their own behind events, so that the host
+// never waits. MPI carries the NCCL id and the small host operations; a watchdog turns a hang into
+// an error.
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ namespace {
 
 void check(cudaError_t code, const char* call) {
   if (code == cudaSuccess) return;
-  throw Error(Fault::Environment, std::string(call) + ": " + cudaGetErrorString(code), "see nvidia-smi and the kernel log");
+  throw Error(Fault::Environment, std::string(call) + ": " + cudaGetErrorString(code),
+              "see nvidia-smi and the kernel log");
 }
 
 void check(ncclResult_t code, const char* call) {
@@ -31,20 +33,28 @@ void check(ncclResult_t code, const char* call) {
 
 ncclDataType_t nccl_type(Scalar type) {
   switch (type) {
-    case Scalar::F32: return ncclFloat32;
-    case Scalar::F64: return ncclFloat64;
-    case Scalar::BF16: return ncclBfloat16;
-    case Scalar::I64: return ncclInt64;
-    case Scalar::U8: return ncclUint8;
+    case Scalar::F32:
+      return ncclFloat32;
+    case Scalar::F64:
+      return ncclFloat64;
+    case Scalar::BF16:
+      return ncclBfloat16;
+    case Scalar::I64:
+      return ncclInt64;
+    case Scalar::U8:
+      return ncclUint8;
   }
   return ncclFloat32;
 }
 
 ncclRedOp_t nccl_operation(Reduce how) {
   switch (how) {
-    case Reduce::Sum: return ncclSum;
-    case Reduce::Max: return ncclMax;
-    case Reduce::Min: return ncclMin;
+    case Reduce::Sum:
+      return ncclSum;
+    case Reduce::Max:
+      return ncclMax;
+    case Reduce::Min:
+      return ncclMin;
   }
   return ncclSum;
 }
@@ -80,7 +90,8 @@ class Nccl final : public Communicator {
   const char* backend() const noexcept override { return "nccl"; }
   int device() const noexcept override { return device_; }
 
-  Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void* compute_stream) override {
+  Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose,
+                          void* compute_stream) override {
     refuse_after_failure();
     Flight flight{.purpose = std::string(purpose)};
     cudaEvent_t ready;
@@ -91,7 +102,8 @@ class Nccl final : public Communicator {
     check(cudaStreamWaitEvent(stream_, ready, 0), "cudaStreamWaitEvent");
     check(cudaEventDestroy(ready), "cudaEventDestroy");  // CUDA frees it once it has passed
     check(cudaEventRecord(flight.begin, stream_), "cudaEventRecord");
-    check(ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.type), nccl_operation(how), comm_, stream_),
+    check(ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.type),
+                        nccl_operation(how), comm_, stream_),
           "ncclAllReduce");
     settle("ncclAllReduce");
     check(cudaEventRecord(flight.end, stream_), "cudaEventRecord");
@@ -106,12 +118,15 @@ class Nccl final : public Communicator {
     std::lock_guard lock(mutex_);
     for (const Flight& flight : flights_) {
       if (flight.ticket != ticket) continue;
-      check(cudaStreamWaitEvent(static_cast<cudaStream_t>(compute_stream), flight.end, 0), "cudaStreamWaitEvent");
+      check(cudaStreamWaitEvent(static_cast<cudaStream_t>(compute_stream), flight.end, 0),
+            "cudaStreamWaitEvent");
     }  // not found: it has completed long ago
   }
 
   void broadcast(Buffer buffer, int root) override { host_->broadcast(buffer, root); }
-  std::vector<std::string> all_gather(std::string_view text) override { return host_->all_gather(text); }
+  std::vector<std::string> all_gather(std::string_view text) override {
+    return host_->all_gather(text);
+  }
   void barrier() override { host_->barrier(); }
   double seconds_in_collectives() const noexcept override { return busy_s_; }
 
@@ -164,8 +179,10 @@ class Nccl final : public Communicator {
       if (state == ncclSuccess) return;
       check(state, call);
       if (watch.seconds() > timeout_s_) {
-        throw Error(Fault::Environment, who() + ": " + call + " did not finish within " + human_duration(timeout_s_),
-                    "a rank never arrived: see the other logs; NCCL_DEBUG=INFO shows the network chosen");
+        throw Error(
+            Fault::Environment,
+            who() + ": " + call + " did not finish within " + human_duration(timeout_s_),
+            "a rank never arrived: see the other logs; NCCL_DEBUG=INFO shows the network chosen");
       }
       std::this_thread::yield();
     }
@@ -182,12 +199,14 @@ class Nccl final : public Communicator {
         std::lock_guard lock(mutex_);
         retire();
         if (!flights_.empty() && flights_.front().age.seconds() > timeout_s_) {
-          text = "'" + flights_.front().purpose + "' (collective " + std::to_string(flights_.front().ticket) +
-                 ") did not finish within " + human_duration(timeout_s_);
+          text = "'" + flights_.front().purpose + "' (collective " +
+                 std::to_string(flights_.front().ticket) + ") did not finish within " +
+                 human_duration(timeout_s_);
         }
       }
       ncclCommGetAsyncError(comm_, &state);
-      if (state != ncclSuccess && state != ncclInProgress) text = std::string("NCCL: ") + ncclGetErrorString(state);
+      if (state != ncclSuccess && state != ncclInProgress)
+        text = std::string("NCCL: ") + ncclGetErrorString(state);
       if (!text.empty()) {
         set_failure(who() + ": " + text);
         ncclCommAbort(comm_.exchange(nullptr));
@@ -213,7 +232,9 @@ class Nccl final : public Communicator {
     if (watchdog_.joinable()) watchdog_.join();
   }
 
-  std::string who() const { return "rank " + std::to_string(rank().index) + " on host " + rank().host; }
+  std::string who() const {
+    return "rank " + std::to_string(rank().index) + " on host " + rank().host;
+  }
   std::string failure() const {
     std::lock_guard lock(mutex_);
     return failure_;
@@ -224,7 +245,8 @@ class Nccl final : public Communicator {
   }
   void refuse_after_failure() const {
     if (const std::string text = failure(); !text.empty()) {
-      throw Error(Fault::Environment, text, "a rank is dead, stopped or its GPU or network failed: see the other logs");
+      throw Error(Fault::Environment, text,
+                  "a rank is dead, stopped or its GPU or network failed: see the other logs");
     }
   }
 

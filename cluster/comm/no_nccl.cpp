@@ -1,4 +1,5 @@
-// Stands in for nccl.cpp in builds without CUDA: there is never a GPU, and asking for NCCL is refused.
+// Stands in for nccl.cpp in builds without CUDA: there is never a GPU, and asking for NCCL is
+// refused.
 #include "base/error.h"
 #include "cluster/comm/backends.h"
 

@@ -15,7 +15,9 @@ class Solo final : public Communicator {
   Ticket start_all_reduce(Buffer, Reduce, std::string_view, void*) override { return ++tickets_; }
   void wait(Ticket, void*) override {}
   void broadcast(Buffer, int) override {}
-  std::vector<std::string> all_gather(std::string_view text) override { return {std::string(text)}; }
+  std::vector<std::string> all_gather(std::string_view text) override {
+    return {std::string(text)};
+  }
   void barrier() override {}
   double seconds_in_collectives() const noexcept override { return 0; }
   [[noreturn]] void abort(int exit_code) noexcept override { ::_exit(exit_code); }

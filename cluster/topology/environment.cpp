@@ -47,7 +47,8 @@ Place read_place(const Environment& environment) {
 }
 
 std::string pmix_remedy() {
-  return "start with `srun --mpi=pmix` (`srun --mpi=list` shows what this SLURM has: pmix, pmix_v4, pmix_v3), "
+  return "start with `srun --mpi=pmix` (`srun --mpi=list` shows what this SLURM has: pmix, "
+         "pmix_v4, pmix_v3), "
          "or start with `homolog launch` or mpirun inside the allocation";
 }
 
@@ -66,14 +67,17 @@ std::optional<Allocation> read_allocation(const Environment& environment) {
   if (const auto counts = environment("SLURM_TASKS_PER_NODE")) {
     const std::vector<int> tasks = expand_task_counts(*counts);
     if (tasks.size() != allocation.hosts.size()) {
-      throw Error(Fault::Environment, "SLURM_TASKS_PER_NODE = '" + *counts + "' names " + std::to_string(tasks.size()) +
-                  " nodes, SLURM_JOB_NODELIST = '" + *list + "' names " + std::to_string(allocation.hosts.size()));
+      throw Error(Fault::Environment, "SLURM_TASKS_PER_NODE = '" + *counts + "' names " +
+                                          std::to_string(tasks.size()) +
+                                          " nodes, SLURM_JOB_NODELIST = '" + *list + "' names " +
+                                          std::to_string(allocation.hosts.size()));
     }
     for (std::size_t i = 0; i < tasks.size(); ++i) allocation.hosts[i].slots = tasks[i];
   }
-  allocation.tasks = number(environment, "SLURM_NTASKS")
-                         .value_or(std::accumulate(allocation.hosts.begin(), allocation.hosts.end(), 0,
-                                                   [](int sum, const Host& h) { return sum + h.slots; }));
+  allocation.tasks =
+      number(environment, "SLURM_NTASKS")
+          .value_or(std::accumulate(allocation.hosts.begin(), allocation.hosts.end(), 0,
+                                    [](int sum, const Host& h) { return sum + h.slots; }));
   allocation.cores_per_task = number(environment, "SLURM_CPUS_PER_TASK");
   allocation.restarts = number(environment, "SLURM_RESTART_COUNT");
   return allocation;

@@ -34,10 +34,10 @@ std::string pmix_remedy();
 
 struct Allocation {
   std::string job;
-  std::vector<Host> hosts;          // slots: tasks per node
-  int tasks = 1;                    // SLURM_NTASKS, else the sum of slots
+  std::vector<Host> hosts;  // slots: tasks per node
+  int tasks = 1;            // SLURM_NTASKS, else the sum of slots
   std::optional<int> cores_per_task;
-  std::optional<int> restarts;      // SLURM_RESTART_COUNT
+  std::optional<int> restarts;  // SLURM_RESTART_COUNT
 };
 // nullopt outside SLURM. Throws Fault::Environment naming the variable that cannot be read.
 std::optional<Allocation> read_allocation(const Environment& environment);

@@ -103,11 +103,14 @@ std::vector<int> expand_task_counts(std::string_view text) {
     const auto count = whole_number(part.substr(0, open));
     std::optional<std::int64_t> times = 1;
     if (open != std::string_view::npos) {
-      times = part.back() == ')' ? whole_number(part.substr(open + 2, part.size() - open - 3)) : std::nullopt;
+      times = part.back() == ')' ? whole_number(part.substr(open + 2, part.size() - open - 3))
+                                 : std::nullopt;
     }
     if (!count || !times || *count < 1 || *times < 1 || counts.size() + *times > kMostHosts) {
-      throw Error(Fault::Usage, "task counts '" + std::string(text) + "': cannot read '" + std::string(part) + "'",
-                  "SLURM writes SLURM_TASKS_PER_NODE as 2(x3),1");
+      throw Error(
+          Fault::Usage,
+          "task counts '" + std::string(text) + "': cannot read '" + std::string(part) + "'",
+          "SLURM writes SLURM_TASKS_PER_NODE as 2(x3),1");
     }
     counts.insert(counts.end(), static_cast<std::size_t>(*times), static_cast<int>(*count));
   }
@@ -128,19 +131,26 @@ std::vector<Host> parse_host_file(std::string_view text, const std::string& wher
       host.name.resize(colon);
     }
     for (std::string word; words >> word;) {
-      if (word.starts_with("slots=")) slots = whole_number(std::string_view(word).substr(6));
-      else if (!word.starts_with("max_slots=") && !word.starts_with("max-slots=")) slots.reset();
+      if (word.starts_with("slots="))
+        slots = whole_number(std::string_view(word).substr(6));
+      else if (!word.starts_with("max_slots=") && !word.starts_with("max-slots="))
+        slots.reset();
     }
     if (!slots || *slots < 1 || host.name.empty()) {
-      throw Error(Fault::Usage, where + ":" + std::to_string(number) + ": cannot read '" + line + "'",
+      throw Error(Fault::Usage,
+                  where + ":" + std::to_string(number) + ": cannot read '" + line + "'",
                   "write NAME slots=N, one host a line");
     }
     host.slots = static_cast<int>(*slots);
-    const auto same = std::find_if(hosts.begin(), hosts.end(), [&](const Host& h) { return h.name == host.name; });
-    if (same == hosts.end()) hosts.push_back(host);
-    else same->slots += host.slots;
+    const auto same = std::find_if(hosts.begin(), hosts.end(),
+                                   [&](const Host& h) { return h.name == host.name; });
+    if (same == hosts.end())
+      hosts.push_back(host);
+    else
+      same->slots += host.slots;
   }
-  if (hosts.empty()) throw Error(Fault::Usage, where + ": names no host", "write NAME slots=N, one host a line");
+  if (hosts.empty())
+    throw Error(Fault::Usage, where + ": names no host", "write NAME slots=N, one host a line");
   return hosts;
 }
 

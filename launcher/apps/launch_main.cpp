@@ -28,7 +28,9 @@ int count_cores() {
 int count_gpus() {
   if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) {
     const std::string text = visible;
-    return text.empty() || text == "-1" ? 0 : 1 + static_cast<int>(std::count(text.begin(), text.end(), ','));
+    return text.empty() || text == "-1"
+               ? 0
+               : 1 + static_cast<int>(std::count(text.begin(), text.end(), ','));
   }
   std::error_code code;
   const fs::directory_iterator gpus("/proc/driver/nvidia/gpus", code);
@@ -36,13 +38,18 @@ int count_gpus() {
 }
 
 launcher::Machine look_at_machine(const launcher::LaunchRequest& request) {
-  launcher::Machine machine{.programs = fs::read_symlink("/proc/self/exe").parent_path(), .cores = count_cores(),
-                            .gpus = count_gpus(), .root = ::geteuid() == 0,
-                            .omp_threads_set = std::getenv("OMP_NUM_THREADS") != nullptr,
-                            .allocation = topology::read_allocation(topology::process_environment()), .hosts = {}};
+  launcher::Machine machine{
+      .programs = fs::read_symlink("/proc/self/exe").parent_path(),
+      .cores = count_cores(),
+      .gpus = count_gpus(),
+      .root = ::geteuid() == 0,
+      .omp_threads_set = std::getenv("OMP_NUM_THREADS") != nullptr,
+      .allocation = topology::read_allocation(topology::process_environment()),
+      .hosts = {}};
   if (!request.hostfile.empty()) {
     std::ifstream in(request.hostfile);
-    if (!in) throw Error(Fault::Usage, "--hostfile " + request.hostfile.string() + " cannot be read");
+    if (!in)
+      throw Error(Fault::Usage, "--hostfile " + request.hostfile.string() + " cannot be read");
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     machine.hosts = topology::parse_host_file(text, request.hostfile.string());
   }
@@ -60,14 +67,18 @@ void print_plan(const launcher::LaunchPlan& plan) {
 
 int launch(int argc, char** argv) {
   launcher::LaunchRequest request;
-  Options options("homolog launch", "--config FILE [--run DIR] [--workers N] [--set section.key=value ...]",
-                  "Starts the workers of a run and one monitor a node, follows them, stops them cleanly on Ctrl-C\n"
-                  "(checkpoint, exit code 75), and names the rank that failed. mpirun starts the workers; inside a\n"
-                  "SLURM allocation srun does. All other settings are the workers': see homolog train --help.");
+  Options options(
+      "homolog launch", "--config FILE [--run DIR] [--workers N] [--set section.key=value ...]",
+      "Starts the workers of a run and one monitor a node, follows them, stops them cleanly on "
+      "Ctrl-C\n"
+      "(checkpoint, exit code 75), and names the rank that failed. mpirun starts the workers; "
+      "inside a\n"
+      "SLURM allocation srun does. All other settings are the workers': see homolog train --help.");
   launcher::declare(options, request);
   options.leave_to_others(launcher::foreign_sections({argv + 1, argv + argc}));
   if (!options.parse(argc, argv)) return 0;
-  const auto plan = launcher::plan_launch(request, options.config_arguments(), look_at_machine(request));
+  const auto plan =
+      launcher::plan_launch(request, options.config_arguments(), look_at_machine(request));
   if (request.dry_run) {
     print_plan(plan);
     return 0;
@@ -87,5 +98,6 @@ int keep(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const bool keeper = argc > 1 && std::string(argv[1]) == "--as-worker";
-  return run_main(argc, argv, "homolog-launch", [&] { return keeper ? keep(argc, argv) : launch(argc, argv); });
+  return run_main(argc, argv, "homolog-launch",
+                  [&] { return keeper ? keep(argc, argv) : launch(argc, argv); });
 }

@@ -37,12 +37,14 @@ TEST(CommWorld, SumsStartedTogetherAllCompleteInOrder) {
     for (std::size_t i = 0; i < buckets[b].size(); ++i) {
       buckets[b][i] = static_cast<float>((i % 1000 + b) * (index() + 1));
     }
-    tickets.push_back(world->start_all_reduce({buckets[b].data(), buckets[b].size(), Scalar::F32}, Reduce::Sum, "bucket"));
+    tickets.push_back(world->start_all_reduce({buckets[b].data(), buckets[b].size(), Scalar::F32},
+                                              Reduce::Sum, "bucket"));
   }
   const float ranks = size() * (size() + 1) / 2.0F;
   for (std::size_t b = buckets.size(); b-- > 0;) {  // waiting for the last first is allowed
     world->wait(tickets[b]);
-    for (std::size_t i = 0; i < buckets[b].size(); ++i) ASSERT_EQ(buckets[b][i], (i % 1000 + b) * ranks) << b << " " << i;
+    for (std::size_t i = 0; i < buckets[b].size(); ++i)
+      ASSERT_EQ(buckets[b][i], (i % 1000 + b) * ranks) << b << " " << i;
   }
   EXPECT_GT(world->seconds_in_collectives(), 0);
 }
@@ -51,11 +53,13 @@ TEST(CommWorld, InexactSumsHaveTheSameBitsOnEveryRankAndEveryTime) {
   std::vector<float> first;
   for (int repeat = 0; repeat < 3; ++repeat) {
     std::vector<float> values(50000);
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(0.37F * i + 1.7F * index()) * 1e-3F;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = std::sin(0.37F * i + 1.7F * index()) * 1e-3F;
     world->all_reduce({values.data(), values.size(), Scalar::F32}, Reduce::Sum, "sum");
     if (repeat == 0) first = values;
     EXPECT_EQ(std::memcmp(first.data(), values.data(), values.size() * sizeof(float)), 0);
-    const auto all = world->all_gather({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+    const auto all = world->all_gather(
+        {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
     for (const auto& other : all) EXPECT_EQ(other, all[0]);
   }
 }
@@ -96,7 +100,8 @@ TEST(CommWorld, GathersTextsOfDifferentLengthAndEmptyOnes) {
 // Were start_all_reduce() to block, rank 0 would never write the file for which the others wait.
 TEST(CommWorld, StartingReturnsBeforeTheOthersHaveStartedTheirs) {
   namespace fs = std::filesystem;
-  const fs::path flag = fs::temp_directory_path() / ("homolog-comm-world-" + std::to_string(::getppid()));
+  const fs::path flag =
+      fs::temp_directory_path() / ("homolog-comm-world-" + std::to_string(::getppid()));
   float value = 1;
   if (index() != 0) {
     while (!fs::exists(flag)) std::this_thread::sleep_for(std::chrono::milliseconds(1));

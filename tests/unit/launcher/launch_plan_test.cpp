@@ -16,7 +16,8 @@ using ::testing::ElementsAre;
 using ::testing::IsSupersetOf;
 using ::testing::Not;
 
-const std::vector<std::string> kConfig = {"--config", "configs/alice.ini", "--set", "data.batch=2", "--set", "monitor.port=9500"};
+const std::vector<std::string> kConfig = {"--config", "configs/alice.ini", "--set", "data.batch=2",
+                                          "--set",    "monitor.port=9500"};
 
 Machine machine() {
   Machine m;
@@ -30,7 +31,8 @@ Machine allocation(int hosts, int tasks) {
   m.allocation.emplace();
   m.allocation->job = "7";
   m.allocation->tasks = tasks;
-  for (int i = 0; i < hosts; ++i) m.allocation->hosts.push_back({"n" + std::to_string(i), tasks / hosts});
+  for (int i = 0; i < hosts; ++i)
+    m.allocation->hosts.push_back({"n" + std::to_string(i), tasks / hosts});
   m.allocation->cores_per_task = 6;
   return m;
 }
@@ -41,7 +43,8 @@ TEST(LaunchPlan, SeveralWorkersGoThroughMpirunWithTheirShareOfCores) {
   const LaunchPlan plan = plan_launch(request, kConfig, machine());
   EXPECT_EQ(plan.starter, "mpirun");
   EXPECT_EQ(plan.environment.at("OMP_NUM_THREADS"), "4");
-  EXPECT_THAT(plan.workers, IsSupersetOf({"mpirun", "--oversubscribe", "-np", "2", "--bind-to", "none", "/opt/bin/homolog-train"}));
+  EXPECT_THAT(plan.workers, IsSupersetOf({"mpirun", "--oversubscribe", "-np", "2", "--bind-to",
+                                          "none", "/opt/bin/homolog-train"}));
   EXPECT_THAT(plan.workers, Not(Contains("--allow-run-as-root")));
   Machine root = machine();
   root.root = true;
@@ -50,7 +53,8 @@ TEST(LaunchPlan, SeveralWorkersGoThroughMpirunWithTheirShareOfCores) {
 
 TEST(LaunchPlan, HandsOnConfigurationButNotTheMonitorsSection) {
   const LaunchPlan plan = plan_launch({}, kConfig, machine());
-  EXPECT_THAT(plan.workers, IsSupersetOf({"--config", "configs/alice.ini", "--set", "data.batch=2", "--resume", "auto"}));
+  EXPECT_THAT(plan.workers, IsSupersetOf({"--config", "configs/alice.ini", "--set", "data.batch=2",
+                                          "--resume", "auto"}));
   EXPECT_THAT(plan.workers, Not(Contains("monitor.port=9500")));
 }
 
@@ -80,8 +84,10 @@ TEST(LaunchPlan, InsideAnAllocationSrunStartsWorkersAndOneMonitorANode) {
   const LaunchPlan plan = plan_launch({}, kConfig, allocation(2, 8));
   EXPECT_EQ(plan.starter, "srun");
   EXPECT_EQ(plan.world, 8);
-  EXPECT_THAT(plan.workers, IsSupersetOf({"srun", "--mpi=pmix", "--ntasks=8", "--kill-on-bad-exit=1", "--cpus-per-task=6"}));
-  EXPECT_THAT(plan.monitor, IsSupersetOf({"srun", "--overlap", "--nodes=2", "--ntasks-per-node=1", "/opt/bin/homolog-monitor"}));
+  EXPECT_THAT(plan.workers, IsSupersetOf({"srun", "--mpi=pmix", "--ntasks=8",
+                                          "--kill-on-bad-exit=1", "--cpus-per-task=6"}));
+  EXPECT_THAT(plan.monitor, IsSupersetOf({"srun", "--overlap", "--nodes=2", "--ntasks-per-node=1",
+                                          "/opt/bin/homolog-monitor"}));
   EXPECT_EQ(plan_launch({}, kConfig, allocation(1, 8)).monitor.front(), "/opt/bin/homolog-monitor");
 }
 
@@ -107,7 +113,8 @@ TEST(LaunchPlan, ARestartAlwaysResumesAndNeverOverwrites) {
 }
 
 TEST(LaunchPlan, TheRunIsNamedAfterTheLastConfigFile) {
-  EXPECT_EQ(plan_launch({}, {"--config", "a/base.ini", "--config", "b/more.ini"}, machine()).run, "runs/more");
+  EXPECT_EQ(plan_launch({}, {"--config", "a/base.ini", "--config", "b/more.ini"}, machine()).run,
+            "runs/more");
   EXPECT_THROW(plan_launch({}, {}, machine()), Error);
 }
 
@@ -120,7 +127,8 @@ TEST(LaunchPlan, MonitorMayBeOff) {
 TEST(ForeignSections, AreThoseOfFilesAndWordsExceptTheMonitors) {
   const auto file = std::filesystem::temp_directory_path() / "homolog_foreign_sections.ini";
   std::ofstream(file) << "# c\n[data]\nx = 1\n  [alice]\n[monitor]\nport = 1\n";
-  EXPECT_THAT(foreign_sections({"--config", file, "--set", "model.name=x", "--set=casa.y=1", "--schedule.steps=3", "--run", "a.b"}),
+  EXPECT_THAT(foreign_sections({"--config", file, "--set", "model.name=x", "--set=casa.y=1",
+                                "--schedule.steps=3", "--run", "a.b"}),
               ElementsAre("alice", "casa", "data", "model", "schedule"));
   std::filesystem::remove(file);
 }

@@ -12,20 +12,42 @@ namespace {
 using ::testing::HasSubstr;
 
 ExitRecord exited(int rank, int code, double at = 1) {
-  return {.rank = rank, .host = "h" + std::to_string(rank), .pid = 10, .ended = true, .code = code, .ended_unix = at};
+  return {.rank = rank,
+          .host = "h" + std::to_string(rank),
+          .pid = 10,
+          .ended = true,
+          .code = code,
+          .ended_unix = at};
 }
 ExitRecord killed(int rank, int signal, double at = 1, bool told_to = false) {
-  return {.rank = rank, .host = "h" + std::to_string(rank), .pid = 10, .ended = true, .signal = signal, .told_to = told_to, .ended_unix = at};
+  return {.rank = rank,
+          .host = "h" + std::to_string(rank),
+          .pid = 10,
+          .ended = true,
+          .signal = signal,
+          .told_to = told_to,
+          .ended_unix = at};
 }
-ExitRecord silent(int rank) { return {.rank = rank, .host = "h" + std::to_string(rank), .pid = 10}; }
+ExitRecord silent(int rank) {
+  return {.rank = rank, .host = "h" + std::to_string(rank), .pid = 10};
+}
 
 Outcome outcome(std::vector<ExitRecord> records, int starter_code, bool stop = false) {
   const int world = static_cast<int>(records.size());
-  return explain({.records = std::move(records), .world = world, .starter_code = starter_code, .starter = "mpirun", .stop_requested = stop});
+  return explain({.records = std::move(records),
+                  .world = world,
+                  .starter_code = starter_code,
+                  .starter = "mpirun",
+                  .stop_requested = stop});
 }
 
 TEST(Explain, ExitCodesOfTheContract) {
-  const struct { const char* what; Outcome got; int code; std::optional<int> rank; } rows[] = {
+  const struct {
+    const char* what;
+    Outcome got;
+    int code;
+    std::optional<int> rank;
+  } rows[] = {
       {"all done", outcome({exited(0, 0), exited(1, 0)}, 0), 0, {}},
       {"all stopped", outcome({exited(0, 75), exited(1, 75)}, 0), 75, {}},
       {"killed", outcome({silent(0), killed(1, 9)}, 137), 4, 1},
@@ -33,10 +55,15 @@ TEST(Explain, ExitCodesOfTheContract) {
       {"data", outcome({killed(0, 9, 2, true), exited(1, 3)}, 3), 3, 1},
       {"diverged", outcome({exited(0, 5), exited(1, 5)}, 5), 5, 0},
       {"a code outside the contract", outcome({exited(0, 1), silent(1)}, 1), 4, 0},
-      {"told to go is not a cause", outcome({exited(0, 6, 9), exited(1, 4, 2), killed(2, 9, 1, true)}, 6), 6, 0},
-      {"its own reason goes before an earlier complaint", outcome({exited(0, 4, 1), exited(1, 3, 2)}, 4), 3, 1},
+      {"told to go is not a cause",
+       outcome({exited(0, 6, 9), exited(1, 4, 2), killed(2, 9, 1, true)}, 6), 6, 0},
+      {"its own reason goes before an earlier complaint",
+       outcome({exited(0, 4, 1), exited(1, 3, 2)}, 4), 3, 1},
       {"the earliest complaint", outcome({exited(0, 4, 5), exited(1, 4, 2)}, 4), 4, 1},
-      {"left at the second signal", outcome({exited(0, 75), killed(1, 9, 2, true)}, 1, true), 75, {}},
+      {"left at the second signal",
+       outcome({exited(0, 75), killed(1, 9, 2, true)}, 1, true),
+       75,
+       {}},
       {"failed while stopping", outcome({exited(0, 3), exited(1, 75)}, 3, true), 3, 0},
       {"mpirun failed", outcome({silent(0), silent(1)}, 1), 4, {}},
       {"one left early without a fault", outcome({exited(0, 0), silent(1)}, 0), 4, {}},
@@ -52,7 +79,8 @@ TEST(Explain, NamesRankHostEndAndLastLine) {
   ExitRecord cause = killed(3, 9);
   cause.last_line = "step 17";
   const Outcome got = outcome({silent(0), silent(1), silent(2), cause}, 137);
-  EXPECT_THAT(got.message, HasSubstr("rank 3 on host h3 ended with signal 9 (Killed); its last line: step 17"));
+  EXPECT_THAT(got.message,
+              HasSubstr("rank 3 on host h3 ended with signal 9 (Killed); its last line: step 17"));
   EXPECT_FALSE(got.remedy.empty());
 }
 
@@ -72,10 +100,17 @@ TEST(Explain, MissingRecordsAreSaidNotGuessed) {
 }
 
 TEST(Judge, RestartsOnlyTheMachinesFaultsAndOnlyWithProgress) {
-  const Attempt stuck{.world = 2, .step_before = 10, .step_after = 10}, moved{.world = 2, .step_before = 10, .step_after = 20};
+  const Attempt stuck{.world = 2, .step_before = 10, .step_after = 10},
+      moved{.world = 2, .step_before = 10, .step_after = 20};
   Attempt asked = moved;
   asked.stop_requested = true;
-  const struct { const char* what; int code; Attempt attempt; RestartPolicy policy; Verdict expected; } rows[] = {
+  const struct {
+    const char* what;
+    int code;
+    Attempt attempt;
+    RestartPolicy policy;
+    Verdict expected;
+  } rows[] = {
       {"done", 0, moved, {3, 0}, Verdict::Done},
       {"stopped", 75, moved, {3, 0}, Verdict::Done},
       {"restarts are off", 4, moved, {0, 0}, Verdict::GiveUp},
@@ -89,7 +124,8 @@ TEST(Judge, RestartsOnlyTheMachinesFaultsAndOnlyWithProgress) {
       {"replicas", 6, moved, {3, 0}, Verdict::GiveUp},
       {"the user wants it to end", 4, asked, {3, 0}, Verdict::GiveUp},
   };
-  for (const auto& row : rows) EXPECT_EQ(judge({.code = row.code}, row.attempt, row.policy), row.expected) << row.what;
+  for (const auto& row : rows)
+    EXPECT_EQ(judge({.code = row.code}, row.attempt, row.policy), row.expected) << row.what;
 }
 
 TEST(ExitRecords, SurviveWritingAndIgnoreTornFiles) {

@@ -32,9 +32,18 @@ TEST(Place, TellsTheStarterFromTheVariables) {
   one["SLURM_STEP_NUM_TASKS"] = "1";
   Variables mpirun_in_step = step;
   mpirun_in_step.insert({{"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_RANK", "1"}});
-  const struct { const char* what; Variables variables; Starter starter; int index, size; } rows[] = {
+  const struct {
+    const char* what;
+    Variables variables;
+    Starter starter;
+    int index, size;
+  } rows[] = {
       {"by hand", {}, Starter::Nobody, 0, 1},
-      {"mpirun", {{"OMPI_COMM_WORLD_SIZE", "8"}, {"OMPI_COMM_WORLD_RANK", "5"}}, Starter::Mpirun, 5, 8},
+      {"mpirun",
+       {{"OMPI_COMM_WORLD_SIZE", "8"}, {"OMPI_COMM_WORLD_RANK", "5"}},
+       Starter::Mpirun,
+       5,
+       8},
       {"in a batch script", batch, Starter::Nobody, 0, 1},
       {"srun without PMIx", step, Starter::SrunWithoutPmix, 3, 4},
       {"srun --mpi=pmix", pmix, Starter::SrunPmix, 3, 4},
@@ -61,20 +70,28 @@ TEST(Place, RefusesBrokenNumbersNamingTheVariable) {
 
 TEST(Allocation, ReadsHostsTasksAndCores) {
   EXPECT_FALSE(read_allocation(fake({})));
-  const auto allocation = read_allocation(fake({{"SLURM_JOB_ID", "42"}, {"SLURM_JOB_NODELIST", "n[1-3]"},
-                                                {"SLURM_TASKS_PER_NODE", "4(x2),2"}, {"SLURM_CPUS_PER_TASK", "12"},
+  const auto allocation = read_allocation(fake({{"SLURM_JOB_ID", "42"},
+                                                {"SLURM_JOB_NODELIST", "n[1-3]"},
+                                                {"SLURM_TASKS_PER_NODE", "4(x2),2"},
+                                                {"SLURM_CPUS_PER_TASK", "12"},
                                                 {"SLURM_RESTART_COUNT", "1"}}));
   ASSERT_TRUE(allocation);
   EXPECT_EQ(allocation->tasks, 10);
   EXPECT_EQ(allocation->hosts.at(2), (Host{"n3", 2}));
   EXPECT_EQ(allocation->cores_per_task, 12);
   EXPECT_EQ(allocation->restarts, 1);
-  EXPECT_EQ(read_allocation(fake({{"SLURM_JOB_ID", "42"}, {"SLURM_JOB_NODELIST", "n1"}, {"SLURM_NTASKS", "8"}}))->tasks, 8);
+  EXPECT_EQ(read_allocation(
+                fake({{"SLURM_JOB_ID", "42"}, {"SLURM_JOB_NODELIST", "n1"}, {"SLURM_NTASKS", "8"}}))
+                ->tasks,
+            8);
 }
 
 TEST(Allocation, NamesTheVariableThatIsMissingOrDisagrees) {
   EXPECT_THROW(read_allocation(fake({{"SLURM_JOB_ID", "42"}})), Error);
-  EXPECT_THROW(read_allocation(fake({{"SLURM_JOB_ID", "1"}, {"SLURM_JOB_NODELIST", "n[1-2]"}, {"SLURM_TASKS_PER_NODE", "4"}})), Error);
+  EXPECT_THROW(read_allocation(fake({{"SLURM_JOB_ID", "1"},
+                                     {"SLURM_JOB_NODELIST", "n[1-2]"},
+                                     {"SLURM_TASKS_PER_NODE", "4"}})),
+               Error);
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ TEST(HostList, SeveralBracketsMultiplyTheLastFastest) {
 }
 
 TEST(HostList, RefusesWhatItCannotReadNamingTheText) {
-  for (const char* text : {"", "n[1-", "n1]", "n[[1]]", "n[3-1]", "n[a-b]", "n[]", "a,,b", "n[1-99999999]", "n[0-999]m[0-999]", "n[-1]"}) {
+  for (const char* text : {"", "n[1-", "n1]", "n[[1]]", "n[3-1]", "n[a-b]", "n[]", "a,,b",
+                           "n[1-99999999]", "n[0-999]m[0-999]", "n[-1]"}) {
     try {
       expand_host_list(text);
       ADD_FAILURE() << "accepted '" << text << "'";
@@ -44,11 +45,13 @@ TEST(HostList, RefusesWhatItCannotReadNamingTheText) {
 TEST(TaskCounts, ExpandsRepetitions) {
   EXPECT_THAT(expand_task_counts("2(x3),1"), ElementsAre(2, 2, 2, 1));
   EXPECT_THAT(expand_task_counts("8"), ElementsAre(8));
-  for (const char* text : {"", "2(x)", "2(x3", "x", "0", "2(x0)", "1(x99999999)"}) EXPECT_THROW(expand_task_counts(text), Error) << text;
+  for (const char* text : {"", "2(x)", "2(x3", "x", "0", "2(x0)", "1(x99999999)"})
+    EXPECT_THROW(expand_task_counts(text), Error) << text;
 }
 
 TEST(HostFile, ReadsSlotsCommentsAndRepeatedNames) {
-  const auto hosts = parse_host_file("# two nodes\n n1 slots=4  # first\n\nn2:2\nn1 slots=1 max_slots=9\nn3\n", "hosts");
+  const auto hosts = parse_host_file(
+      "# two nodes\n n1 slots=4  # first\n\nn2:2\nn1 slots=1 max_slots=9\nn3\n", "hosts");
   EXPECT_THAT(hosts, ElementsAre(Host{"n1", 5}, Host{"n2", 2}, Host{"n3", 1}));
 }
 
