@@ -20,8 +20,8 @@ struct CatalogEntry {
   std::string id;                            // keyed hash of the series' identity, 16 hex digits
   std::vector<std::filesystem::path> files;  // absolute; DICOM: in slice order; else the header,
                                              // then its data file where that is apart
-  std::string format;                // "dicom", "nifti", "nrrd", "meta"
-  Grid grid;                         // canonical (LPS+), as load_volume() gives it
+  std::string format;                        // "dicom", "nifti", "nrrd", "meta"
+  Grid grid;                                 // canonical (LPS+), as load_volume() gives it
   std::string original_orientation;  // "LPS", "RAS", "PIR", ... of the file, before reorienting
   std::array<double, 9> original_direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
   int hu_min = 0, hu_max = 0;

@@ -117,13 +117,18 @@ DicomSlice common_part(const std::filesystem::path& file, const gdcm::File& dico
 }  // namespace
 
 void prepare_dicom() {
-  gdcm::Global::GetInstance().GetDicts();
-  gdcm::Trace::DebugOff();
-  gdcm::Trace::WarningOff();
-  gdcm::Trace::ErrorOff();
+  static const bool once = [] {
+    gdcm::Global::GetInstance().GetDicts();
+    gdcm::Trace::DebugOff();
+    gdcm::Trace::WarningOff();
+    gdcm::Trace::ErrorOff();
+    return true;
+  }();
+  static_cast<void>(once);
 }
 
 std::vector<DicomSlice> read_dicom_header(const std::filesystem::path& file) {
+  prepare_dicom();
   gdcm::Reader reader;
   reader.SetFileName(file.c_str());
   bool ok = false;

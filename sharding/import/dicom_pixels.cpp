@@ -148,6 +148,8 @@ ReadScan read_dicom(const std::vector<std::filesystem::path>& files) {
   std::map<std::filesystem::path, std::pair<std::shared_ptr<Decoded>, int>> open;
   for (std::size_t i = 0; i < stack.slices.size(); ++i) {
     const DicomSlice& slice = stack.slices[i];
+    if (result.files.empty() || result.files.back() != slice.file)
+      result.files.push_back(slice.file);
     auto& [decoded, used] = open[slice.file];
     if (!decoded) decoded = std::make_shared<Decoded>(decode(slice));
     rescale_any(*decoded, slice, result.scan.hu.data() + i * plane);

@@ -30,7 +30,7 @@ struct DicomSlice {
   double slope = 1, intercept = 0;
 };
 
-// Builds GDCM's dictionaries and silences its own messages. Call once before several threads read.
+// Builds GDCM's dictionaries, which are global, and silences its own messages. Thread-safe.
 void prepare_dicom();
 
 // One entry per frame. Throws Fault::Data when the file is not readable as DICOM.

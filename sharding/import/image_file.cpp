@@ -4,6 +4,7 @@
 #include <itkMetaImageIO.h>
 #include <itkNiftiImageIO.h>
 #include <itkNrrdImageIO.h>
+#include <nifti1_io.h>
 
 #include <cmath>
 
@@ -91,6 +92,15 @@ Grid grid_of(const Image& image) {
 
 }  // namespace
 
+void quiet_itk() {
+  static const bool once = [] {
+    nifti_set_debug_level(0);
+    itk::Object::GlobalWarningDisplayOff();
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
 std::int16_t to_hu(float value, std::int64_t& not_finite) noexcept {
   if (!std::isfinite(value)) {
     ++not_finite;
@@ -101,6 +111,7 @@ std::int16_t to_hu(float value, std::int64_t& not_finite) noexcept {
 
 ReadScan read_image_file(const std::filesystem::path& file, const std::string& format) {
   const std::string name = file.string();
+  quiet_itk();
   ReadScan result;
   try {
     const ProperName proper(file, format);

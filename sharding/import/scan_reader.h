@@ -11,9 +11,10 @@
 namespace homolog::import {
 
 struct ReadScan {
-  Scan scan;                          // original axes
-  std::vector<std::string> warnings;  // what the user must know though it could be read
-  bool eight_bit = false;             // stored in 8 bits: HU cannot have fitted
+  Scan scan;                                 // original axes
+  std::vector<std::string> warnings;         // what the user must know though it could be read
+  std::vector<std::filesystem::path> files;  // DICOM: in slice order
+  bool eight_bit = false;                    // stored in 8 bits: HU cannot have fitted
 };
 
 // `format`: "nifti", "nrrd", "meta". Through ITK. Throws Fault::Data naming the file.
@@ -23,6 +24,9 @@ ReadScan read_image_file(const std::filesystem::path& file, const std::string& f
 // rescaled slice by slice. Throws Fault::Data: no positions, a gap, two slices at one place, tilt,
 // not decodable.
 ReadScan read_dicom(const std::vector<std::filesystem::path>& files);
+
+// The libraries behind ITK print to stderr; what went wrong comes as an error anyway. Thread-safe.
+void quiet_itk();
 
 // Nearest integer, clamped to int16; `not_finite` counts what became air.
 std::int16_t to_hu(float value, std::int64_t& not_finite) noexcept;

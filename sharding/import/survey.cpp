@@ -16,6 +16,7 @@
 #include "sharding/import/content.h"
 #include "sharding/import/dicom_series.h"
 #include "sharding/import/file_check.h"
+#include "sharding/import/file_walk.h"
 #include "sharding/import/plausible.h"
 #include "sharding/import/scan_reader.h"
 
@@ -68,45 +69,6 @@ Candidate refused(const fs::path& file, const std::string& format, const std::st
   candidate.entry.verdict = Verdict::Reject;
   candidate.entry.reasons = {reason};
   return candidate;
-}
-
-struct Found {
-  std::vector<fs::path> files;
-  std::vector<Candidate> unreadable;
-};
-
-void walk(const fs::path& folder, Found& found) {
-  std::error_code code;
-  fs::directory_iterator entries(folder, code);
-  if (code) {
-    found.unreadable.push_back(refused(folder, "folder", "cannot be opened: " + code.message()));
-    return;
-  }
-  for (; entries != fs::directory_iterator(); entries.increment(code)) {
-    const fs::directory_entry& entry = *entries;
-    if (entry.is_directory(code) && !entry.is_symlink(code)) {
-      walk(entry.path(), found);
-    } else if (entry.is_regular_file(code)) {  // never a pipe or a device: opening one may hang
-      found.files.push_back(entry.path());
-    }
-  }
-}
-
-Found walk(const std::vector<fs::path>& paths) {
-  Found found;
-  for (const fs::path& path : paths) {
-    std::error_code code;
-    const fs::path absolute = fs::weakly_canonical(path, code);
-    const fs::file_status status = fs::status(absolute, code);
-    if (!fs::exists(status))
-      throw Error(Fault::Data, path.string() + " does not exist",
-                  "give folders or files with CT scans");
-    if (fs::is_directory(status)) walk(absolute, found);
-    if (fs::is_regular_file(status)) found.files.push_back(absolute);
-  }
-  std::sort(found.files.begin(), found.files.end());
-  found.files.erase(std::unique(found.files.begin(), found.files.end()), found.files.end());
-  return found;
 }
 
 Looked look(const fs::path& file) {
@@ -195,6 +157,7 @@ void assess(Candidate& candidate) {
       throw Error(Fault::Data, "a file name is not UTF-8: rename it");
     ReadScan read = entry.format == "dicom" ? read_dicom(entry.files)
                                             : read_image_file(entry.files.front(), entry.format);
+    if (!read.files.empty()) entry.files = read.files;
     entry.original_direction = read.scan.grid.direction;
     entry.original_orientation = orientation_letters(entry.original_direction);
     Scan scan = canonical(std::move(read.scan));
@@ -215,9 +178,12 @@ void assess(Candidate& candidate) {
 }
 
 // Candidates from what was seen. A data file that a header claims is no input of its own.
-std::vector<Candidate> candidates_of(const Found& found, const std::vector<Looked>& looked,
+std::vector<Candidate> candidates_of(const Walked& found, const std::vector<Looked>& looked,
                                      int jobs, Survey& survey) {
-  std::vector<Candidate> candidates = found.unreadable;
+  std::vector<Candidate> candidates;
+  for (const auto& [folder, why] : found.unreadable) {
+    candidates.push_back(refused(folder, "folder", why));
+  }
   std::vector<std::vector<DicomSlice>> dicom;
   std::vector<std::size_t> images;
   for (std::size_t i = 0; i < looked.size(); ++i) {
@@ -304,10 +270,9 @@ std::vector<std::string> Survey::commonest_refusals(std::size_t most) const {
 }
 
 Survey survey(const std::vector<fs::path>& paths, const std::string& key, int jobs) {
-  const Found found = walk(paths);
+  const Walked found = walk(paths);
   Survey result;
   result.looked_at = static_cast<std::int64_t>(found.files.size());
-  prepare_dicom();
   std::vector<Looked> looked(found.files.size());
   parallel_for(looked.size(), jobs, [&](std::size_t i) { looked[i] = look(found.files[i]); });
   std::vector<Candidate> candidates = candidates_of(found, looked, jobs, result);

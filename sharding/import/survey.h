@@ -11,7 +11,7 @@
 namespace homolog::import {
 
 struct Survey {
-  std::vector<CatalogEntry> entries;  // sorted by their first file
+  std::vector<CatalogEntry> entries;  // sorted by path
   std::int64_t looked_at = 0;         // files
   std::int64_t ignored = 0;           // files that neither are nor claim to be scans
   std::int64_t count(Verdict verdict) const;

@@ -12,6 +12,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "sharding/import/load.h"
+#include "sharding/import/scan_reader.h"
 
 namespace homolog::import {
 namespace {
@@ -65,6 +66,12 @@ void write(const Grid& grid, const std::vector<Pixel>& voxels, const std::filesy
                                  std::to_string(voxels.size()) + " voxels for a grid of " +
                                  std::to_string(grid.voxels()));
   }
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder)) {
+    throw Error(Fault::Environment, "cannot write " + file.string() + ": no such folder",
+                "make the folder first");
+  }
+  quiet_itk();
   PendingPath pending(file);
   const std::filesystem::path scratch = pending.temporary().string() + extension;
   try {

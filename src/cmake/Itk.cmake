@@ -1,5 +1,5 @@
 # ITK from the distribution, only the readers that we use, behind one private target.
-find_package(ITK 5.2 REQUIRED COMPONENTS ITKCommon ITKIOImageBase ITKIOGDCM ITKIONIFTI ITKIONRRD ITKIOMeta
+find_package(ITK 5.2 REQUIRED COMPONENTS ITKCommon ITKIOImageBase ITKIOGDCM ITKIONIFTI ITKIONRRD ITKIOMeta ITKNIFTI
              ITKImageGrid ITKImageFunction ITKTransform ITKGDCM)
 # ITK_USE_FILE registers every IO factory; ours are registered by hand in sharding/import.
 add_library(homolog_itk INTERFACE)

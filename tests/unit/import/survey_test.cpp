@@ -140,6 +140,18 @@ TEST(RealScans, TransferSyntaxesGiveIdenticalHu) {
   }
 }
 
+TEST(RealScans, FilesOfASeriesAreListedInSliceOrder) {
+  HOMOLOG_NEED_SHARED("ct");
+  const Survey found = survey({shared_folder() / "ct/lidc-0003/dicom"}, "key", 1);  // named by z
+  ASSERT_EQ(found.entries.size(), 1U);
+  double before = -1e9;
+  for (const fs::path& file : found.entries[0].files) {
+    const double z = std::stod(file.stem().string());
+    EXPECT_GT(z, before);
+    before = z;
+  }
+}
+
 TEST(RealScans, InstanceNumbersAndFileNamesDoNotMatter) {
   HOMOLOG_NEED_SHARED("ct-bad");
   const auto content = [](const char* folder) {
