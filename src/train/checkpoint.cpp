@@ -38,7 +38,8 @@ json to_json(const TrainState& s) {
           {"next_ids", s.next_ids}, {"skipped_in_a_row", s.skipped_in_a_row},
           {"best_validation", number(s.best_validation)}, {"last_validation", number(s.last_validation)},
           {"seed", s.seed}, {"world", s.world}, {"global_batch", s.global_batch},
-          {"config", s.config}, {"config_digest", hex64(xxh3_64(s.config))}, {"identity", s.identity}};
+          {"config", s.config}, {"config_digest", hex64(xxh3_64(s.config))}, {"identity", s.identity},
+          {"exported_prefix", s.exported_prefix}, {"exported", s.exported}};
 }
 
 TrainState from_json(const json& j) {
@@ -55,6 +56,8 @@ TrainState from_json(const json& j) {
   s.global_batch = j.at("global_batch");
   s.config = j.at("config");
   s.identity = j.at("identity").get<std::map<std::string, std::string>>();
+  s.exported_prefix = j.at("exported_prefix");
+  s.exported = j.at("exported").get<std::vector<std::string>>();
   return s;
 }
 
@@ -88,6 +91,9 @@ void declare(Options& o, CheckpointPlan& p) {
   o.add("checkpoint.margin_s", p.margin_s, "stop this long before the SLURM job's end", {.min = 0, .unit = "s"});
   o.add("checkpoint.synchronous", p.synchronous, "wait for the disk before the next step");
 }
+
+std::string state_text(const TrainState& state) { return to_json(state).dump(); }
+TrainState state_from_text(const std::string& text) { return from_json(json::parse(text)); }
 
 fs::path checkpoint_name(std::int64_t step) {
   char name[32];

@@ -42,7 +42,13 @@ struct TrainState {
   std::int64_t steps = 0;             // of the whole schedule
   std::string config;                 // resolved INI text
   std::map<std::string, std::string> identity;  // {"store", hash}, {"objective", name}
+  std::string exported_prefix;        // what `homolog export` takes off the names below
+  std::vector<std::string> exported;  // tensors of "model" that it writes
 };
+
+// The state as one JSON text, as it stands in the manifest; to hand it from rank to rank.
+std::string state_text(const TrainState& state);
+TrainState state_from_text(const std::string& text);
 
 // By file stem: "model", "target", "objective", "optimizer".
 using TensorFiles = std::map<std::string, std::map<std::string, torch::Tensor>>;

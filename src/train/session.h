@@ -73,4 +73,9 @@ struct TrainingParts {
 // Environment, Diverged, Replicas. A fault of one rank alone ends the other ranks too (abort).
 int run_training(const TrainingPlan& plan, const TrainingParts& parts, const Options& options);
 
+// The same in a world that was joined before. Aborts nobody: a fault of one rank alone leaves the
+// others waiting until the communicator's timeout.
+int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan, const TrainingParts& parts,
+                    const Options& options);
+
 }  // namespace homolog::train

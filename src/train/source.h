@@ -22,7 +22,7 @@ class Source {
   virtual Batch next() = 0;                                   // this rank's next local batch
   virtual std::int64_t steps_per_epoch() const = 0;
   virtual std::int64_t validation_batches() const = 0;        // 0: no validation
-  virtual Batch validation_batch(std::int64_t index) = 0;     // the same on every call; cursor untouched
+  virtual Batch validation_batch(std::int64_t index) = 0;     // this rank's slice; the same on every call; cursor untouched
   virtual data::StreamCounters counters() const = 0;
 };
 

@@ -1,0 +1,81 @@
+// homolog-train: one worker. Puts backbone, objective and store together; train/session.h does the rest.
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "base/run_main.h"
+#include "model/backbone_entry.h"
+#include "objective/objective_entry.h"
+#include "train/pair_source.h"
+#include "train/session.h"
+
+namespace {
+
+using namespace homolog;
+
+struct Choice {
+  std::string backbone = "nnformer", objective = "alice";
+  std::vector<std::unique_ptr<backbone::Factory>> backbones;
+  std::vector<std::unique_ptr<objective::Factory>> objectives;
+
+  template <class Entries, class Factories>
+  static std::vector<std::string> declare_all(Options& options, const Entries& entries, Factories& factories) {
+    std::vector<std::string> names;
+    for (const auto* entry : entries) {
+      names.emplace_back(entry->name);
+      factories.push_back(entry->factory());
+      factories.back()->declare(options);
+    }
+    return names;
+  }
+  template <class Entries, class Factories>
+  static auto& chosen(const Entries& entries, Factories& factories, const std::string& name) {
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (name == entries[i]->name) return *factories[i];
+    }
+    throw Error(Fault::Usage, "there is no '" + name + "'", "see --help");
+  }
+};
+
+std::vector<std::string> names_of(const auto& entries) {
+  std::vector<std::string> names;
+  for (const auto* entry : entries) names.emplace_back(entry->name);
+  return names;
+}
+
+int body(int argc, char** argv) {
+  Options options("homolog-train", "--config FILE --run DIR [--set KEY=VALUE ...]",
+                  "Pre-trains an encoder on a store of landmark-aligned pairs. One worker; homolog launch starts several.");
+  train::TrainingPlan plan;
+  train::PairSourcePlan data;
+  Choice choice;
+  const auto backbones = backbone::catalog();
+  const auto objectives = objective::catalog();
+  options.add("model.backbone", choice.backbone, "network to train", {.choices = names_of(backbones)});
+  Choice::declare_all(options, backbones, choice.backbones);
+  options.add("objective.name", choice.objective, "what it is trained for", {.choices = names_of(objectives)});
+  Choice::declare_all(options, objectives, choice.objectives);
+  train::declare(options, data);
+  train::declare(options, plan);
+  options.leave_to_others({"monitor", "launch"});
+  if (!options.parse(argc, argv)) return 0;
+
+  const train::PairStoreFacts facts = train::pair_store_facts(data.store);
+  const auto& [x, y, z] = facts.crop_xyz;
+  train::TrainingParts parts;
+  parts.program = "homolog-train";
+  parts.identity = {{"store", facts.hash}, {"objective", choice.objective}, {"backbone", choice.backbone},
+                    {"crop", std::to_string(x) + "x" + std::to_string(y) + "x" + std::to_string(z)}};
+  parts.objective = [&] {
+    const auto& backbone = Choice::chosen(backbones, choice.backbones, choice.backbone);
+    return Choice::chosen(objectives, choice.objectives, choice.objective).make(backbone, facts.crop_xyz);
+  };
+  parts.source = [&](const train::Start& start) { return std::make_unique<train::PairSource>(data, start); };
+  return train::run_training(plan, parts, options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return homolog::run_main(argc, argv, "homolog-train", [&] { return body(argc, argv); });
+}

@@ -1,0 +1,43 @@
+// The CUDA kernel against its CPU twin. Skips, saying so, where no GPU is.
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "tests/unit/train/toy.h"
+#include "train/gradient_arena.h"
+#include "train/optimizer.h"
+
+namespace homolog::train {
+namespace {
+
+void compare(const OptimizerPlan& plan) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU here: the CUDA update kernel was not run";
+  torch::manual_seed(1);
+  toy::Toy host, device;
+  device.online().to(torch::kCUDA);
+  device.target()->to(torch::kCUDA);
+  const int moments = plan.name == "adamw" ? 2 : 1;
+  GradientArena a(host, 1 << 20, moments), b(device, 1 << 20, moments);
+  b.parameters().copy_(a.parameters());
+  b.target().copy_(a.target());
+  Optimizer cpu(a, plan, 0.5), gpu(b, plan, 0.5);
+  for (int step = 0; step < 10; ++step) {
+    a.gradients().copy_(torch::randn({a.size()}) * (step % 2 == 0 ? 20.0 : 0.1));
+    b.gradients().copy_(a.gradients());
+    std::vector<std::uint8_t> active(a.slots().size(), 1);
+    active[0] = step > 2;
+    EXPECT_NEAR(cpu.measure().item<double>(), gpu.measure().item<double>(), 1e-6 * cpu.measure().item<double>());
+    const StepRates rates{0.01, 0.1, 0.99};
+    cpu.apply(rates, active);
+    gpu.apply(rates, active);
+  }
+  EXPECT_TRUE(torch::allclose(a.parameters(), b.parameters().cpu(), 1e-5, 1e-6));
+  EXPECT_TRUE(torch::allclose(a.target(), b.target().cpu(), 1e-5, 1e-6));
+  EXPECT_TRUE(torch::allclose(a.moment1(), b.moment1().cpu(), 1e-5, 1e-6));
+}
+
+TEST(FusedUpdateGpu, AdamWEqualsTheCpuTwin) { compare({}); }
+TEST(FusedUpdateGpu, GlobalClippingEqualsTheCpuTwin) { compare({.clip = 1, .clip_mode = "global"}); }
+TEST(FusedUpdateGpu, SgdEqualsTheCpuTwin) { compare({.name = "sgd", .clip = 0}); }
+
+}  // namespace
+}  // namespace homolog::train

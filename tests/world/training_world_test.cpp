@@ -1,0 +1,163 @@
+// Claims about whole runs at 2 and 4 ranks: equal to one rank with the larger batch (P9), same
+// decisions everywhere, replicas compared (P6), settings compared.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/stop_signal.h"
+#include "tests/unit/train/toy.h"
+#include "train/replica.h"
+
+namespace {
+
+using namespace homolog;
+using namespace homolog::train;
+namespace fs = std::filesystem;
+comm::Communicator* world = nullptr;
+
+// One folder for all ranks, named by rank 0.
+struct Shared {
+  explicit Shared(const std::string& name) {
+    const auto mine = fs::temp_directory_path() / ("homolog_world_" + name + "_" + std::to_string(::getpid()));
+    path = world->all_gather(mine.string()).front();
+    log::set_terminal_level("off");
+    if (world->rank().index == 0) fs::remove_all(path);
+    world->barrier();
+  }
+  ~Shared() {
+    std::error_code ignored;
+    if (world->rank().index == 0) fs::remove_all(path, ignored);
+  }
+  fs::path path;
+};
+
+std::vector<nlohmann::json> metrics(const fs::path& folder, bool validation = false) {
+  std::ifstream in(folder / "metrics.jsonl");
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(in, line);) {
+    auto j = nlohmann::json::parse(line);
+    if (j.contains("validation") == validation) lines.push_back(std::move(j));
+  }
+  return lines;
+}
+
+const toy::Faults steady{.poisoned = {}, .dropout = false};
+
+TEST(TrainingWorld, RanksTogetherComputeWhatOneRankWithTheirBatchesComputes) {  // P9
+  const Shared shared("p9");
+  EXPECT_EQ(toy::run(toy::plan_for(shared.path / "all"), toy::parts_for(steady), world), 0);
+  if (world->rank().index == 0) {
+    const auto solo = comm::connect({.backend = "solo"});
+    auto plan = toy::plan_for(shared.path / "one");
+    plan.batch *= world->rank().size;
+    EXPECT_EQ(toy::run(plan, toy::parts_for(steady), solo.get()), 0);
+    const auto a = metrics(shared.path / "all"), b = metrics(shared.path / "one");
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      EXPECT_NEAR(a[i]["total"].get<double>(), b[i]["total"].get<double>(), 1e-5) << i;
+      EXPECT_NEAR(a[i]["grad_norm"].get<double>(), b[i]["grad_norm"].get<double>(), 1e-4) << i;
+    }
+    const auto va = metrics(shared.path / "all", true), vb = metrics(shared.path / "one", true);
+    ASSERT_EQ(va.size(), 2u);
+    EXPECT_NEAR(va[1]["validation"]["total"].get<double>(), vb[1]["validation"]["total"].get<double>(), 1e-5);
+    const auto wa = read_tensors(list_checkpoints(shared.path / "all/checkpoints").back(), "model");
+    const auto wb = read_tensors(list_checkpoints(shared.path / "one/checkpoints").back(), "model");
+    for (const auto& [name, tensor] : wa) EXPECT_TRUE(torch::allclose(tensor, wb.at(name), 1e-3, 1e-5)) << name;
+  }
+  world->barrier();
+}
+
+TEST(TrainingWorld, ANanOnOneRankSkipsTheStepOnAll) {  // fault table 25
+  const Shared shared("nan");
+  const auto poisoned = static_cast<std::uint64_t>(2 * world->rank().size + 1);  // rank 0's second row of step 1
+  EXPECT_EQ(toy::run(toy::plan_for(shared.path), toy::parts_for({.poisoned = {poisoned}, .dropout = true}), world), 0);
+  if (world->rank().index == 0) {
+    const auto lines = metrics(shared.path);
+    EXPECT_TRUE(lines[1].value("skipped", false));
+    EXPECT_FALSE(lines[2].value("skipped", false));
+  }
+  world->barrier();
+}
+
+TEST(TrainingWorld, DivergenceNamesTheRankAndItsSamplesOnEveryRank) {
+  const Shared shared("diverge");
+  auto plan = toy::plan_for(shared.path);
+  plan.schedule.max_skipped = 1;
+  const auto bad = static_cast<std::uint64_t>(2 * world->rank().size - 1);  // the last rank's row
+  try {
+    toy::run(plan, toy::parts_for({.poisoned = {bad}, .dropout = true}), world);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Diverged);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("rank " + std::to_string(world->rank().size - 1) + ": samples " +
+                                               std::to_string(bad - 1) + " " + std::to_string(bad)));
+  }
+  world->barrier();
+}
+
+TEST(TrainingWorld, ResumesWithTheSameOrderAtTheSameWorld) {
+  const Shared shared("resume");
+  auto plan = toy::plan_for(shared.path / "straight");
+  EXPECT_EQ(toy::run(plan, toy::parts_for(), world), 0);
+  plan.run = shared.path / "broken";
+  plan.stop_after = 5;
+  EXPECT_EQ(toy::run(plan, toy::parts_for(), world), 75);
+  EXPECT_EQ(toy::run(plan, toy::parts_for(), world), 0);
+  if (world->rank().index == 0) {
+    const auto a = metrics(shared.path / "straight"), b = metrics(shared.path / "broken");
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i]["total"], b[i]["total"]) << i;
+  }
+  world->barrier();
+}
+
+TEST(TrainingWorld, AReplicaThatDiffersByOneBitIsNamed) {  // P6, fault table 27
+  const int last = world->rank().size - 1;
+  try {
+    require_equal_replicas(*world, world->rank().index == last ? 8 : 9, 100);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Replicas);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("rank " + std::to_string(last)));
+  }
+  require_equal_replicas(*world, 9, 200);
+}
+
+TEST(TrainingWorld, RanksStartedWithOtherSettingsAreNamedByKey) {  // fault table 28
+  const std::string mine = world->rank().index == 1 ? "optimizer.clip=2\nstore=a\n" : "optimizer.clip=3\nstore=a\n";
+  try {
+    require_equal_settings(*world, mine);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Usage);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("rank 1 was started with another optimizer.clip: '2', rank 0 has '3'"));
+  }
+}
+
+TEST(TrainingWorld, ASignalToOneRankStopsAllAtTheSameStep) {  // fault table 5; last, the flag stays up
+  const Shared shared("stop");
+  if (world->rank().index == world->rank().size - 1) raise_stop_flag(15);
+  EXPECT_EQ(toy::run(toy::plan_for(shared.path), toy::parts_for(), world), 75);
+  EXPECT_EQ(list_checkpoints(shared.path / "checkpoints").back().filename(), "step-00000001");
+  world->barrier();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  const int expected = argc > 1 ? std::atoi(argv[1]) : 0;
+  const auto connected = comm::connect({.backend = "mpi", .timeout_s = 60});
+  world = connected.get();
+  if (world->rank().size != expected) {
+    std::cerr << "the world has " << world->rank().size << " ranks, expected " << expected << "\n";
+    return 1;
+  }
+  const int failed = RUN_ALL_TESTS();
+  world->close();
+  return failed;
+}
