@@ -1,0 +1,51 @@
+// Window attention against its definition in double; windows cut and joined; both code paths agree.
+#include "model/window_attention.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+namespace homolog::model {
+namespace {
+
+TEST(WindowGrid, JoinUndoesCutWithPaddingAndShift) {
+  const WindowGrid grid{.size = {6, 5, 4}, .window = 4, .shift = 2};
+  const torch::Tensor tokens = torch::rand({2, 120, 3});
+  EXPECT_EQ(grid.cut(tokens).sizes(), at::IntArrayRef({2 * 4, 64, 3}));
+  EXPECT_TRUE(torch::equal(grid.join(grid.cut(tokens)), tokens));
+}
+
+TEST(WindowGrid, MaskSeparatesTokensThatOnlyTheRollBroughtTogether) {
+  const WindowGrid grid{.size = {8, 8, 8}, .window = 4, .shift = 2};
+  const torch::Tensor mask = grid.shift_mask_VNN(torch::kFloat);
+  ASSERT_EQ(mask.sizes(), at::IntArrayRef({8, 64, 64}));
+  EXPECT_EQ(mask[0].abs().max().item<float>(), 0.0F) << "the first window holds neighbours only";
+  // In the last window the two halves of each axis come from opposite ends of the grid.
+  EXPECT_EQ(mask[7][0][63].item<float>(), -100.0F);
+  EXPECT_EQ(mask[7][0][1].item<float>(), 0.0F);
+}
+
+TEST(RelativeIndex, ReachesTheMethodsMaximaAndOnlyExactIsInjective) {
+  const torch::Tensor colliding = relative_index(4, false), exact = relative_index(4, true);
+  EXPECT_EQ(colliding.max().item<std::int64_t>(), 114);
+  EXPECT_EQ(relative_index(8, false).max().item<std::int64_t>(), 546);
+  EXPECT_EQ(std::get<0>(at::_unique(colliding)).numel(), 115);
+  EXPECT_EQ(std::get<0>(at::_unique(exact)).numel(), 343);
+}
+
+TEST(WindowAttention, BothPathsEqualTheDefinition) {
+  for (const bool masked : {false, true}) {
+    const torch::Tensor q = torch::randn({8, 27, 2, 8}), k = torch::randn({8, 27, 2, 8}), v = torch::randn({8, 27, 2, 8});
+    torch::Tensor bias = torch::randn({2, 27, 27});
+    const torch::Tensor mask = masked ? (torch::rand({4, 27, 27}) < 0.3).to(torch::kFloat) * -100 : torch::Tensor();
+    const auto d = [](const torch::Tensor& x) { return x.to(torch::kDouble).transpose(1, 2); };
+    torch::Tensor score = d(q).matmul(d(k).transpose(-1, -2)) / std::sqrt(8.0) + bias.to(torch::kDouble);
+    if (masked) score = score + mask.to(torch::kDouble).repeat({2, 1, 1}).unsqueeze(1);
+    const torch::Tensor want = score.softmax(-1).matmul(d(v)).transpose(1, 2).reshape({8, 27, 16}).to(torch::kFloat);
+    EXPECT_TRUE(torch::allclose(window_attention(q, k, v, bias, mask), want, 1e-4, 1e-5)) << "fixed bias";
+    bias.requires_grad_();
+    EXPECT_TRUE(torch::allclose(window_attention(q, k, v, bias, mask), want, 1e-4, 1e-5)) << "learnt bias";
+  }
+}
+
+}  // namespace
+}  // namespace homolog::model
