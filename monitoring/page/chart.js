@@ -30,8 +30,8 @@ function smoothed(points) {
   const half = Math.floor(points.length / 60), sums = [0];
   for (const [, y] of points) sums.push(sums[sums.length - 1] + y);
   return points.map(([x], i) => {
-    const reach = Math.min(half, i, points.length - 1 - i);
-    return [x, (sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1)];
+    const first = Math.max(0, i - half), last = Math.min(points.length - 1, i + half);
+    return [x, (sums[last + 1] - sums[first]) / (last + 1 - first)];
   });
 }
 
