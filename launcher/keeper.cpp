@@ -157,6 +157,8 @@ int keep_worker(const std::filesystem::path& run, const std::vector<std::string>
   record.told_to = term_received != 0;
   if (!err.last_line().empty()) record.last_line = err.last_line();
   write_exit_record(run, record);
+  // mpirun kills the others as soon as this returns; let a rank that found the same fault tell it.
+  if (record.failed() && record.signal == 0 && !record.told_to) ::sleep(1);
   return record.code == exit_code(Fault::Stopped) ? 0 : shell_code(status);
 }
 

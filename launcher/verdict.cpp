@@ -24,6 +24,7 @@ int code_of(const ExitRecord& record) {
 bool is_nearer_to_cause(const ExitRecord& a, const ExitRecord& b) {
   const bool own_a = code_of(a) != kEnvironment, own_b = code_of(b) != kEnvironment;
   if (own_a != own_b) return own_a;
+  if (own_a) return a.rank < b.rank;  // found by all at once: the lowest rank says why
   if (a.ended_unix != b.ended_unix) return a.ended_unix < b.ended_unix;
   return a.rank < b.rank;
 }

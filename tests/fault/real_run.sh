@@ -9,10 +9,9 @@ failures=0
 export OMP_NUM_THREADS=1
 
 "$bin/make_store" "$work/store" 8 0 || exit 1
-settings=(--workers 2 --run "$work/run" --set monitor.enabled=false --set "data.store=$work/store" --set data.batch=1
-          --set model.nnformer.embed=24 --set model.nnformer.heads=3,6,12,24 --set schedule.steps=400
-          --set schedule.warmup_steps=1 --set schedule.base_lr=1e-4 --set schedule.min_lr=1e-6 --set schedule.scale_lr=false
-          --set schedule.validate_every=0 --set checkpoint.every_steps=1 --set cluster.timeout_s=60)
+settings=(--config "${HOMOLOG_SOURCE:?}/configs/alice_small.ini" --workers 2 --run "$work/run" --set monitor.enabled=false
+          --set "data.store=$work/store" --set data.batch=1 --set schedule.steps=400 --set schedule.validate_every=0
+          --set checkpoint.every_steps=1 --set cluster.timeout_s=60)
 
 launch() { "$bin/homolog-launch" "${settings[@]}" "$@" >"$work/log" 2>&1; }
 spawn() { "$bin/homolog-launch" "${settings[@]}" "$@" >"$work/log" 2>&1 & pid=$!; }

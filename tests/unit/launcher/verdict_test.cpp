@@ -59,6 +59,8 @@ TEST(Explain, ExitCodesOfTheContract) {
        outcome({exited(0, 6, 9), exited(1, 4, 2), killed(2, 9, 1, true)}, 6), 6, 0},
       {"its own reason goes before an earlier complaint",
        outcome({exited(0, 4, 1), exited(1, 3, 2)}, 4), 3, 1},
+      {"found by all: the lowest rank tells it", outcome({exited(0, 2, 1.1), exited(1, 2, 1.0)}, 2),
+       2, 0},
       {"the earliest complaint", outcome({exited(0, 4, 5), exited(1, 4, 2)}, 4), 4, 1},
       {"left at the second signal",
        outcome({exited(0, 75), killed(1, 9, 2, true)}, 1, true),
