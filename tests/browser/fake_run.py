@@ -150,6 +150,7 @@ def main():
     for rank in range(a.ranks):
         child = os.fork()
         if child == 0:
+            ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: no worker outlives this program
             worker(a, rank)
             os._exit(0)
         children.append(child)
