@@ -1,0 +1,29 @@
+// Everything in a store, read and compared: what `homolog store verify` reports.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace homolog::store {
+
+struct Finding {
+  std::string shard;     // file name, "store.json" for the manifest
+  std::int64_t crop = -1;  // row, -1: the whole shard
+  std::string what;
+};
+
+struct VerifyResult {
+  std::vector<Finding> findings;   // empty: the store is whole
+  std::int64_t shards = 0, crops = 0, pairs = 0;
+};
+
+// Opens every shard (which checks names, types, attributes and bounds), compares sizes and hashes
+// with store.json, decodes every crop and compares its checksum and range, checks that no study is
+// in two splits and that no unlisted file lies in the folder. Throws Fault::Data when store.json
+// itself cannot be read. `advanced(n)`: n crops more are done.
+VerifyResult verify(const std::filesystem::path& store, const std::function<void(std::int64_t)>& advanced = {});
+
+}  // namespace homolog::store

@@ -1,0 +1,265 @@
+// Claims about planning and building a store, on studies whose homologous points are known.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/stop_signal.h"
+#include "sharding/landmark_draw.h"
+#include "sharding/shard_builder.h"
+#include "sharding/store/pair_store.h"
+#include "sharding/store/verify.h"
+
+namespace homolog::shard {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Study i is one body, moved by i voxels in x. Points match exactly, with a score set per pair.
+class MovedBodies : public Studies {
+ public:
+  explicit MovedBodies(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto v = std::make_shared<Volume>();
+      v->id = hex64(i + 1);
+      v->grid.size = {48, 44, 40};
+      v->grid.spacing = {1, 1, 2};
+      v->hu.assign(static_cast<std::size_t>(v->grid.voxels()), kAirHu);
+      for (std::int64_t z = 4; z < 36; ++z) {
+        for (std::int64_t y = 8; y < 40; ++y) {
+          for (std::int64_t x = 12; x < 36; ++x) v->at({x + static_cast<std::int64_t>(i), y, z}) = static_cast<std::int16_t>((7 * x + 5 * y + 3 * z) % 300);
+        }
+      }
+      volumes_.push_back(std::move(v));
+    }
+  }
+  std::shared_ptr<const Volume> volume(std::size_t i) override { return volumes_[i]; }
+  std::vector<match::Match> match(std::size_t from, std::size_t to, const std::vector<Point3>& points) override {
+    std::vector<match::Match> out;
+    for (const Point3& p : points) {
+      const double x = p.x + static_cast<double>(to) - static_cast<double>(from);
+      const Index3 voxel = volumes_[to]->grid.clamped({static_cast<std::int64_t>(x), static_cast<std::int64_t>(p.y), static_cast<std::int64_t>(p.z)});
+      out.push_back({{x, p.y, p.z}, voxel, anchor_score});
+    }
+    return out;
+  }
+  std::vector<double> similarity(std::size_t, const std::vector<Point3>& a, std::size_t, const std::vector<Point3>&) override {
+    return std::vector<double>(a.size(), other_score);
+  }
+  double anchor_score = 0.9, other_score = 0.8;
+
+ private:
+  std::vector<std::shared_ptr<Volume>> volumes_;
+};
+
+std::vector<std::string> ids(std::size_t n) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < n; ++i) out.push_back(hex64(i + 1));
+  return out;
+}
+
+TEST(StudyGroups, EveryStudyIsInOneGroupOfTwoOrMoreAndOneSplit) {
+  for (std::size_t n = 2; n < 40; ++n) {
+    std::multiset<std::size_t> seen;
+    for (const Group& g : make_groups(ids(n), 0.1, 4, 1)) {
+      EXPECT_GE(g.studies.size(), 2U) << n;
+      EXPECT_LE(g.studies.size(), 5U) << n;
+      seen.insert(g.studies.begin(), g.studies.end());
+    }
+    EXPECT_EQ(seen.size(), n);
+    EXPECT_EQ(std::set<std::size_t>(seen.begin(), seen.end()).size(), n);
+  }
+}
+
+TEST(StudyGroups, SplitFollowsTheIdNotTheCatalogueOrder) {
+  auto forward = ids(20), backward = forward;
+  std::reverse(backward.begin(), backward.end());
+  const auto held = [](const std::vector<std::string>& list) {
+    std::set<std::string> out;
+    for (const Group& g : make_groups(list, 0.2, 4, 9)) {
+      if (g.split == "validation") for (const auto s : g.studies) out.insert(list[s]);
+    }
+    return out;
+  };
+  EXPECT_EQ(held(forward).size(), 4U);
+  EXPECT_EQ(held(forward), held(backward));
+}
+
+TEST(StudyGroups, OneStudyCannotMakeAPair) {
+  try {
+    make_groups(ids(1), 0.1, 4, 1);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Data);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("no pair possible"));
+  }
+}
+
+TEST(LandmarkDraw, StaysInTheBodyAndOffTheUpperRasMargin) {
+  MovedBodies studies(1);
+  const auto volume = studies.volume(0);
+  CounterRng rng(1, "t", 0);
+  for (int i = 0; i < 500; ++i) {
+    const Index3 at = draw_landmark(*volume, -125, rng);
+    EXPECT_GT(volume->at(at), -125);
+    EXPECT_GE(at.x, 10);
+    EXPECT_GE(at.y, 10);
+    EXPECT_LT(at.z, 30);
+  }
+  Volume air;
+  air.grid.size = {20, 20, 20};
+  air.hu.assign(8000, kAirHu);
+  EXPECT_NO_THROW(draw_landmark(air, -125, rng)) << "after 10,000 draws any intensity will do";
+}
+
+class BuilderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    log::set_terminal_level("off");
+    out_ = fs::temp_directory_path() / ("homolog_build_" + std::to_string(::getpid()));
+    fs::remove_all(out_);
+    plan_.crop = {16, 16, 16};
+    plan_.points_per_study = 3;
+    plan_.partners = 3;
+    plan_.validation = 0.2;
+    for (std::size_t i = 0; i < 9; ++i) {
+      import::CatalogEntry entry;
+      entry.id = hex64(i + 1);
+      entry.content_hash = hex64(100 + i);
+      entries_.push_back(entry);
+    }
+  }
+  void TearDown() override { fs::remove_all(out_); }
+  store::StoreManifest build(BuildCounts& counts) {
+    return ShardBuilder(plan_, entries_, studies_, hex64(5), out_).build(counts, [](std::int64_t) {});
+  }
+  MovedBodies studies_{9};
+  ShardPlan plan_;
+  std::vector<import::CatalogEntry> entries_;
+  fs::path out_;
+};
+
+TEST_F(BuilderTest, BuildsAWholeStoreWhosePairsShowTheSameAnatomy) {
+  BuildCounts counts;
+  const auto manifest = build(counts);
+  EXPECT_TRUE(store::verify(out_).findings.empty());
+  // 7 train studies in groups of 3 and 4 (2 in validation); all directions of 3 or 4 studies a landmark.
+  EXPECT_EQ(manifest.pairs("train"), 3 * 3 * 6 + 4 * 3 * 12);
+  EXPECT_EQ(manifest.crops(), 3 * 3 * 3 + 4 * 3 * 4 + 2 * 3 * 2) << "a landmark is stored once a study";
+  const store::PairStore pairs(out_, "train");
+  std::vector<std::byte> scratch;
+  std::vector<std::uint16_t> query(16 * 16 * 16), key(query);
+  for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
+    const auto at = pairs.at(i);
+    at.shard->read_crop(at.pair.query, query, scratch);
+    at.shard->read_crop(at.pair.key, key, scratch);
+    EXPECT_EQ(query, key) << "pair " << i;
+  }
+}
+
+TEST_F(BuilderTest, APairOfPartnersIsAdmittedOnItsOwnSimilarity) {
+  studies_.other_score = 0.5;
+  BuildCounts counts;
+  EXPECT_EQ(build(counts).pairs("train"), 3 * 3 * 4 + 4 * 3 * 6) << "only pairs with the study it was drawn in";
+}
+
+TEST_F(BuilderTest, TheBestDrawIsTakenAndCountedWhenNoneReachesTheThreshold) {
+  studies_.anchor_score = studies_.other_score = 0.3;
+  plan_.attempts = 21;
+  BuildCounts counts;
+  const auto manifest = build(counts);
+  EXPECT_EQ(counts.plan.fallbacks, counts.plan.landmarks);
+  EXPECT_EQ(counts.plan.draws, 21 * counts.plan.landmarks);
+  EXPECT_EQ(manifest.pairs(""), 2 * counts.plan.landmarks) << "the primary partner's pair alone";
+}
+
+TEST_F(BuilderTest, GoesOnWhereItStoodWithTheSameBytes) {
+  BuildCounts counts;
+  const auto whole = build(counts);
+  fs::remove(out_ / "store.json");
+  fs::remove(out_ / whole.shards[1].file);
+  BuildCounts again;
+  const auto resumed = build(again);
+  EXPECT_EQ(again.kept_shards, static_cast<std::int64_t>(whole.shards.size()) - 1);
+  EXPECT_EQ(again.written_shards, 1);
+  EXPECT_EQ(resumed.hash, whole.hash);
+}
+
+TEST_F(BuilderTest, RefusesAFolderOfOtherSettings) {
+  BuildCounts counts;
+  build(counts);
+  for (const bool finished : {true, false}) {
+    if (!finished) fs::remove(out_ / "store.json");
+    plan_.threshold = 0.8;
+    try {
+      build(counts);
+      FAIL();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Usage);
+      EXPECT_THAT(e.what(), ::testing::HasSubstr("other settings"));
+    }
+  }
+}
+
+TEST_F(BuilderTest, ASignalLeavesNoHalfShardAndNoStore) {
+  // In a child, because a stop flag stays raised.
+  const auto stopped = [this] {
+    raise_stop_flag(15);
+    BuildCounts counts;
+    try {
+      build(counts);
+    } catch (const Error& e) {
+      ::_exit(e.fault() == Fault::Stopped ? 0 : 2);
+    }
+    ::_exit(1);
+  };
+  EXPECT_EXIT(stopped(), ::testing::ExitedWithCode(0), "");
+  EXPECT_TRUE(fs::is_empty(out_));
+}
+
+TEST_F(BuilderTest, CropsThatAreNearlyAllOutsideLeaveNoStore) {
+  plan_.crop = {256, 256, 256};
+  BuildCounts counts;
+  try {
+    build(counts);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Data);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("no pair possible"));
+  }
+  EXPECT_GT(counts.refused_crops, 0);
+  EXPECT_FALSE(fs::exists(out_ / "store.json"));
+}
+
+TEST_F(BuilderTest, RepeatedContentIsLeftOut) {
+  entries_[3].content_hash = entries_[1].content_hash;
+  std::int64_t duplicates = 0;
+  EXPECT_EQ(distinct(entries_, duplicates).size(), 8U);
+  EXPECT_EQ(duplicates, 1);
+}
+
+TEST_F(BuilderTest, VerifyNamesShardAndCropOfAFlippedByte) {
+  BuildCounts counts;
+  const auto manifest = build(counts);
+  const fs::path file = out_ / manifest.shards[0].file;
+  std::string where;
+  {
+    const store::ShardReader shard(file);
+    where = shard.where(2);
+  }
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  bytes.seekp(std::stoll(where.substr(where.rfind(' ') + 1)) + 30);
+  bytes.put('\x7f');
+  bytes.close();
+  const auto findings = store::verify(out_).findings;
+  ASSERT_FALSE(findings.empty());
+  EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [&](const auto& f) { return f.shard == manifest.shards[0].file && f.crop == 2; }));
+}
+
+}  // namespace
+}  // namespace homolog::shard
