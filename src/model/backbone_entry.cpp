@@ -15,7 +15,8 @@ const Entry& find(const std::string& name) {
   for (const std::string& n : names) known += (known.empty() ? "" : ", ") + n;
   const std::string nearest = nearest_word(name, names);
   throw Error(Fault::Usage, "model.backbone: no backbone is called \"" + name + "\"",
-              nearest.empty() ? "choose one of: " + known : "did you mean \"" + nearest + "\"? known: " + known);
+              nearest.empty() ? "choose one of: " + known
+                              : "did you mean \"" + nearest + "\"? known: " + known);
 }
 
 }  // namespace homolog::backbone

@@ -1,4 +1,5 @@
-// See casa.h. Without dropout the attention map is never stored: the library's fused attention serves.
+// See casa.h. Without dropout the attention map is never stored: the library's fused attention
+// serves.
 #include "model/casa.h"
 
 #include <torch/torch.h>
@@ -21,7 +22,8 @@ torch::nn::LayerNorm layer_norm(std::int64_t width) {
 CasaImpl::CasaImpl(const CasaPlan& p) : plan_(p) {
   const std::int64_t inner = p.heads * p.head_width;
   auto cross = register_module("Cross_Att", std::make_shared<torch::nn::Module>("Cross_Att"));
-  auto attention = cross->register_module("MH_attn", std::make_shared<torch::nn::Module>("MH_attn"));
+  auto attention =
+      cross->register_module("MH_attn", std::make_shared<torch::nn::Module>("MH_attn"));
   if (p.queries) w_qs_ = attention->register_module("w_qs", linear(p.width, inner, false));
   w_ks_ = attention->register_module("w_ks", linear(p.width, inner, false));
   w_vs_ = attention->register_module("w_vs", linear(p.width, inner, false));
@@ -35,15 +37,19 @@ CasaImpl::CasaImpl(const CasaPlan& p) : plan_(p) {
 }
 
 at::Tensor CasaImpl::drop(const at::Tensor& x, const RowDraws* dropout, const char* site) const {
-  return dropout != nullptr && plan_.dropout > 0 ? x * dropout->dropout_factor(x, plan_.dropout, site) : x;
+  return dropout != nullptr && plan_.dropout > 0
+             ? x * dropout->dropout_factor(x, plan_.dropout, site)
+             : x;
 }
 
 at::Tensor CasaImpl::align(const at::Tensor& query_BTD, const at::Tensor& projected_BTE,
                            const at::Tensor& tokens_BMD, const RowDraws* dropout) {
   const auto split = [&](const at::Tensor& x_BTE) {
-    return x_BTE.view({x_BTE.size(0), x_BTE.size(1), plan_.heads, plan_.head_width}).transpose(1, 2);
+    return x_BTE.view({x_BTE.size(0), x_BTE.size(1), plan_.heads, plan_.head_width})
+        .transpose(1, 2);
   };
-  const at::Tensor q_BHTE = split(projected_BTE), k_BHME = split(w_ks_(tokens_BMD)), v_BHME = split(w_vs_(tokens_BMD));
+  const at::Tensor q_BHTE = split(projected_BTE), k_BHME = split(w_ks_(tokens_BMD)),
+                   v_BHME = split(w_vs_(tokens_BMD));
   at::Tensor mixed_BHTE;
   if (dropout != nullptr && plan_.dropout > 0) {
     const double scale = 1.0 / std::sqrt(static_cast<double>(plan_.head_width));
@@ -53,7 +59,8 @@ at::Tensor CasaImpl::align(const at::Tensor& query_BTD, const at::Tensor& projec
     mixed_BHTE = at::scaled_dot_product_attention(q_BHTE, k_BHME, v_BHME);
   }
   const at::Tensor mixed_BTE = mixed_BHTE.transpose(1, 2).flatten(2);
-  const at::Tensor h_BTD = attention_norm_(drop(fc_(mixed_BTE), dropout, "casa-output") + query_BTD);
+  const at::Tensor h_BTD =
+      attention_norm_(drop(fc_(mixed_BTE), dropout, "casa-output") + query_BTD);
   const at::Tensor f_BTD = drop(w_2_(at::relu(w_1_(h_BTD))), dropout, "casa-ffn");
   const at::Tensor out_BTD = ffn_norm_(f_BTD + h_BTD);
   return zeta_.is_empty() ? out_BTD : zeta_(out_BTD);

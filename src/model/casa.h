@@ -23,17 +23,18 @@ class CasaImpl : public torch::nn::Module {
   explicit CasaImpl(const CasaPlan& plan);
 
   at::Tensor project_queries(const at::Tensor& query_BTD) { return w_qs_(query_BTD); }  // W_q
-  // query_BTD: student encoder tokens (residual); projected_BTE = W_q query, E = heads x head_width;
-  // tokens_BMD: keys and values; dropout: where its masks come from, nullptr for none. Returns (B, T, D).
-  at::Tensor align(const at::Tensor& query_BTD, const at::Tensor& projected_BTE, const at::Tensor& tokens_BMD,
-                   const RowDraws* dropout);
+  // query_BTD: student encoder tokens (residual); projected_BTE = W_q query, E = heads x
+  // head_width; tokens_BMD: keys and values; dropout: where its masks come from, nullptr for none.
+  // Returns (B, T, D).
+  at::Tensor align(const at::Tensor& query_BTD, const at::Tensor& projected_BTE,
+                   const at::Tensor& tokens_BMD, const RowDraws* dropout);
 
  private:
   at::Tensor drop(const at::Tensor& x, const RowDraws* dropout, const char* site) const;
 
   CasaPlan plan_;
-  torch::nn::Linear w_qs_{nullptr}, w_ks_{nullptr}, w_vs_{nullptr}, fc_{nullptr}, w_1_{nullptr}, w_2_{nullptr},
-      zeta_{nullptr};
+  torch::nn::Linear w_qs_{nullptr}, w_ks_{nullptr}, w_vs_{nullptr}, fc_{nullptr}, w_1_{nullptr},
+      w_2_{nullptr}, zeta_{nullptr};
   torch::nn::LayerNorm attention_norm_{nullptr}, ffn_norm_{nullptr};
 };
 TORCH_MODULE(Casa);

@@ -34,7 +34,8 @@ ProjectionHeadImpl::ProjectionHeadImpl(const HeadPlan& p) : shared_last_(p.share
   }
   const auto register_last = [&](const std::string& name, at::Tensor& gain, at::Tensor& v) {
     auto layer = register_module(name, std::make_shared<torch::nn::Module>(name));
-    gain = layer->register_parameter("weight_g", torch::ones({p.outputs, 1}), /*requires_grad=*/false);
+    gain =
+        layer->register_parameter("weight_g", torch::ones({p.outputs, 1}), /*requires_grad=*/false);
     v = layer->register_parameter("weight_v", direction(p.outputs, p.bottleneck));
   };
   register_last("last_layer", last_gain_, last_direction_);
@@ -45,7 +46,8 @@ ProjectionHeadImpl::ProjectionHeadImpl(const HeadPlan& p) : shared_last_(p.share
 
 at::Tensor ProjectionHeadImpl::trunk(const at::Tensor& x) {
   const at::Tensor y = layer4_(at::gelu(layer2_(at::gelu(layer0_(x)))));
-  return torch::nn::functional::normalize(y, torch::nn::functional::NormalizeFuncOptions().p(2).dim(-1).eps(1e-12));
+  return torch::nn::functional::normalize(
+      y, torch::nn::functional::NormalizeFuncOptions().p(2).dim(-1).eps(1e-12));
 }
 
 at::Tensor ProjectionHeadImpl::last(const at::Tensor& unit, bool tokens) {

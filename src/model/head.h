@@ -1,5 +1,6 @@
-// Projection head (method.md 3.5): one shared trunk for class vector, encoder and decoder tokens, unit
-// vectors, weight-normalised last layers with gain 1. Names are those of the reference's state dict.
+// Projection head (method.md 3.5): one shared trunk for class vector, encoder and decoder tokens,
+// unit vectors, weight-normalised last layers with gain 1. Names are those of the reference's state
+// dict.
 #pragma once
 
 #include <torch/nn/modules/linear.h>
@@ -18,9 +19,9 @@ struct HeadPlan {
 
 // Cosines in [-1, 1] while gains are 1. L tokens, spatial axes flattened, the last one fastest.
 struct Projections {
-  at::Tensor cls_BD;          // (B, outputs)
-  at::Tensor encoder_BLD;     // (B, L of the deepest map, outputs)
-  at::Tensor decoder_BLD;     // (B, L of decoder level 1, outputs); undefined without decoder map
+  at::Tensor cls_BD;       // (B, outputs)
+  at::Tensor encoder_BLD;  // (B, L of the deepest map, outputs)
+  at::Tensor decoder_BLD;  // (B, L of decoder level 1, outputs); undefined without decoder map
 };
 
 class ProjectionHeadImpl : public torch::nn::Module {
@@ -34,7 +35,8 @@ class ProjectionHeadImpl : public torch::nn::Module {
   at::Tensor last(const at::Tensor& unit, bool tokens);
 
   bool shared_last_;
-  torch::nn::Linear layer0_{nullptr}, layer2_{nullptr}, layer4_{nullptr}, mlp3_{nullptr}, mlp4_{nullptr};
+  torch::nn::Linear layer0_{nullptr}, layer2_{nullptr}, layer4_{nullptr}, mlp3_{nullptr},
+      mlp4_{nullptr};
   at::Tensor last_gain_, last_direction_, last2_gain_, last2_direction_;
 };
 TORCH_MODULE(ProjectionHead);

@@ -15,12 +15,12 @@ namespace homolog::model::nnformer {
 constexpr std::int64_t kStages = 4;
 
 struct Plan {
-  std::int64_t embed = 48;                          // channels after the patch embedding
-  std::vector<std::int64_t> depths{2, 2, 2, 2};     // encoder blocks per stage
-  std::vector<std::int64_t> heads{6, 12, 24, 48};   // per stage; the decoder mirrors them
+  std::int64_t embed = 48;                         // channels after the patch embedding
+  std::vector<std::int64_t> depths{2, 2, 2, 2};    // encoder blocks per stage
+  std::vector<std::int64_t> heads{6, 12, 24, 48};  // per stage; the decoder mirrors them
   std::vector<std::int64_t> windows{4, 4, 8, 4};
-  double drop_path = 0.2;                           // of the last block; linear from 0
-  std::string rel_index = "reference";              // or "exact" (D32)
+  double drop_path = 0.2;               // of the last block; linear from 0
+  std::string rel_index = "reference";  // or "exact" (D32)
 };
 
 void declare(Options& options, Plan& plan);  // "model.nnformer.*"
@@ -36,22 +36,24 @@ class NnFormer final : public backbone::Backbone {
   bool is_encoder_parameter(const std::string& name) const override;
   bool is_used(const std::string& name, backbone::Want want) const override;
 
-  // Shows intermediate results by name ("patch_embed", "enc.layer0.block1", "enc.stage2", "dec.out0").
+  // Shows intermediate results by name ("patch_embed", "enc.layer0.block1", "enc.stage2",
+  // "dec.out0").
   using Tap = std::function<void(const std::string& name, const at::Tensor& value)>;
   void set_tap(Tap tap) { tap_ = std::move(tap); }
 
  private:
-  struct Level {                       // encoder stage or decoder level
+  struct Level {  // encoder stage or decoder level
     std::vector<Block> blocks;
     Down down{nullptr};
     Up up{nullptr};
     torch::nn::LayerNorm norm{nullptr};
-    std::vector<std::int64_t> keep;    // rows of the stochastic-depth table, one per block
+    std::vector<std::int64_t> keep;  // rows of the stochastic-depth table, one per block
   };
   void build_encoder(const Plan& plan, const Size3& crop);
   void build_decoder(const Plan& plan, const Size3& crop);
   at::Tensor embed(const at::Tensor& image_B1XYZ, Size3& grid);
-  std::vector<at::Tensor> encode(const at::Tensor& image_B1XYZ, const at::Tensor& keep_LB, std::vector<Size3>& grids);
+  std::vector<at::Tensor> encode(const at::Tensor& image_B1XYZ, const at::Tensor& keep_LB,
+                                 std::vector<Size3>& grids);
   at::Tensor decode_level(std::int64_t level, const at::Tensor& below_BLC, const Size3& below_grid,
                           const at::Tensor& skip_BLC, const Size3& grid, const at::Tensor& keep_LB);
   void show(const std::string& name, const at::Tensor& value) const {
@@ -59,13 +61,13 @@ class NnFormer final : public backbone::Backbone {
   }
 
   std::int64_t channels_;
-  Size3 table_grid_{};                 // tokens that the position table was made for
+  Size3 table_grid_{};  // tokens that the position table was made for
   PatchEmbed patch_embed_{nullptr};
   at::Tensor mask_token_, position_1LC_;
-  std::vector<Level> stages_;          // shallow to deep
-  std::vector<Level> levels_;          // shallow to deep, as the public names count
+  std::vector<Level> stages_;  // shallow to deep
+  std::vector<Level> levels_;  // shallow to deep, as the public names count
   std::vector<torch::nn::ConvTranspose3d> heads_;
-  std::vector<double> drop_L_;         // two entries a block: attention, MLP
+  std::vector<double> drop_L_;  // two entries a block: attention, MLP
   Tap tap_;
 };
 

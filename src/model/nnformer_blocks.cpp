@@ -24,18 +24,23 @@ at::Tensor norm_channels(torch::nn::LayerNorm& norm, const at::Tensor& x_BCXYZ) 
   return norm(x_BCXYZ.permute({0, 2, 3, 4, 1})).permute({0, 4, 1, 2, 3});
 }
 
-at::Tensor add_branch(const at::Tensor& tokens_BLC, const at::Tensor& branch_BLC, const at::Tensor& keep_B) {
-  return keep_B.defined() ? at::addcmul(tokens_BLC, branch_BLC, keep_B.to(branch_BLC.dtype()).view({-1, 1, 1}))
-                          : tokens_BLC + branch_BLC;
+at::Tensor add_branch(const at::Tensor& tokens_BLC, const at::Tensor& branch_BLC,
+                      const at::Tensor& keep_B) {
+  return keep_B.defined()
+             ? at::addcmul(tokens_BLC, branch_BLC, keep_B.to(branch_BLC.dtype()).view({-1, 1, 1}))
+             : tokens_BLC + branch_BLC;
 }
 
 }  // namespace
 
 at::Tensor tokens_to_map(const at::Tensor& tokens_BLC, const Size3& grid) {
-  return tokens_BLC.view({tokens_BLC.size(0), grid[0], grid[1], grid[2], -1}).permute({0, 4, 1, 2, 3});
+  return tokens_BLC.view({tokens_BLC.size(0), grid[0], grid[1], grid[2], -1})
+      .permute({0, 4, 1, 2, 3});
 }
 
-at::Tensor map_to_tokens(const at::Tensor& map_BCXYZ) { return map_BCXYZ.flatten(2).transpose(1, 2).contiguous(); }
+at::Tensor map_to_tokens(const at::Tensor& map_BCXYZ) {
+  return map_BCXYZ.flatten(2).transpose(1, 2).contiguous();
+}
 
 BlockImpl::BlockImpl(const BlockPlan& plan) : plan_(plan) {
   const std::int64_t smallest = *std::min_element(plan.grid.begin(), plan.grid.end());
@@ -49,8 +54,10 @@ BlockImpl::BlockImpl(const BlockPlan& plan) : plan_(plan) {
   norm1_ = register_module("norm1", layer_norm(c));
   register_module("attn", attention);
   bias_table_ = attention->register_parameter(
-      "relative_position_bias_table", torch::empty({side * side * side, plan.heads}).normal_(0, 0.02));
-  qkv_ = attention->register_module(plan.skip ? "kv" : "qkv", torch::nn::Linear(c, plan.skip ? 2 * c : 3 * c));
+      "relative_position_bias_table",
+      torch::empty({side * side * side, plan.heads}).normal_(0, 0.02));
+  qkv_ = attention->register_module(plan.skip ? "kv" : "qkv",
+                                    torch::nn::Linear(c, plan.skip ? 2 * c : 3 * c));
   proj_ = attention->register_module("proj", torch::nn::Linear(c, c));
   norm2_ = register_module("norm2", layer_norm(c));
   register_module("mlp", mlp);
@@ -62,7 +69,10 @@ at::Tensor BlockImpl::bias_HNN() {
   if (!index_.defined()) index_ = relative_index(plan_.window, plan_.exact_index);
   if (index_.device() != bias_table_.device()) index_ = index_.to(bias_table_.device());
   const std::int64_t n = plan_.window * plan_.window * plan_.window;
-  return bias_table_.index_select(0, index_).view({n, n, plan_.heads}).permute({2, 0, 1}).contiguous();
+  return bias_table_.index_select(0, index_)
+      .view({n, n, plan_.heads})
+      .permute({2, 0, 1})
+      .contiguous();
 }
 
 const at::Tensor& BlockImpl::mask_VNN(const WindowGrid& grid, const at::Tensor& like) {
@@ -76,22 +86,23 @@ const at::Tensor& BlockImpl::mask_VNN(const WindowGrid& grid, const at::Tensor& 
   return mask_VNN_;
 }
 
-at::Tensor BlockImpl::attend(const at::Tensor& query_BLC, const at::Tensor& source_BLC, const Size3& grid) {
+at::Tensor BlockImpl::attend(const at::Tensor& query_BLC, const at::Tensor& source_BLC,
+                             const Size3& grid) {
   const WindowGrid windows{.size = grid, .window = plan_.window, .shift = shift_};
   const std::int64_t heads = plan_.heads, parts = plan_.skip ? 2 : 3;
   const at::Tensor source_WNC = windows.cut(source_BLC);
   const std::int64_t w = source_WNC.size(0), n = source_WNC.size(1);
   const auto split = qkv_(source_WNC).view({w, n, parts, heads, -1}).unbind(2);
   const at::Tensor q_WNHD = plan_.skip ? windows.cut(query_BLC).view({w, n, heads, -1}) : split[0];
-  const at::Tensor out_WNC =
-      window_attention(q_WNHD, split[static_cast<std::size_t>(parts) - 2],
-                       split[static_cast<std::size_t>(parts) - 1], bias_HNN(), mask_VNN(windows, source_WNC));
+  const at::Tensor out_WNC = window_attention(q_WNHD, split[static_cast<std::size_t>(parts) - 2],
+                                              split[static_cast<std::size_t>(parts) - 1],
+                                              bias_HNN(), mask_VNN(windows, source_WNC));
   return windows.join(proj_(out_WNC));
 }
 
-at::Tensor BlockImpl::forward(const at::Tensor& tokens_BLC, const Size3& grid, const at::Tensor& keep_attention_B,
-                              const at::Tensor& keep_mlp_B, const at::Tensor& query_BLC,
-                              const at::Tensor& skip_BLC) {
+at::Tensor BlockImpl::forward(const at::Tensor& tokens_BLC, const Size3& grid,
+                              const at::Tensor& keep_attention_B, const at::Tensor& keep_mlp_B,
+                              const at::Tensor& query_BLC, const at::Tensor& skip_BLC) {
   const at::Tensor attended_BLC = plan_.skip ? attend(norm1_(query_BLC), norm1_(skip_BLC), grid)
                                              : attend({}, norm1_(tokens_BLC), grid);
   const at::Tensor mid_BLC = add_branch(tokens_BLC, attended_BLC, keep_attention_B);
@@ -132,7 +143,8 @@ at::Tensor DownImpl::forward(const at::Tensor& tokens_BLC, const Size3& grid) {
 UpImpl::UpImpl(std::int64_t channels) {
   norm_ = register_module("norm", layer_norm(channels));
   up_ = register_module(
-      "up", torch::nn::ConvTranspose3d(torch::nn::ConvTranspose3dOptions(channels, channels / 2, 2).stride(2)));
+      "up", torch::nn::ConvTranspose3d(
+                torch::nn::ConvTranspose3dOptions(channels, channels / 2, 2).stride(2)));
 }
 
 at::Tensor UpImpl::forward(const at::Tensor& tokens_BLC, const Size3& grid) {

@@ -1,5 +1,5 @@
-// The parts of nnFormer (method.md 3.1, 3.2), named as in its public state dict, so that weights move
-// between the two. Tokens are (B, L, C) with the last spatial axis fastest.
+// The parts of nnFormer (method.md 3.1, 3.2), named as in its public state dict, so that weights
+// move between the two. Tokens are (B, L, C) with the last spatial axis fastest.
 #pragma once
 
 #include <torch/nn/modules/container/modulelist.h>
@@ -13,11 +13,12 @@ namespace homolog::model::nnformer {
 
 struct BlockPlan {
   std::int64_t channels = 48, heads = 6;
-  Size3 grid{};                // of the level, tokens
-  std::int64_t window = 4;     // shrunk to the grid's smallest side, without shift, if that is no larger
+  Size3 grid{};  // of the level, tokens
+  std::int64_t window =
+      4;  // shrunk to the grid's smallest side, without shift, if that is no larger
   bool shifted = false;
   bool exact_index = false;
-  bool skip = false;           // keys and values from the encoder, no query projection
+  bool skip = false;  // keys and values from the encoder, no query projection
 };
 
 // One transformer block, with window attention over `context` (skip block) or over itself.
@@ -25,10 +26,11 @@ class BlockImpl : public torch::nn::Module {
  public:
   explicit BlockImpl(const BlockPlan& plan);
   // keep_attention_B, keep_mlp_B: factors of stochastic depth, or undefined.
-  // Skip block: `query_BLC` (up-sampled map) asks, `skip_BLC` answers, `tokens_BLC` is the residual.
-  at::Tensor forward(const at::Tensor& tokens_BLC, const Size3& grid, const at::Tensor& keep_attention_B,
-                     const at::Tensor& keep_mlp_B, const at::Tensor& query_BLC = {},
-                     const at::Tensor& skip_BLC = {});
+  // Skip block: `query_BLC` (up-sampled map) asks, `skip_BLC` answers, `tokens_BLC` is the
+  // residual.
+  at::Tensor forward(const at::Tensor& tokens_BLC, const Size3& grid,
+                     const at::Tensor& keep_attention_B, const at::Tensor& keep_mlp_B,
+                     const at::Tensor& query_BLC = {}, const at::Tensor& skip_BLC = {});
 
  private:
   at::Tensor bias_HNN();
@@ -40,8 +42,8 @@ class BlockImpl : public torch::nn::Module {
   torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr};
   torch::nn::Linear qkv_{nullptr}, proj_{nullptr}, fc1_{nullptr}, fc2_{nullptr};
   at::Tensor bias_table_;
-  at::Tensor index_;           // rows of the table, on the table's device; not saved
-  at::Tensor mask_VNN_;        // of the last grid seen; not saved
+  at::Tensor index_;     // rows of the table, on the table's device; not saved
+  at::Tensor mask_VNN_;  // of the last grid seen; not saved
   Size3 mask_grid_{};
 };
 TORCH_MODULE(Block);
@@ -93,7 +95,8 @@ class UpImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Up);
 
-at::Tensor tokens_to_map(const at::Tensor& tokens_BLC, const Size3& grid);  // (B, C, X, Y, Z), a view
-at::Tensor map_to_tokens(const at::Tensor& map_BCXYZ);                      // (B, L, C)
+at::Tensor tokens_to_map(const at::Tensor& tokens_BLC,
+                         const Size3& grid);            // (B, C, X, Y, Z), a view
+at::Tensor map_to_tokens(const at::Tensor& map_BCXYZ);  // (B, L, C)
 
 }  // namespace homolog::model::nnformer

@@ -23,8 +23,8 @@ RowDraws::RowDraws(std::uint64_t seed, std::vector<std::uint64_t> row_keys)
 
 void RowDraws::check_rows(std::int64_t rows) const {
   if (keyed() && static_cast<std::int64_t>(keys_.size()) != rows) {
-    throw std::logic_error("RowDraws: " + std::to_string(keys_.size()) + " keys for " + std::to_string(rows) +
-                           " rows");
+    throw std::logic_error("RowDraws: " + std::to_string(keys_.size()) + " keys for " +
+                           std::to_string(rows) + " rows");
   }
 }
 

@@ -23,7 +23,8 @@ class RowDraws {
 
   // Stochastic depth: entry (l, b) is 0 with probability drop_L[l], else 1 / (1 - drop_L[l]).
   // Drawn on the host, one copy to the device.
-  at::Tensor keep_LB(const std::vector<double>& drop_L, std::int64_t rows, const at::Device& device) const;
+  at::Tensor keep_LB(const std::vector<double>& drop_L, std::int64_t rows,
+                     const at::Device& device) const;
 
   // Inverted dropout of x (rows first): a factor of x's shape; `site` tells the uses apart.
   at::Tensor dropout_factor(const at::Tensor& x, double drop, std::string_view site) const;

@@ -20,7 +20,8 @@ at::Tensor fused(const at::Tensor& q_WHND, const at::Tensor& k_WHND, const at::T
   std::vector<at::Tensor> images;
   for (std::int64_t first = 0; first < q_WHND.size(0); first += per_image) {
     const auto part = [&](const at::Tensor& t) { return t.narrow(0, first, per_image); };
-    images.push_back(at::scaled_dot_product_attention(part(q_WHND), part(k_WHND), part(v_WHND), bias_VHNN));
+    images.push_back(
+        at::scaled_dot_product_attention(part(q_WHND), part(k_WHND), part(v_WHND), bias_VHNN));
   }
   return images.size() == 1 ? images[0] : at::cat(images);
 }
@@ -39,8 +40,9 @@ at::Tensor plain(const at::Tensor& q_WHND, const at::Tensor& k_WHND, const at::T
 
 }  // namespace
 
-at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD, const at::Tensor& v_WNHD,
-                            const at::Tensor& bias_HNN, const at::Tensor& mask_VNN) {
+at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
+                            const at::Tensor& v_WNHD, const at::Tensor& bias_HNN,
+                            const at::Tensor& mask_VNN) {
   const at::Tensor q_WHND = q_WNHD.transpose(1, 2), k_WHND = k_WNHD.transpose(1, 2),
                    v_WHND = v_WNHD.transpose(1, 2);
   const bool learns_bias = at::GradMode::is_enabled() && bias_HNN.requires_grad();
@@ -54,7 +56,9 @@ at::Tensor relative_index(std::int64_t window, bool exact) {
   const std::int64_t n = window * window * window;
   at::Tensor index = torch::empty({n, n}, torch::kLong);
   auto at_ij = index.accessor<std::int64_t, 2>();
-  const auto place = [&](std::int64_t i) { return Size3{i / (window * window), i / window % window, i % window}; };
+  const auto place = [&](std::int64_t i) {
+    return Size3{i / (window * window), i / window % window, i % window};
+  };
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
       const Size3 p = place(i), q = place(j);
@@ -81,7 +85,8 @@ at::Tensor WindowGrid::cut(const at::Tensor& tokens_BLC) const {
   const Size3 p = padded();
   at::Tensor grid = tokens_BLC.view({batch, size[0], size[1], size[2], channels});
   if (p != size) {
-    grid = at::constant_pad_nd(grid, {0, 0, 0, p[2] - size[2], 0, p[1] - size[1], 0, p[0] - size[0]});
+    grid =
+        at::constant_pad_nd(grid, {0, 0, 0, p[2] - size[2], 0, p[1] - size[1], 0, p[0] - size[0]});
   }
   if (shift > 0) grid = grid.roll({-shift, -shift, -shift}, {1, 2, 3});
   return grid.view({batch, p[0] / w, w, p[1] / w, w, p[2] / w, w, channels})
@@ -116,7 +121,10 @@ at::Tensor WindowGrid::shift_mask_VNN(const at::TensorOptions& options) const {
   WindowGrid plain{.size = p, .window = window, .shift = 0};
   const at::Tensor id_VN = plain.cut(region.reshape({1, -1, 1})).squeeze(-1);
   const at::Tensor differ_VNN = id_VN.unsqueeze(1) != id_VN.unsqueeze(2);
-  return torch::zeros(differ_VNN.sizes()).masked_fill_(differ_VNN, -100.0).to(options.dtype()).to(options.device());
+  return torch::zeros(differ_VNN.sizes())
+      .masked_fill_(differ_VNN, -100.0)
+      .to(options.dtype())
+      .to(options.device());
 }
 
 }  // namespace homolog::model

@@ -16,22 +16,23 @@ using backbone::Size3;
 // softmax(q k^T / sqrt(D) + bias + mask) v, per window and head.
 //   q, k, v (W, N, H, D), any strides, W = images x V with the windows of an image together;
 //   bias (H, N, N); mask (V, N, N) or undefined. Returns (W, N, H*D), contiguous.
-at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD, const at::Tensor& v_WNHD,
-                            const at::Tensor& bias_HNN, const at::Tensor& mask_VNN);
+at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
+                            const at::Tensor& v_WNHD, const at::Tensor& bias_HNN,
+                            const at::Tensor& mask_VNN);
 
-// Row of the bias table for each (query, key) of a window: (N*N), int64. `exact` gives each offset a
-// row of its own; otherwise offsets collide as in the public nnFormer (method.md 3.1, D32).
+// Row of the bias table for each (query, key) of a window: (N*N), int64. `exact` gives each offset
+// a row of its own; otherwise offsets collide as in the public nnFormer (method.md 3.1, D32).
 at::Tensor relative_index(std::int64_t window, bool exact);
 
 // A grid cut into cubes, after zero padding at the far ends and, if shift > 0, a roll by -shift.
 struct WindowGrid {
-  Size3 size{};                // of the unpadded grid
+  Size3 size{};  // of the unpadded grid
   std::int64_t window = 1, shift = 0;
 
   Size3 padded() const;
-  std::int64_t windows() const;  // per image
-  at::Tensor cut(const at::Tensor& tokens_BLC) const;            // -> (B*V, w^3, C)
-  at::Tensor join(const at::Tensor& windows_WNC) const;          // -> (B, L, C)
+  std::int64_t windows() const;                                       // per image
+  at::Tensor cut(const at::Tensor& tokens_BLC) const;                 // -> (B*V, w^3, C)
+  at::Tensor join(const at::Tensor& windows_WNC) const;               // -> (B, L, C)
   at::Tensor shift_mask_VNN(const at::TensorOptions& options) const;  // 0 or -100
 };
 

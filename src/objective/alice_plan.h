@@ -1,5 +1,5 @@
-// Options of the Alice objective ("objective.alice.*"): the paper's method by default, the reference
-// code's behaviours (method.md section 8) behind switches.
+// Options of the Alice objective ("objective.alice.*"): the paper's method by default, the
+// reference code's behaviours (method.md section 8) behind switches.
 #pragma once
 
 #include "base/options.h"
@@ -13,18 +13,19 @@ namespace homolog::objective::alice {
 struct Plan {
   LossPlan loss;
   model::MaskPlan mask;
-  model::HeadPlan head;                  // channels come from the backbone
-  model::CasaPlan casa;                  // width and zeta follow from head.outputs and `zeta`
-  bool mask_student_without_mim = true;  // mask although lambda_reconstruction is 0
-  double target_mask_ratio = 0;          // Table 10
-  bool augment_teacher = true;           // D7: target sees augmented views
-  std::string target_tokens = "encoder"; // D11: or "decoder"
-  bool casa_ema = true;                  // D12: target side has EMA copies
-  bool zeta = true;                      // D13
-  bool target_dropout = false;           // CASA's dropout on the target side
-  std::string target_last = "last";      // layer that the target's shared last layer starts from, or "last2"
-  bool freeze_last_layer = true;         // in epoch 0
-  bool clip_casa = false;                // D28
+  model::HeadPlan head;                   // channels come from the backbone
+  model::CasaPlan casa;                   // width and zeta follow from head.outputs and `zeta`
+  bool mask_student_without_mim = true;   // mask although lambda_reconstruction is 0
+  double target_mask_ratio = 0;           // Table 10
+  bool augment_teacher = true;            // D7: target sees augmented views
+  std::string target_tokens = "encoder";  // D11: or "decoder"
+  bool casa_ema = true;                   // D12: target side has EMA copies
+  bool zeta = true;                       // D13
+  bool target_dropout = false;            // CASA's dropout on the target side
+  std::string target_last =
+      "last";  // layer that the target's shared last layer starts from, or "last2"
+  bool freeze_last_layer = true;  // in epoch 0
+  bool clip_casa = false;         // D28
 };
 
 void declare(Options& options, Plan& plan);

@@ -23,7 +23,8 @@ const Entry& find(const std::string& name) {
   for (const std::string& n : names) known += (known.empty() ? "" : ", ") + n;
   const std::string nearest = nearest_word(name, names);
   throw Error(Fault::Usage, "objective.name: no objective is called \"" + name + "\"",
-              nearest.empty() ? "choose one of: " + known : "did you mean \"" + nearest + "\"? known: " + known);
+              nearest.empty() ? "choose one of: " + known
+                              : "did you mean \"" + nearest + "\"? known: " + known);
 }
 
 }  // namespace homolog::objective

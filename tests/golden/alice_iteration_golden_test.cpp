@@ -1,5 +1,5 @@
-// The whole objective against the reference, in its own arrangement (decoder tokens as target keys, one
-// CASA, no zeta): losses, centres and gradient norms of the first iteration (fixture 5).
+// The whole objective against the reference, in its own arrangement (decoder tokens as target keys,
+// one CASA, no zeta): losses, centres and gradient norms of the first iteration (fixture 5).
 #include "base/options.h"
 #include "golden_fixture.h"
 #include "model/backbone_entry.h"
@@ -8,15 +8,21 @@
 namespace homolog::golden {
 namespace {
 
-const std::vector<const char*> kReferenceArrangement = {
-    "golden",
-    "--set", "model.nnformer.drop_path=0",
-    "--set", "objective.alice.casa_dropout=0",
-    "--set", "objective.alice.augment_teacher=false",
-    "--set", "objective.alice.target_tokens=decoder",
-    "--set", "objective.alice.casa_ema=false",
-    "--set", "objective.alice.zeta=false",
-    "--set", "objective.alice.target_last=last2"};
+const std::vector<const char*> kReferenceArrangement = {"golden",
+                                                        "--set",
+                                                        "model.nnformer.drop_path=0",
+                                                        "--set",
+                                                        "objective.alice.casa_dropout=0",
+                                                        "--set",
+                                                        "objective.alice.augment_teacher=false",
+                                                        "--set",
+                                                        "objective.alice.target_tokens=decoder",
+                                                        "--set",
+                                                        "objective.alice.casa_ema=false",
+                                                        "--set",
+                                                        "objective.alice.zeta=false",
+                                                        "--set",
+                                                        "objective.alice.target_last=last2"};
 
 // Name in the fixture -> name of ours.
 std::string our_name(const std::string& name) {
@@ -53,14 +59,16 @@ void fill_target(torch::nn::Module& target, const torch::nn::Module& online) {
 void expect_iteration(const std::string& sequence, std::int64_t epoch) {
   const auto fixture = Fixture::open("f5_iteration");
   if (!fixture || !Fixture::open("f1_nnformer")) {
-    GTEST_SKIP() << "NOT CHECKED: fixtures f5_iteration, f1_nnformer are missing (set HOMOLOG_GOLDENS)";
+    GTEST_SKIP()
+        << "NOT CHECKED: fixtures f5_iteration, f1_nnformer are missing (set HOMOLOG_GOLDENS)";
   }
   Options options("golden", "", "");
   const auto backbone = backbone::find("nnformer").factory();
   const auto factory = objective::find("alice").factory();
   backbone->declare(options);
   factory->declare(options);
-  ASSERT_TRUE(options.parse(static_cast<int>(kReferenceArrangement.size()), kReferenceArrangement.data()));
+  ASSERT_TRUE(
+      options.parse(static_cast<int>(kReferenceArrangement.size()), kReferenceArrangement.data()));
   const auto alice = factory->make(*backbone, {64, 64, 64});
   const auto rows = read_names(*find_file("f5_iteration.names.tsv"));
   fill_module(alice->online(), rows, our_name);
@@ -69,8 +77,9 @@ void expect_iteration(const std::string& sequence, std::int64_t epoch) {
   const objective::Loss loss = alice->evaluate(make_views(), {.epoch = epoch});
   std::map<std::string, torch::Tensor> terms;
   for (const auto& term : loss.terms) terms[term.name] = term.value;
-  fixture->expect(sequence + ".it1.losses",
-                  torch::stack({terms["inter"], terms["intra"], terms["reconstruction"], loss.total.detach()}));
+  fixture->expect(
+      sequence + ".it1.losses",
+      torch::stack({terms["inter"], terms["intra"], terms["reconstruction"], loss.total.detach()}));
   loss.total.backward();
 
   std::vector<double> norms, squares{0, 0};
@@ -88,7 +97,8 @@ void expect_iteration(const std::string& sequence, std::int64_t epoch) {
   }
   fixture->expect_picked(sequence + ".it1.gradnorm", torch::tensor(norms, torch::kDouble), picked);
   fixture->expect(sequence + ".it1.total_gradnorm",
-                  torch::tensor({std::sqrt(squares[0]), std::sqrt(squares[1]), std::sqrt(squares[0] + squares[1])},
+                  torch::tensor({std::sqrt(squares[0]), std::sqrt(squares[1]),
+                                 std::sqrt(squares[0] + squares[1])},
                                 torch::kDouble));
   alice->absorb(loss.statistics, 1);
   fixture->expect(sequence + ".it1.center", alice->state().at("centre_cls"));

@@ -1,4 +1,5 @@
-// Alice's loss against the reference: terms, gradients, temperatures, centres, ablations (fixture 4).
+// Alice's loss against the reference: terms, gradients, temperatures, centres, ablations (fixture
+// 4).
 #include "golden_fixture.h"
 #include "objective/alice_loss.h"
 
@@ -23,10 +24,10 @@ Inputs make_inputs(double target_token_amplitude) {
 // [class, patch, reconstruction, total], weighted; gradients flow to the inputs.
 torch::Tensor weighted_terms(const LossPlan& p, const Inputs& in, const torch::Tensor& centre,
                              const torch::Tensor& centre2, std::int64_t epoch) {
-  const torch::Tensor terms =
-      torch::stack({p.lambda_inter * inter_loss(p, in.target_cls, centre, in.student_cls, epoch),
-                    p.lambda_intra * intra_loss(p, in.target_tokens, centre2, in.student_tokens, epoch),
-                    p.lambda_reconstruction * reconstruction_loss(p, in.reconstruction, in.images, {})});
+  const torch::Tensor terms = torch::stack(
+      {p.lambda_inter * inter_loss(p, in.target_cls, centre, in.student_cls, epoch),
+       p.lambda_intra * intra_loss(p, in.target_tokens, centre2, in.student_tokens, epoch),
+       p.lambda_reconstruction * reconstruction_loss(p, in.reconstruction, in.images, {})});
   return torch::cat({terms, terms.sum().reshape({1})});
 }
 
@@ -47,14 +48,18 @@ TEST(AliceLossGolden, EveryCaseAgrees) {
     Inputs in = make_inputs(row.at("teacher_patch_amp"));
     torch::Tensor centre = input(9, {1, 64}, 0, 0.02), centre2 = input(10, {1, 1, 48}, 0, 0.02);
 
-    fixture->expect(name + ".temps", torch::tensor({target_temperature(p, epoch),
-                                                    target_temperature(p, epoch, p.intra_start_epoch)}, torch::kDouble));
+    fixture->expect(name + ".temps",
+                    torch::tensor({target_temperature(p, epoch),
+                                   target_temperature(p, epoch, p.intra_start_epoch)},
+                                  torch::kDouble));
     const torch::Tensor terms = weighted_terms(p, in, centre, centre2, epoch);
     fixture->expect(name + ".terms", terms);
     terms[3].backward();
     fixture->expect(name + ".grad_student_cls", in.student_cls.grad());
-    fixture->expect(name + ".grad_student_patch_norm", in.student_tokens.grad().to(torch::kDouble).norm().reshape({1}));
-    fixture->expect(name + ".grad_student_dec_norm", in.reconstruction.grad().to(torch::kDouble).norm().reshape({1}));
+    fixture->expect(name + ".grad_student_patch_norm",
+                    in.student_tokens.grad().to(torch::kDouble).norm().reshape({1}));
+    fixture->expect(name + ".grad_student_dec_norm",
+                    in.reconstruction.grad().to(torch::kDouble).norm().reshape({1}));
     update_centre(centre, centre_sums(in.target_cls, 64), p.centre_momentum);
     update_centre(centre2, centre_sums(in.target_tokens, 48), p.centre_momentum);
     fixture->expect(name + ".center", centre);

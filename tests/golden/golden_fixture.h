@@ -1,5 +1,5 @@
-// Reads the reference's numbers: fixtures in safetensors, parameter lists in names.tsv, and the fill
-// formula that makes parameters and inputs. Comparisons carry each fixture's own tolerance.
+// Reads the reference's numbers: fixtures in safetensors, parameter lists in names.tsv, and the
+// fill formula that makes parameters and inputs. Comparisons carry each fixture's own tolerance.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,7 +26,8 @@ struct NamedEntry {
   double offset = 0, amplitude = 1;
 };
 
-// HOMOLOG_GOLDENS, ../shared/goldens beside the source, or the copies kept in tests/golden/fixtures.
+// HOMOLOG_GOLDENS, ../shared/goldens beside the source, or the copies kept in
+// tests/golden/fixtures.
 inline std::optional<std::filesystem::path> find_file(const std::string& name) {
   std::vector<std::filesystem::path> folders;
   if (const char* chosen = std::getenv("HOMOLOG_GOLDENS")) folders.emplace_back(chosen);
@@ -49,7 +50,8 @@ inline double fill_unit(std::uint64_t k, std::uint64_t i) {
   return static_cast<double>(x >> 11) * 0x1p-53 * 2 - 1;
 }
 
-inline torch::Tensor fill(std::uint64_t k, at::IntArrayRef shape, double offset = 0, double amplitude = 1) {
+inline torch::Tensor fill(std::uint64_t k, at::IntArrayRef shape, double offset = 0,
+                          double amplitude = 1) {
   torch::Tensor out = torch::empty(shape, torch::kFloat);
   auto* data = out.data_ptr<float>();
   for (std::int64_t i = 0; i < out.numel(); ++i) {
@@ -58,7 +60,8 @@ inline torch::Tensor fill(std::uint64_t k, at::IntArrayRef shape, double offset 
   return out;
 }
 
-inline torch::Tensor input(std::uint64_t j, at::IntArrayRef shape, double offset = 0, double amplitude = 1) {
+inline torch::Tensor input(std::uint64_t j, at::IntArrayRef shape, double offset = 0,
+                           double amplitude = 1) {
   return fill(1'000'000 + j, shape, offset, amplitude);
 }
 
@@ -67,7 +70,8 @@ inline torch::Tensor probe_loss(const std::vector<torch::Tensor>& outputs) {
   torch::Tensor loss = torch::zeros({}, torch::kDouble);
   for (std::size_t j = 0; j < outputs.size(); ++j) {
     const torch::Tensor r = fill(2'000'000 + j, outputs[j].sizes());
-    loss = loss + (outputs[j].to(torch::kDouble) * r).sum() / std::sqrt(static_cast<double>(r.numel()));
+    loss = loss +
+           (outputs[j].to(torch::kDouble) * r).sum() / std::sqrt(static_cast<double>(r.numel()));
   }
   return loss;
 }
@@ -89,7 +93,8 @@ inline std::vector<NamedEntry> read_names(const std::filesystem::path& file) {
     std::getline(fields, amplitude, '\t');
     row.k = std::stoull(k);
     std::istringstream sides(shape);
-    for (std::string side; shape != "scalar" && std::getline(sides, side, 'x');) row.shape.push_back(std::stoll(side));
+    for (std::string side; shape != "scalar" && std::getline(sides, side, 'x');)
+      row.shape.push_back(std::stoll(side));
     if (!offset.empty()) row.offset = std::stod(offset);
     if (!amplitude.empty()) row.amplitude = std::stod(amplitude);
     rows.push_back(row);
@@ -100,7 +105,8 @@ inline std::vector<NamedEntry> read_names(const std::filesystem::path& file) {
 // Fills the module's parameters by name. Returns the names in the list that the module lacks; fails
 // where a parameter of the module stays unfilled or a shape differs.
 template <class Rename>
-std::vector<std::string> fill_module(torch::nn::Module& module, const std::vector<NamedEntry>& rows, Rename rename) {
+std::vector<std::string> fill_module(torch::nn::Module& module, const std::vector<NamedEntry>& rows,
+                                     Rename rename) {
   const torch::NoGradGuard no_grad;
   auto parameters = module.named_parameters();
   std::map<std::string, bool> filled;
@@ -116,7 +122,8 @@ std::vector<std::string> fill_module(torch::nn::Module& module, const std::vecto
     parameter->copy_(fill(row.k, row.shape, row.offset, row.amplitude));
     filled[name] = true;
   }
-  for (const auto& item : parameters) EXPECT_TRUE(filled.count(item.key()) != 0U) << "not filled: " << item.key();
+  for (const auto& item : parameters)
+    EXPECT_TRUE(filled.count(item.key()) != 0U) << "not filled: " << item.key();
   return lacking;
 }
 
@@ -148,15 +155,18 @@ class Fixture {
       const torch::Tensor& stats = at(name + "#stats");  // mean, std, L2, min, max, numel, stride
       ASSERT_EQ(got.numel(), static_cast<std::int64_t>(stats[5].item<double>())) << name;
       const double l2 = stats[2].item<double>();
-      EXPECT_NEAR(got.norm().item<double>() / l2, 1.0, 10 * rule.at(1).get<double>()) << name << " (L2)";
-      got = got.flatten().slice(0, 0, got.numel(), static_cast<std::int64_t>(stats[6].item<double>()));
+      EXPECT_NEAR(got.norm().item<double>() / l2, 1.0, 10 * rule.at(1).get<double>())
+          << name << " (L2)";
+      got = got.flatten().slice(0, 0, got.numel(),
+                                static_cast<std::int64_t>(stats[6].item<double>()));
       want = at(name + "#sub").to(torch::kDouble);
     }
     compare(name, rule, got, want, want.abs().max().item<double>());
   }
 
   // A list where -1 means "no gradient"; `picked` are the positions that `value` holds.
-  void expect_picked(const std::string& name, const torch::Tensor& value, const std::vector<std::int64_t>& picked) const {
+  void expect_picked(const std::string& name, const torch::Tensor& value,
+                     const std::vector<std::int64_t>& picked) const {
     const torch::Tensor want = at(name).to(torch::kDouble).flatten();
     compare(name, tolerances_.at(name), value.to(torch::kDouble).flatten(),
             want.index_select(0, torch::tensor(picked)), want.abs().max().item<double>());
@@ -169,7 +179,8 @@ class Fixture {
     const torch::Tensor error = (got - want).abs();
     const double tolerance = rule.at(1).get<double>();
     if (rule.at(0) == "max") {
-      EXPECT_LE(error.max().item<double>(), tolerance * scale + 1e-12) << name << " (largest magnitude " << scale << ")";
+      EXPECT_LE(error.max().item<double>(), tolerance * scale + 1e-12)
+          << name << " (largest magnitude " << scale << ")";
       return;
     }
     ASSERT_EQ(rule.at(0), "elem") << name;
@@ -178,7 +189,8 @@ class Fixture {
     const torch::Tensor excess = error / bound;
     const std::int64_t worst = excess.argmax().item<std::int64_t>();
     EXPECT_LE(excess.max().item<double>(), 1.0)
-        << name << "[" << worst << "]: got " << got[worst].item<double>() << ", want " << want[worst].item<double>();
+        << name << "[" << worst << "]: got " << got[worst].item<double>() << ", want "
+        << want[worst].item<double>();
   }
 
   model::WeightsFile file_;

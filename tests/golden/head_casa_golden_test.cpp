@@ -13,7 +13,8 @@ torch::Tensor gradient_norms(const torch::nn::Module& module, const std::vector<
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const torch::Tensor* parameter = parameters.find(rows[i].name);
     if (parameter == nullptr || !parameter->grad().defined()) continue;
-    norms[static_cast<std::int64_t>(i)] = parameter->grad().to(torch::kDouble).norm().item<double>();
+    norms[static_cast<std::int64_t>(i)] =
+        parameter->grad().to(torch::kDouble).norm().item<double>();
   }
   return norms;
 }
@@ -24,14 +25,16 @@ torch::Tensor input_norms(const std::vector<torch::Tensor>& inputs) {
   return torch::tensor(norms, torch::kDouble);
 }
 
-void expect_casa(const std::string& name, const model::CasaPlan& plan, std::int64_t queries, std::int64_t keys) {
+void expect_casa(const std::string& name, const model::CasaPlan& plan, std::int64_t queries,
+                 std::int64_t keys) {
   const auto fixture = Fixture::open("f2_casa");
   if (!fixture) GTEST_SKIP() << "NOT CHECKED: fixture f2_casa is missing (set HOMOLOG_GOLDENS)";
   const auto rows = read_names(*find_file("f2_casa." + name + ".names.tsv"));
   model::Casa casa(plan);
   const auto dead = fill_module(*casa, rows, [](const std::string& n) { return n; });
   EXPECT_EQ(dead.size(), 8u) << "the four projections that the reference never calls";
-  std::vector<torch::Tensor> in = {input(0, {2, queries, plan.width}), input(1, {2, keys, plan.width}),
+  std::vector<torch::Tensor> in = {input(0, {2, queries, plan.width}),
+                                   input(1, {2, keys, plan.width}),
                                    input(2, {2, keys, plan.width})};
   for (auto& x : in) x.requires_grad_();
   const torch::Tensor projected = casa->project_queries(in[0]);
@@ -49,7 +52,8 @@ void expect_casa(const std::string& name, const model::CasaPlan& plan, std::int6
 TEST(CasaGolden, DefaultSizesAgree) { expect_casa("default", {.zeta = false}, 64, 512); }
 
 TEST(CasaGolden, SmallSizesAgree) {
-  expect_casa("small", {.width = 32, .heads = 4, .head_width = 8, .hidden = 64, .zeta = false}, 27, 64);
+  expect_casa("small", {.width = 32, .heads = 4, .head_width = 8, .hidden = 64, .zeta = false}, 27,
+              64);
 }
 
 void expect_head(const std::string& name, bool shared_last) {
@@ -58,10 +62,12 @@ void expect_head(const std::string& name, bool shared_last) {
   const auto rows = read_names(*find_file("f3_head." + name + ".names.tsv"));
   model::ProjectionHead head(model::HeadPlan{.shared_last = shared_last});
   EXPECT_TRUE(fill_module(*head, rows, [](const std::string& n) { return n; }).empty());
-  std::vector<torch::Tensor> in = {input(0, {2, 384}), input(1, {2, 384, 4, 4, 4}), input(2, {2, 192, 8, 8, 8})};
+  std::vector<torch::Tensor> in = {input(0, {2, 384}), input(1, {2, 384, 4, 4, 4}),
+                                   input(2, {2, 192, 8, 8, 8})};
   for (auto& x : in) x.requires_grad_();
-  const model::Projections out =
-      head->forward({.cls_BC = in[0], .encoder_BCXYZ = in[1], .decoder_BCXYZ = in[2], .reconstruction_B1XYZ = {}}, true);
+  const model::Projections out = head->forward(
+      {.cls_BC = in[0], .encoder_BCXYZ = in[1], .decoder_BCXYZ = in[2], .reconstruction_B1XYZ = {}},
+      true);
   fixture->expect(name + ".cls", out.cls_BD);
   fixture->expect(name + ".enc", out.encoder_BLD);
   fixture->expect(name + ".dec", out.decoder_BLD);

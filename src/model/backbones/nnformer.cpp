@@ -1,5 +1,5 @@
-// See nnformer.h. Deeper parts are not run when nobody wants them: without reconstruction the decoder
-// ends at level 1, without decoder tokens only the encoder runs.
+// See nnformer.h. Deeper parts are not run when nobody wants them: without reconstruction the
+// decoder ends at level 1, without decoder tokens only the encoder runs.
 #include "model/nnformer.h"
 
 #include <torch/torch.h>
@@ -24,7 +24,8 @@ Size3 grid_at(const Size3& crop, std::int64_t stage) {
 void check(const Plan& plan, const Size3& crop) {
   for (const auto* list : {&plan.depths, &plan.heads, &plan.windows}) {
     if (list->size() != kStages) {
-      throw Error(Fault::Usage, "model.nnformer.depths, heads and windows take 4 numbers each, one per stage");
+      throw Error(Fault::Usage,
+                  "model.nnformer.depths, heads and windows take 4 numbers each, one per stage");
     }
   }
   if (plan.embed % 2 != 0) throw Error(Fault::Usage, "model.nnformer.embed must be even");
@@ -39,8 +40,10 @@ void check(const Plan& plan, const Size3& crop) {
   }
   for (const std::int64_t side : crop) {
     if (side < 16 || side % 16 != 0) {
-      throw Error(Fault::Usage, "nnformer: a crop side of " + std::to_string(side) + " voxels is no multiple of 16",
-                  "choose crop sides from 16, 32, 48, 64, ...");
+      throw Error(
+          Fault::Usage,
+          "nnformer: a crop side of " + std::to_string(side) + " voxels is no multiple of 16",
+          "choose crop sides from 16, 32, 48, 64, ...");
     }
   }
 }
@@ -57,7 +60,8 @@ void init_linears(torch::nn::Module& module) {
 }
 
 bool starts_with_any(const std::string& name, std::initializer_list<const char*> prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](const char* p) { return name.starts_with(p); });
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](const char* p) { return name.starts_with(p); });
 }
 
 }  // namespace
@@ -67,7 +71,8 @@ void declare(Options& o, Plan& p) {
   o.add("model.nnformer.depths", p.depths, "encoder blocks per stage", {.min = 1});
   o.add("model.nnformer.heads", p.heads, "attention heads per stage", {.min = 1});
   o.add("model.nnformer.windows", p.windows, "window side per stage", {.min = 1, .unit = "tokens"});
-  o.add("model.nnformer.drop_path", p.drop_path, "stochastic depth of the deepest block", {.min = 0, .max = 0.99});
+  o.add("model.nnformer.drop_path", p.drop_path, "stochastic depth of the deepest block",
+        {.min = 0, .max = 0.99});
   o.add("model.nnformer.rel_index", p.rel_index,
         "relative-position rows: as the public nnFormer (offsets collide), or one each",
         {.choices = {"reference", "exact"}});
@@ -75,7 +80,8 @@ void declare(Options& o, Plan& p) {
 
 at::Tensor resize_position_table(const at::Tensor& table_1LC, const Size3& from, const Size3& to) {
   if (from == to) return table_1LC;
-  return map_to_tokens(at::upsample_trilinear3d(tokens_to_map(table_1LC, from).contiguous(), at::IntArrayRef(to),
+  return map_to_tokens(at::upsample_trilinear3d(tokens_to_map(table_1LC, from).contiguous(),
+                                                at::IntArrayRef(to),
                                                 /*align_corners=*/false));
 }
 
@@ -91,8 +97,8 @@ void NnFormer::build_encoder(const Plan& plan, const Size3& crop) {
   const std::int64_t tokens = table_grid_[0] * table_grid_[1] * table_grid_[2];
   // Registered for exchange of weights only: masking is done on the image (D10).
   mask_token_ = encoder->register_parameter("mask_token", torch::zeros({1, 1, plan.embed}));
-  position_1LC_ = encoder->register_parameter("absolute_pos_embed",
-                                              torch::empty({1, tokens, plan.embed}).normal_(0, kInitSigma));
+  position_1LC_ = encoder->register_parameter(
+      "absolute_pos_embed", torch::empty({1, tokens, plan.embed}).normal_(0, kInitSigma));
   patch_embed_ = encoder->register_module("patch_embed", PatchEmbed(plan.embed));
   auto layers = encoder->register_module("layers", torch::nn::ModuleList());
   std::int64_t total = 0;
@@ -112,7 +118,8 @@ void NnFormer::build_encoder(const Plan& plan, const Size3& crop) {
       blocks->push_back(stage.blocks.back().ptr());
       stage.keep.push_back(static_cast<std::int64_t>(drop_L_.size()));
       const double drop =
-          total > 1 ? plan.drop_path * static_cast<double>(block) / static_cast<double>(total - 1) : 0.0;
+          total > 1 ? plan.drop_path * static_cast<double>(block) / static_cast<double>(total - 1)
+                    : 0.0;
       drop_L_.insert(drop_L_.end(), {drop, drop});
     }
     if (s + 1 < kStages) stage.down = layer->register_module("downsample", Down(plan.embed << s));
@@ -147,7 +154,8 @@ void NnFormer::build_decoder(const Plan& plan, const Size3& crop) {
                                           .skip = b == 0});
       blocks->push_back(level.blocks.back().ptr());
       level.keep.push_back(static_cast<std::int64_t>(drop_L_.size()));
-      const double order = static_cast<double>((kLevels - 1 - l) * 2 + b);  // deep levels come first
+      const double order =
+          static_cast<double>((kLevels - 1 - l) * 2 + b);  // deep levels come first
       const double drop = plan.drop_path * order / (kLevels * kDecoderBlocksPerLevel - 1);
       drop_L_.insert(drop_L_.end(), {drop, drop});
     }
@@ -156,7 +164,8 @@ void NnFormer::build_decoder(const Plan& plan, const Size3& crop) {
     levels_.push_back(level);
     auto head = std::make_shared<torch::nn::Module>("head");
     heads_.push_back(head->register_module(
-        "up", torch::nn::ConvTranspose3d(torch::nn::ConvTranspose3dOptions(plan.embed << l, 1, 2).stride(2))));
+        "up", torch::nn::ConvTranspose3d(
+                  torch::nn::ConvTranspose3dOptions(plan.embed << l, 1, 2).stride(2))));
     final->push_back(head);
   }
 }
@@ -181,8 +190,9 @@ std::vector<at::Tensor> NnFormer::encode(const at::Tensor& image_B1XYZ, const at
   for (std::size_t s = 0; s < stages_.size(); ++s) {
     Level& stage = stages_[s];
     for (std::size_t b = 0; b < stage.blocks.size(); ++b) {
-      tokens_BLC = stage.blocks[b](tokens_BLC, grid, keep_row(keep_LB, stage.keep[b]),
-                                   keep_row(keep_LB, stage.keep[b] + 1), at::Tensor(), at::Tensor());
+      tokens_BLC =
+          stage.blocks[b](tokens_BLC, grid, keep_row(keep_LB, stage.keep[b]),
+                          keep_row(keep_LB, stage.keep[b] + 1), at::Tensor(), at::Tensor());
       show("enc.layer" + std::to_string(s) + ".block" + std::to_string(b), tokens_BLC);
     }
     skips.push_back(stage.norm(tokens_BLC));
@@ -196,21 +206,24 @@ std::vector<at::Tensor> NnFormer::encode(const at::Tensor& image_B1XYZ, const at
   return skips;
 }
 
-at::Tensor NnFormer::decode_level(std::int64_t level, const at::Tensor& below_BLC, const Size3& below_grid,
-                                  const at::Tensor& skip_BLC, const Size3& grid, const at::Tensor& keep_LB) {
+at::Tensor NnFormer::decode_level(std::int64_t level, const at::Tensor& below_BLC,
+                                  const Size3& below_grid, const at::Tensor& skip_BLC,
+                                  const Size3& grid, const at::Tensor& keep_LB) {
   Level& l = levels_[static_cast<std::size_t>(level)];
   const at::Tensor up_BLC = l.up(below_BLC, below_grid);
   at::Tensor tokens_BLC = l.blocks[0](up_BLC + skip_BLC, grid, keep_row(keep_LB, l.keep[0]),
                                       keep_row(keep_LB, l.keep[0] + 1), up_BLC, skip_BLC);
-  tokens_BLC = l.blocks[1](tokens_BLC, grid, keep_row(keep_LB, l.keep[1]), keep_row(keep_LB, l.keep[1] + 1),
-                           at::Tensor(), at::Tensor());
-  const std::string name = "dec.out" + std::to_string(static_cast<std::int64_t>(levels_.size()) - 1 - level);
+  tokens_BLC = l.blocks[1](tokens_BLC, grid, keep_row(keep_LB, l.keep[1]),
+                           keep_row(keep_LB, l.keep[1] + 1), at::Tensor(), at::Tensor());
+  const std::string name =
+      "dec.out" + std::to_string(static_cast<std::int64_t>(levels_.size()) - 1 - level);
   if (tap_) show(name, tokens_to_map(tokens_BLC, grid).permute({0, 2, 3, 4, 1}));
   return tokens_BLC;
 }
 
 backbone::Features NnFormer::run(const torch::Tensor& image_B1XYZ, backbone::Want want) {
-  const bool drops = is_training() && std::any_of(drop_L_.begin(), drop_L_.end(), [](double p) { return p > 0; });
+  const bool drops =
+      is_training() && std::any_of(drop_L_.begin(), drop_L_.end(), [](double p) { return p > 0; });
   const at::Tensor keep_LB =
       drops ? draws().keep_LB(drop_L_, image_B1XYZ.size(0), image_B1XYZ.device()) : at::Tensor();
   std::vector<Size3> grids;
@@ -233,7 +246,8 @@ backbone::FeatureSpec NnFormer::spec() const {
 }
 
 bool NnFormer::is_encoder_parameter(const std::string& name) const {
-  return !name.starts_with("final.");  // the public export leaves out the output heads only (method.md 5)
+  return !name.starts_with(
+      "final.");  // the public export leaves out the output heads only (method.md 5)
 }
 
 bool NnFormer::is_used(const std::string& name, backbone::Want want) const {
@@ -265,7 +279,8 @@ class NnFormerFactory final : public Factory {
 }  // namespace
 
 extern const Entry entry;
-const Entry entry{"nnformer", "nnFormer with patch 2 (method.md 3.1-3.2); crop sides are multiples of 16",
+const Entry entry{"nnformer",
+                  "nnFormer with patch 2 (method.md 3.1-3.2); crop sides are multiples of 16",
                   []() -> std::unique_ptr<Factory> { return std::make_unique<NnFormerFactory>(); }};
 
 }  // namespace homolog::backbone::nnformer

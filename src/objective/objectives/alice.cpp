@@ -1,9 +1,10 @@
-// Alice (method.md 2.7, 3.5, 3.6, 4): a masked student against an intact EMA target. One forward pass
-// of 2B rows, query rows then key rows; parts whose weight is 0 are neither run nor trained.
+// Alice (method.md 2.7, 3.5, 3.6, 4): a masked student against an intact EMA target. One forward
+// pass of 2B rows, query rows then key rows; parts whose weight is 0 are neither run nor trained.
 #include <torch/torch.h>
 
 #include "base/error.h"
 #include "objective/alice_plan.h"
+#include "objective/mode_guard.h"
 #include "objective/objective_entry.h"
 
 namespace homolog::objective::alice {
@@ -25,24 +26,9 @@ struct Network : torch::nn::Module {
   model::Casa casa;
 };
 
-// Training or evaluation mode for one call, then as before (D19, D20).
-class ModeGuard {
- public:
-  ModeGuard(torch::nn::Module& module, bool training) : module_(module), before_(module.is_training()) {
-    module_.train(training);
-  }
-  ~ModeGuard() { module_.train(before_); }
-  ModeGuard(const ModeGuard&) = delete;
-  ModeGuard& operator=(const ModeGuard&) = delete;
-
- private:
-  torch::nn::Module& module_;
-  bool before_;
-};
-
-struct Batch {                     // 2B rows: query rows, then key rows
+struct Batch {  // 2B rows: query rows, then key rows
   at::Tensor plain_B1XYZ, student_B1XYZ, target_B1XYZ;
-  at::Tensor visible_B1XYZ;        // undefined where the student is not masked
+  at::Tensor visible_B1XYZ;  // undefined where the student is not masked
   std::vector<std::uint64_t> student_keys, target_keys;
 };
 
@@ -83,9 +69,11 @@ class Alice final : public Objective {
   void start_target();
   Batch prepare(const Views& views, const StepInfo& info) const;
   TargetOutputs run_target(const Batch& batch);
-  at::Tensor align_target(const TargetOutputs& target, const at::Tensor& query_BTD, const at::Tensor& projected_BTE,
-                          const Batch& batch, const StepInfo& info);
-  void distil(const Batch& batch, const StepInfo& info, const backbone::Features& features, Loss& loss);
+  at::Tensor align_target(const TargetOutputs& target, const at::Tensor& query_BTD,
+                          const at::Tensor& projected_BTE, const Batch& batch,
+                          const StepInfo& info);
+  void distil(const Batch& batch, const StepInfo& info, const backbone::Features& features,
+              Loss& loss);
   static void add_term(Loss& loss, const char* name, const at::Tensor& weighted);
 
   Plan plan_;
@@ -95,7 +83,8 @@ class Alice final : public Objective {
   at::Tensor centre_cls_1D_, centre_tokens_11D_;  // on the host: few numbers, read once a step
 };
 
-Alice::Alice(const Plan& plan, const backbone::Factory& factory, const Size3& crop) : plan_(plan), crop_(crop) {
+Alice::Alice(const Plan& plan, const backbone::Factory& factory, const Size3& crop)
+    : plan_(plan), crop_(crop) {
   validate(plan_);
   student_wants_ = {.decoder = intra(), .reconstruction = reconstructs()};
   target_wants_ = {.decoder = intra() && plan_.target_tokens == "decoder", .reconstruction = false};
@@ -142,7 +131,8 @@ void Alice::start_target() {
 }
 
 bool Alice::used(const std::string& name) const {
-  if (name.starts_with("backbone.")) return online_->backbone->is_used(name.substr(9), student_wants_);
+  if (name.starts_with("backbone."))
+    return online_->backbone->is_used(name.substr(9), student_wants_);
   if (name.ends_with("weight_g")) return false;  // gains stay 1 (norm_last_layer)
   if (name.starts_with("head.last_layer.")) return inter();
   if (name.starts_with("head.mlp.")) return inter() || intra();
@@ -183,15 +173,17 @@ Batch Alice::prepare(const Views& views, const StepInfo& info) const {
   out.student_B1XYZ = out.plain_B1XYZ;
   if (reconstructs() || plan_.mask_student_without_mim) {
     // A stream may bring masks of its own, to replay a recorded step.
-    out.visible_B1XYZ = views.tensors.count("query_visible_B1XYZ") != 0U
-                            ? at::cat({view(views, "query_visible_B1XYZ"), view(views, "key_visible_B1XYZ")})
-                            : masks(plan_.mask.ratio, "mask");
+    out.visible_B1XYZ =
+        views.tensors.count("query_visible_B1XYZ") != 0U
+            ? at::cat({view(views, "query_visible_B1XYZ"), view(views, "key_visible_B1XYZ")})
+            : masks(plan_.mask.ratio, "mask");
     out.student_B1XYZ = out.plain_B1XYZ * out.visible_B1XYZ;
   }
   if (target_) {
-    out.target_B1XYZ = plan_.augment_teacher
-                           ? at::cat({view(views, "target_query_B1XYZ"), view(views, "target_key_B1XYZ")})
-                           : out.plain_B1XYZ;
+    out.target_B1XYZ =
+        plan_.augment_teacher
+            ? at::cat({view(views, "target_query_B1XYZ"), view(views, "target_key_B1XYZ")})
+            : out.plain_B1XYZ;
     if (plan_.target_mask_ratio > 0) {
       out.target_B1XYZ = out.target_B1XYZ * masks(plan_.target_mask_ratio, "mask-target");
     }
@@ -204,12 +196,14 @@ TargetOutputs Alice::run_target(const Batch& batch) {
   const backbone::Features features = target_->backbone->run(batch.target_B1XYZ, target_wants_);
   const model::Projections projected = target_->head(features, intra());
   return {.cls_BD = projected.cls_BD,
-          .tokens_BMD = plan_.target_tokens == "decoder" ? projected.decoder_BLD : projected.encoder_BLD,
+          .tokens_BMD =
+              plan_.target_tokens == "decoder" ? projected.decoder_BLD : projected.encoder_BLD,
           .aligned_BTD = {}};
 }
 
 at::Tensor Alice::align_target(const TargetOutputs& target, const at::Tensor& query_BTD,
-                               const at::Tensor& projected_BTE, const Batch& batch, const StepInfo& info) {
+                               const at::Tensor& projected_BTE, const Batch& batch,
+                               const StepInfo& info) {
   const torch::NoGradGuard no_grad;
   model::Casa& casa = plan_.casa_ema ? target_->casa : online_->casa;
   const RowDraws draws(info.seed, batch.target_keys);
@@ -222,32 +216,35 @@ void Alice::add_term(Loss& loss, const char* name, const at::Tensor& weighted) {
   loss.terms.push_back({name, weighted.detach()});
 }
 
-void Alice::distil(const Batch& batch, const StepInfo& info, const backbone::Features& features, Loss& loss) {
+void Alice::distil(const Batch& batch, const StepInfo& info, const backbone::Features& features,
+                   Loss& loss) {
   const LossPlan& p = plan_.loss;
   const at::Device device = batch.plain_B1XYZ.device();
   TargetOutputs target = run_target(batch);
   const model::Projections student = online_->head(features, intra());
   if (inter()) {
     add_term(loss, "inter",
-             p.lambda_inter *
-                 inter_loss(p, target.cls_BD, centre_cls_1D_.to(device), student.cls_BD, info.epoch));
+             p.lambda_inter * inter_loss(p, target.cls_BD, centre_cls_1D_.to(device),
+                                         student.cls_BD, info.epoch));
   }
   if (intra()) {
     const RowDraws draws(info.seed, batch.student_keys);
     const at::Tensor projected_BTE = online_->casa->project_queries(student.encoder_BLD);
-    const at::Tensor aligned_BTD = online_->casa->align(student.encoder_BLD, projected_BTE, student.decoder_BLD,
-                                                        info.training ? &draws : nullptr);
+    const at::Tensor aligned_BTD = online_->casa->align(
+        student.encoder_BLD, projected_BTE, student.decoder_BLD, info.training ? &draws : nullptr);
     target.aligned_BTD = align_target(target, student.encoder_BLD, projected_BTE, batch, info);
     add_term(loss, "intra",
-             p.lambda_intra *
-                 intra_loss(p, target.aligned_BTD, centre_tokens_11D_.to(device), aligned_BTD, info.epoch));
+             p.lambda_intra * intra_loss(p, target.aligned_BTD, centre_tokens_11D_.to(device),
+                                         aligned_BTD, info.epoch));
   }
   const std::int64_t half = target.cls_BD.size(0) / 2;
-  const at::Tensor agree = target.cls_BD.narrow(0, 0, half).argmax(-1) == student.cls_BD.narrow(0, half, half).argmax(-1);
+  const at::Tensor agree = target.cls_BD.narrow(0, 0, half).argmax(-1) ==
+                           student.cls_BD.narrow(0, half, half).argmax(-1);
   loss.terms.push_back({"acc", agree.to(torch::kFloat).mean()});
   if (info.training) {
     const std::int64_t width = plan_.head.outputs;
-    loss.statistics = at::cat({centre_sums(target.cls_BD, width), centre_sums(target.aligned_BTD, width).to(device)});
+    loss.statistics = at::cat(
+        {centre_sums(target.cls_BD, width), centre_sums(target.aligned_BTD, width).to(device)});
   }
 }
 
@@ -261,8 +258,9 @@ Loss Alice::evaluate(const Views& views, const StepInfo& info) {
   if (target_) distil(batch, info, features, loss);
   if (reconstructs()) {
     add_term(loss, "reconstruction",
-             plan_.loss.lambda_reconstruction * reconstruction_loss(plan_.loss, features.reconstruction_B1XYZ,
-                                                                    batch.plain_B1XYZ, batch.visible_B1XYZ));
+             plan_.loss.lambda_reconstruction *
+                 reconstruction_loss(plan_.loss, features.reconstruction_B1XYZ, batch.plain_B1XYZ,
+                                     batch.visible_B1XYZ));
   }
   return loss;
 }
@@ -277,7 +275,8 @@ void Alice::absorb(const torch::Tensor& world_sums, int /*ranks*/) {
 class AliceFactory final : public Factory {
  public:
   void declare(Options& options) override { alice::declare(options, plan_); }
-  std::unique_ptr<Objective> make(const backbone::Factory& backbone, const Size3& crop) const override {
+  std::unique_ptr<Objective> make(const backbone::Factory& backbone,
+                                  const Size3& crop) const override {
     return std::make_unique<Alice>(plan_, backbone, crop);
   }
 
@@ -288,7 +287,9 @@ class AliceFactory final : public Factory {
 }  // namespace
 
 extern const Entry entry;
-const Entry entry{"alice", "masked student against an intact EMA target: inter-volume, intra-volume, reconstruction",
-                  []() -> std::unique_ptr<Factory> { return std::make_unique<AliceFactory>(); }};
+const Entry entry{
+    "alice",
+    "masked student against an intact EMA target: inter-volume, intra-volume, reconstruction",
+    []() -> std::unique_ptr<Factory> { return std::make_unique<AliceFactory>(); }};
 
 }  // namespace homolog::objective::alice

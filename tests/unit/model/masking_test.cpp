@@ -10,8 +10,8 @@
 namespace homolog::model {
 namespace {
 
-at::Tensor draw(const MaskPlan& plan, const backbone::Size3& crop, const std::vector<std::uint64_t>& keys,
-                std::uint64_t seed = 1) {
+at::Tensor draw(const MaskPlan& plan, const backbone::Size3& crop,
+                const std::vector<std::uint64_t>& keys, std::uint64_t seed = 1) {
   return visible_B1XYZ(plan, crop, seed, "mask-query", keys, torch::kCPU);
 }
 

@@ -10,14 +10,13 @@
 namespace homolog::model::nnformer {
 namespace {
 
-Plan tiny() {
-  return {.embed = 8, .heads = {1, 2, 4, 8}};
-}
+Plan tiny() { return {.embed = 8, .heads = {1, 2, 4, 8}}; }
 
 std::int64_t count(const torch::nn::Module& module, const std::string& prefix = "") {
   std::int64_t n = 0;
   for (const auto& item : module.named_parameters()) {
-    if (item.key().starts_with(prefix) && !item.key().ends_with("absolute_pos_embed")) n += item.value().numel();
+    if (item.key().starts_with(prefix) && !item.key().ends_with("absolute_pos_embed"))
+      n += item.value().numel();
   }
   return n;
 }
@@ -72,7 +71,13 @@ TEST(NnFormer, GivesGradientsToExactlyTheParametersItCallsUsed) {
 }
 
 TEST(NnFormer, StochasticDepthFollowsTheRowsKeyAndNotItsPlace) {
-  NnFormer network([] { auto p = tiny(); p.drop_path = 0.8; return p; }(), {32, 32, 32});
+  NnFormer network(
+      [] {
+        auto p = tiny();
+        p.drop_path = 0.8;
+        return p;
+      }(),
+      {32, 32, 32});
   const torch::Tensor rows = torch::rand({3, 1, 32, 32, 32});
   network.set_draws(RowDraws(7, {row_key(1, 5, 0), row_key(2, 5, 0), row_key(3, 5, 0)}));
   const torch::Tensor all = network.run(rows, {}).cls_BC;
@@ -92,7 +97,14 @@ TEST(NnFormer, EvaluationDrawsNothing) {
 
 TEST(NnFormer, RefusesCropsThatDoNotHalveFourTimes) {
   EXPECT_THROW(NnFormer(tiny(), {40, 32, 32}), Error);
-  EXPECT_THROW(NnFormer([] { auto p = tiny(); p.heads = {6, 12, 24, 48}; return p; }(), {32, 32, 32}), Error);
+  EXPECT_THROW(NnFormer(
+                   [] {
+                     auto p = tiny();
+                     p.heads = {6, 12, 24, 48};
+                     return p;
+                   }(),
+                   {32, 32, 32}),
+               Error);
 }
 
 TEST(NnFormer, ResizedPositionTableKeepsAConstant) {

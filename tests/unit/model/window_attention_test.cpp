@@ -34,16 +34,22 @@ TEST(RelativeIndex, ReachesTheMethodsMaximaAndOnlyExactIsInjective) {
 
 TEST(WindowAttention, BothPathsEqualTheDefinition) {
   for (const bool masked : {false, true}) {
-    const torch::Tensor q = torch::randn({8, 27, 2, 8}), k = torch::randn({8, 27, 2, 8}), v = torch::randn({8, 27, 2, 8});
+    const torch::Tensor q = torch::randn({8, 27, 2, 8}), k = torch::randn({8, 27, 2, 8}),
+                        v = torch::randn({8, 27, 2, 8});
     torch::Tensor bias = torch::randn({2, 27, 27});
-    const torch::Tensor mask = masked ? (torch::rand({4, 27, 27}) < 0.3).to(torch::kFloat) * -100 : torch::Tensor();
+    const torch::Tensor mask =
+        masked ? (torch::rand({4, 27, 27}) < 0.3).to(torch::kFloat) * -100 : torch::Tensor();
     const auto d = [](const torch::Tensor& x) { return x.to(torch::kDouble).transpose(1, 2); };
-    torch::Tensor score = d(q).matmul(d(k).transpose(-1, -2)) / std::sqrt(8.0) + bias.to(torch::kDouble);
+    torch::Tensor score =
+        d(q).matmul(d(k).transpose(-1, -2)) / std::sqrt(8.0) + bias.to(torch::kDouble);
     if (masked) score = score + mask.to(torch::kDouble).repeat({2, 1, 1}).unsqueeze(1);
-    const torch::Tensor want = score.softmax(-1).matmul(d(v)).transpose(1, 2).reshape({8, 27, 16}).to(torch::kFloat);
-    EXPECT_TRUE(torch::allclose(window_attention(q, k, v, bias, mask), want, 1e-4, 1e-5)) << "fixed bias";
+    const torch::Tensor want =
+        score.softmax(-1).matmul(d(v)).transpose(1, 2).reshape({8, 27, 16}).to(torch::kFloat);
+    EXPECT_TRUE(torch::allclose(window_attention(q, k, v, bias, mask), want, 1e-4, 1e-5))
+        << "fixed bias";
     bias.requires_grad_();
-    EXPECT_TRUE(torch::allclose(window_attention(q, k, v, bias, mask), want, 1e-4, 1e-5)) << "learnt bias";
+    EXPECT_TRUE(torch::allclose(window_attention(q, k, v, bias, mask), want, 1e-4, 1e-5))
+        << "learnt bias";
   }
 }
 

@@ -1,5 +1,5 @@
-// Alice as an objective: what is trained, what a step returns, what validation leaves alone, and that
-// the mean over ranks equals one larger batch.
+// Alice as an objective: what is trained, what a step returns, what validation leaves alone, and
+// that the mean over ranks equals one larger batch.
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -14,11 +14,23 @@ namespace {
 constexpr std::int64_t kSide = 32;
 
 std::unique_ptr<Objective> make(const std::vector<std::string>& extra = {}) {
-  std::vector<std::string> words = {
-      "test", "--set", "model.nnformer.embed=8", "--set", "model.nnformer.heads=1,2,4,8",
-      "--set", "objective.alice.hidden=32", "--set", "objective.alice.bottleneck=16",
-      "--set", "objective.alice.outputs=24", "--set", "objective.alice.casa_heads=2",
-      "--set", "objective.alice.casa_head_width=8", "--set", "objective.alice.casa_hidden=32"};
+  std::vector<std::string> words = {"test",
+                                    "--set",
+                                    "model.nnformer.embed=8",
+                                    "--set",
+                                    "model.nnformer.heads=1,2,4,8",
+                                    "--set",
+                                    "objective.alice.hidden=32",
+                                    "--set",
+                                    "objective.alice.bottleneck=16",
+                                    "--set",
+                                    "objective.alice.outputs=24",
+                                    "--set",
+                                    "objective.alice.casa_heads=2",
+                                    "--set",
+                                    "objective.alice.casa_head_width=8",
+                                    "--set",
+                                    "objective.alice.casa_hidden=32"};
   for (const std::string& e : extra) words.insert(words.end(), {"--set", e});
   std::vector<const char*> argv;
   for (const std::string& w : words) argv.push_back(w.c_str());
@@ -62,8 +74,8 @@ double term(const Loss& loss, const std::string& name) {
 
 TEST(Alice, TrainedParametersAreExactlyThoseWithAGradient) {
   for (const std::string setting :
-       {"lambda_inter=1", "lambda_inter=0", "lambda_intra=0", "lambda_reconstruction=0", "casa_ema=false",
-        "target_tokens=decoder", "zeta=false"}) {
+       {"lambda_inter=1", "lambda_inter=0", "lambda_intra=0", "lambda_reconstruction=0",
+        "casa_ema=false", "target_tokens=decoder", "zeta=false"}) {
     SCOPED_TRACE(setting);
     const auto alice = make({"objective.alice." + setting});
     alice->evaluate(make_views({1, 2}), {.step = 3}).total.backward();
@@ -98,7 +110,8 @@ TEST(Alice, TermsAddUpToTheTotal) {
   const auto alice = make();
   const Loss loss = alice->evaluate(make_views({1, 2}), {.step = 3});
   EXPECT_EQ(names(loss), (std::vector<std::string>{"inter", "intra", "acc", "reconstruction"}));
-  EXPECT_NEAR(loss.total.item<double>(), term(loss, "inter") + term(loss, "intra") + term(loss, "reconstruction"), 1e-5);
+  EXPECT_NEAR(loss.total.item<double>(),
+              term(loss, "inter") + term(loss, "intra") + term(loss, "reconstruction"), 1e-5);
   EXPECT_EQ(loss.statistics.numel(), 2 * 25);
   EXPECT_EQ(loss.statistics[24].item<float>(), 4.0F) << "rows of the class token";
   EXPECT_EQ(loss.statistics[49].item<float>(), 4.0F * 8) << "rows times tokens";
@@ -115,7 +128,9 @@ TEST(Alice, AbsorbMovesCentresToATenthOfTheMean) {
 TEST(Alice, StepIsAFunctionOfSeedStepAndIds) {
   const auto alice = make();
   const Views views = make_views({1, 2});
-  const auto total = [&](const StepInfo& info) { return alice->evaluate(views, info).total.item<double>(); };
+  const auto total = [&](const StepInfo& info) {
+    return alice->evaluate(views, info).total.item<double>();
+  };
   const double first = total({.step = 3, .seed = 9});
   torch::rand({100});  // the global generator plays no part
   EXPECT_EQ(total({.step = 3, .seed = 9}), first);
@@ -162,20 +177,24 @@ TEST(Alice, TargetMaskingChangesTheDistillationOnly) {
   const Views views = make_views({1});
   const Loss intact = make()->evaluate(views, {.step = 1});
   const Loss masked = make({"objective.alice.target_mask_ratio=0.5"})->evaluate(views, {.step = 1});
-  EXPECT_FALSE(torch::allclose(intact.statistics, masked.statistics, 1e-4, 1e-4)) << "raw target outputs";
+  EXPECT_FALSE(torch::allclose(intact.statistics, masked.statistics, 1e-4, 1e-4))
+      << "raw target outputs";
   EXPECT_EQ(term(intact, "reconstruction"), term(masked, "reconstruction"));
 }
 
 TEST(Alice, RulesFollowTheMethod) {
   const auto alice = make();
-  const auto rule = [&](const std::string& name) { return alice->rule(name, alice->online().named_parameters()[name]); };
+  const auto rule = [&](const std::string& name) {
+    return alice->rule(name, alice->online().named_parameters()[name]);
+  };
   EXPECT_FALSE(rule("head.last_layer.weight_g").trained);
   EXPECT_TRUE(rule("head.last_layer.weight_v").frozen_first_epoch);
   EXPECT_TRUE(rule("head.last_layer2.weight_v").frozen_first_epoch);
   EXPECT_FALSE(rule("casa.zeta.weight").clipped);
   EXPECT_TRUE(rule("backbone.decoder.layers.2.Upsample.up.weight").clipped);
   EXPECT_FALSE(rule("head.mlp.0.bias").decayed);
-  EXPECT_TRUE(rule("backbone.model_down.layers.0.blocks.0.attn.relative_position_bias_table").decayed);
+  EXPECT_TRUE(
+      rule("backbone.model_down.layers.0.blocks.0.attn.relative_position_bias_table").decayed);
   EXPECT_FALSE(alice->is_exported("backbone.final.0.up.weight"));
   EXPECT_TRUE(alice->is_exported("backbone.model_down.norm3.weight"));
   EXPECT_FALSE(alice->is_exported("head.mlp.0.weight"));
