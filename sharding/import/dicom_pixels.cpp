@@ -131,6 +131,11 @@ void rescale_any(const Decoded& decoded, const DicomSlice& slice, std::int16_t* 
 
 }  // namespace
 
+void try_dicom(const std::filesystem::path& file) {
+  const DicomSlice first = read_dicom_header(file).front();
+  if (first.has_pixels && (first.modality.empty() || first.modality == "CT")) decode(first);
+}
+
 ReadScan read_dicom(const std::vector<std::filesystem::path>& files) {
   std::vector<DicomSlice> slices;
   for (const auto& file : files) {

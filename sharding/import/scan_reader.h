@@ -25,6 +25,10 @@ ReadScan read_image_file(const std::filesystem::path& file, const std::string& f
 // not decodable.
 ReadScan read_dicom(const std::vector<std::filesystem::path>& files);
 
+// Reads header and, of a CT, pixels, and keeps nothing: to see in a child whether the reader
+// survives.
+void try_dicom(const std::filesystem::path& file);
+
 // The libraries behind ITK print to stderr; what went wrong comes as an error anyway. Thread-safe.
 void quiet_itk();
 

@@ -18,6 +18,7 @@
 #include "sharding/import/file_check.h"
 #include "sharding/import/file_walk.h"
 #include "sharding/import/plausible.h"
+#include "sharding/import/probe.h"
 #include "sharding/import/scan_reader.h"
 
 namespace homolog::import {
@@ -71,6 +72,32 @@ Candidate refused(const fs::path& file, const std::string& format, const std::st
   return candidate;
 }
 
+// Header of a DICOM file that a child has survived.
+void look_inside(const fs::path& file, Looked& looked) {
+  try {
+    looked.slices = read_dicom_header(file);
+  } catch (const std::exception& problem) {
+    looked.problem = reason_of(problem, {file});
+  }
+}
+
+void look_inside_dicom(const std::vector<fs::path>& files, int jobs, std::vector<Looked>& looked) {
+  std::vector<std::size_t> dicom;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (looked[i].kind == Kind::Dicom && looked[i].problem.empty()) dicom.push_back(i);
+  }
+  const std::vector<char> alive =
+      survivors(dicom.size(), jobs, [&](std::size_t i) { try_dicom(files[dicom[i]]); });
+  parallel_for(dicom.size(), jobs, [&](std::size_t i) {
+    Looked& one = looked[dicom[i]];
+    if (alive[i]) {
+      look_inside(files[dicom[i]], one);
+    } else {
+      one.problem = "damaged: the DICOM reader gave up on it";
+    }
+  });
+}
+
 Looked look(const fs::path& file) {
   Looked looked;
   try {
@@ -78,7 +105,6 @@ Looked look(const fs::path& file) {
     looked.kind = sniffed.kind;
     looked.problem = sniffed.problem;
     looked.misnamed = sniffed.misnamed;
-    if (looked.kind == Kind::Dicom) looked.slices = read_dicom_header(file);
   } catch (const std::exception& problem) {
     looked.problem = reason_of(problem, {file});
   }
@@ -238,43 +264,13 @@ std::string pseudonym(const std::string& key, const std::string& identity) {
   return hmac_sha256_hex(key, identity).substr(0, 16);
 }
 
-std::int64_t Survey::count(Verdict verdict) const {
-  return std::count_if(entries.begin(), entries.end(),
-                       [&](const CatalogEntry& e) { return e.verdict == verdict; });
-}
-
-std::vector<std::string> Survey::commonest_refusals(std::size_t most) const {
-  struct Kind {
-    int count = 0;
-    std::string example;
-  };
-  std::map<std::string, Kind> kinds;  // reason with its numbers made alike
-  for (const CatalogEntry& entry : entries) {
-    if (entry.verdict != Verdict::Reject) continue;
-    std::string kind;
-    for (const char c : entry.reasons.front()) {
-      const bool digit = c >= '0' && c <= '9';
-      if (!digit || !kind.ends_with('#')) kind += digit ? '#' : c;
-    }
-    Kind& seen = kinds[kind];
-    if (seen.count++ == 0)
-      seen.example = entry.reasons.front() + " (" + entry.files.front().string() + ")";
-  }
-  std::vector<std::pair<std::string, Kind>> sorted(kinds.begin(), kinds.end());
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto& a, const auto& b) { return a.second.count > b.second.count; });
-  std::vector<std::string> lines;
-  for (std::size_t i = 0; i < std::min(most, sorted.size()); ++i)
-    lines.push_back(std::to_string(sorted[i].second.count) + " x " + sorted[i].second.example);
-  return lines;
-}
-
 Survey survey(const std::vector<fs::path>& paths, const std::string& key, int jobs) {
   const Walked found = walk(paths);
   Survey result;
   result.looked_at = static_cast<std::int64_t>(found.files.size());
   std::vector<Looked> looked(found.files.size());
   parallel_for(looked.size(), jobs, [&](std::size_t i) { looked[i] = look(found.files[i]); });
+  look_inside_dicom(found.files, jobs, looked);
   std::vector<Candidate> candidates = candidates_of(found, looked, jobs, result);
   std::sort(candidates.begin(), candidates.end(),
             [](const Candidate& a, const Candidate& b) { return a.entry.files < b.entry.files; });

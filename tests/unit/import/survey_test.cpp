@@ -189,6 +189,32 @@ TEST(RealScans, ASeriesSpreadOverFoldersIsOneVolumeAndACopyADuplicate) {
       << "the id follows the series, not the folder";
 }
 
+TEST(RealScans, DamagedDicomFilesThatAbortTheReaderCostOnlyTheirLines) {
+  HOMOLOG_NEED_SHARED("ct");
+  const fs::path folder =
+      fs::temp_directory_path() / ("homolog_damaged_" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  const fs::path whole = shared_folder() / "ct/pydicom-ct-small/CT_small.dcm";
+  std::ifstream in(whole, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  for (std::size_t at = 132; at < 400; at += 4) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(0xff);
+    std::ofstream(folder / (std::to_string(at) + ".dcm"), std::ios::binary) << damaged;
+  }
+  fs::create_directories(folder / "whole");
+  fs::copy_file(whole, folder / "whole/slice.dcm");
+  const Survey found = survey({folder}, "key", 2);
+  fs::remove_all(folder);
+  EXPECT_EQ(found.looked_at, 68);
+  int gave_up = 0;
+  for (const CatalogEntry& entry : found.entries) {
+    gave_up += !entry.reasons.empty() && entry.reasons[0].starts_with("damaged");
+  }
+  EXPECT_GT(gave_up, 0) << "no file here aborts this GDCM: the test shows nothing";
+  EXPECT_GE(found.count(Verdict::Warn), 1);
+}
+
 TEST(RealScans, NoPatientTextAndNoSeriesUidInALine) {
   HOMOLOG_NEED_SHARED("ct-bad");
   const Survey found = survey({shared_folder() / "ct-bad/d17-instance-number-lies"}, "key", 1);
