@@ -19,14 +19,16 @@ fail() { echo "FAILED: $1"; tail -n 40 "$work/log" | sed 's/^/    /'; failures=$
 says() { grep -q -- "$1" "$work/log" || fail "$2: no '$1' in the output"; }
 worker_pid() { sed -n 's/^ *"pid": \([0-9]*\),$/\1/p' "$work/run/exit/rank-$1.json"; }
 newest_step() { ls "$work/run/checkpoints" 2>/dev/null | sed -n 's/^step-0*\([0-9][0-9]*\)$/\1/p' | sort -n | tail -1; }
-# Until a checkpoint is there; not a timed claim, only an end for a test that would hang.
-wait_for_checkpoint() {
+# Until a checkpoint beyond step $1 is there; not a timed claim, only an end for a test that would hang.
+wait_for_step_beyond() {
+  local now
   for _ in $(seq 3000); do
-    [ -n "$(newest_step)" ] && return
+    now=$(newest_step)
+    [ "${now:-0}" -gt "$1" ] && return
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.1
   done
-  fail "no checkpoint appeared"
+  fail "no checkpoint beyond step $1 appeared"
 }
 # P4: all gone within 30 s of $SECONDS at `since`.
 nobody_left_within_30_s() {
