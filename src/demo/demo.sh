@@ -40,7 +40,7 @@ launch=(homolog launch --config configs/alice_small.ini --set "data.store=$dir/s
         --workers 2 --set "schedule.steps=$steps" --set "monitor.port=$port")
 printf '  live page: http://localhost:%s/   metrics: http://localhost:%s/metrics\n' "$port" "$port" >&2
 code=0
-show "${launch[@]}" --set "schedule.stop_after=$((steps / 2))" || code=$?
+show "${launch[@]}" --max-steps-this-run $((steps / 2)) || code=$?
 [ "$code" = 75 ] || { echo "demo: the first half ended with exit code $code, not 75 (stopped, resumable)" >&2; exit 1; }
 show "${launch[@]}" --resume auto
 
