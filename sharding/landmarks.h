@@ -16,11 +16,12 @@
 
 namespace homolog::landmarks {
 
-// landmarks.json: {"version":1,"points":[{"id","organ"}],"bodies":{"phantom-0000":[[x,y,z]|null,...]}};
-// point i of one body is the homolog of point i of any other. LPS mm.
+// landmarks.json:
+// {"version":1,"points":[{"id","organ"}],"bodies":{"phantom-0000":[[x,y,z]|null,...]}}; point i of
+// one body is the homolog of point i of any other. LPS mm.
 struct Truth {
-  std::vector<std::string> organs;                                       // per point
-  std::map<std::string, std::vector<std::optional<Point3>>> bodies;      // by stem of the image file
+  std::vector<std::string> organs;                                   // per point
+  std::map<std::string, std::vector<std::optional<Point3>>> bodies;  // by stem of the image file
 };
 Truth read_truth(const std::filesystem::path& file);  // throws Fault::Data
 
@@ -52,7 +53,8 @@ struct Result {
   Comparison whole, cut;
 };
 // `bodies`: held out, at least two (Fault::Usage). `step` is called after each pair.
-Result evaluate(const std::vector<Body>& bodies, match::Embedder& embedder, const Plan& plan, const std::function<void()>& step);
+Result evaluate(const std::vector<Body>& bodies, match::Embedder& embedder, const Plan& plan,
+                const std::function<void()>& step);
 
 // The slab of `volume` from layer `first` on, `layers` high.
 Volume cut_z(const Volume& volume, std::int64_t first, std::int64_t layers);

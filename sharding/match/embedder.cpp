@@ -29,18 +29,22 @@ double Embedder::spacing_mm() const noexcept { return state_->weights.spacing_mm
 
 Embedding Embedder::embed(const Volume& volume) {
   const SamWeights& w = state_->weights;
-  const Volume seen = resample(volume, with_spacing(volume.grid, {w.spacing_mm, w.spacing_mm, w.spacing_mm}));
+  const Volume seen =
+      resample(volume, with_spacing(volume.grid, {w.spacing_mm, w.spacing_mm, w.spacing_mm}));
   const Index3 n = seen.grid.size;
-  if (n.x < w.net.coarse_stride[2] || n.y < w.net.coarse_stride[1] || n.z < w.net.coarse_stride[0]) {
+  if (n.x < w.net.coarse_stride[2] || n.y < w.net.coarse_stride[1] ||
+      n.z < w.net.coarse_stride[0]) {
     throw Error(Fault::Data,
-                "volume " + volume.id + " is too small for SAM: " + std::to_string(n.x) + "x" + std::to_string(n.y) + "x" +
-                    std::to_string(n.z) + " voxels of " + std::to_string(w.spacing_mm) + " mm",
+                "volume " + volume.id + " is too small for SAM: " + std::to_string(n.x) + "x" +
+                    std::to_string(n.y) + "x" + std::to_string(n.z) + " voxels of " +
+                    std::to_string(w.spacing_mm) + " mm",
                 "leave it out; SAM needs at least one coarse cell along each axis");
   }
   std::vector<float> image(seen.hu.size());
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = w.intensity(seen.hu[i]);
   at::NoGradGuard no_grad;
-  const model::SamMaps maps = state_->net->forward(at::from_blob(image.data(), {1, 1, n.z, n.y, n.x}, at::kFloat));
+  const model::SamMaps maps =
+      state_->net->forward(at::from_blob(image.data(), {1, 1, n.z, n.y, n.x}, at::kFloat));
   Embedding e;
   e.volume_id = volume.id;
   e.sam_hash = w.hash;

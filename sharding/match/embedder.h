@@ -1,5 +1,6 @@
 // Volume -> anatomical embedding: SAM's network in one un-tiled pass (method.md 7.5).
-// The weights' file carries network options, intensity map and grid, so that nothing else is needed.
+// The weights' file carries network options, intensity map and grid, so that nothing else is
+// needed.
 #pragma once
 
 #include <filesystem>

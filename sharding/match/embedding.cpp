@@ -30,25 +30,31 @@ Grid grid_from(const nlohmann::json& j) {
   g.origin = point_from(j.at("origin"));
   g.spacing = point_from(j.at("spacing"));
   g.direction = j.at("direction").get<std::array<double, 9>>();
-  if (g.size.x < 1 || g.size.y < 1 || g.size.z < 1 || !(g.spacing.x > 0) || !(g.spacing.y > 0) || !(g.spacing.z > 0)) {
+  if (g.size.x < 1 || g.size.y < 1 || g.size.z < 1 || !(g.spacing.x > 0) || !(g.spacing.y > 0) ||
+      !(g.spacing.z > 0)) {
     throw std::runtime_error("impossible grid");
   }
   return g;
 }
 
-Index3 cells(const at::Tensor& map_CDHW) { return {map_CDHW.size(3), map_CDHW.size(2), map_CDHW.size(1)}; }
+Index3 cells(const at::Tensor& map_CDHW) {
+  return {map_CDHW.size(3), map_CDHW.size(2), map_CDHW.size(1)};
+}
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& why) {
   throw Error(Fault::Data, file.string() + ": " + why, "make it again with `homolog sam embed`");
 }
 
 void check(const Embedding& e, const std::filesystem::path& file) {
-  const auto bad = [](const at::Tensor& t) { return t.dim() != 4 || t.numel() == 0 || !t.is_floating_point(); };
+  const auto bad = [](const at::Tensor& t) {
+    return t.dim() != 4 || t.numel() == 0 || !t.is_floating_point();
+  };
   if (bad(e.fine_CDHW) || bad(e.coarse_CDHW) || e.fine_CDHW.size(0) != e.coarse_CDHW.size(0)) {
     refuse(file, "its maps are not [C,D,H,W] with equal C");
   }
   const auto positive = [](const Index3& s) { return s.x > 0 && s.y > 0 && s.z > 0; };
-  if (!positive(e.fine_stride) || !positive(e.coarse_stride)) refuse(file, "its strides are not positive");
+  if (!positive(e.fine_stride) || !positive(e.coarse_stride))
+    refuse(file, "its strides are not positive");
 }
 
 }  // namespace
@@ -77,11 +83,13 @@ Embedding load_embedding(const std::filesystem::path& file) {
   const model::WeightsFile in = model::read_weights(file);
   const auto entry = [&](const char* key) -> const std::string& {
     const auto found = in.metadata.find(key);
-    if (found == in.metadata.end()) refuse(file, std::string("no embedding: '") + key + "' is missing from its header");
+    if (found == in.metadata.end())
+      refuse(file, std::string("no embedding: '") + key + "' is missing from its header");
     return found->second;
   };
   if (entry("format") != kFormat) refuse(file, "no embedding, but " + entry("format"));
-  if (entry("version") != kVersion) refuse(file, "embedding of version " + entry("version") + ", this program reads " + kVersion);
+  if (entry("version") != kVersion)
+    refuse(file, "embedding of version " + entry("version") + ", this program reads " + kVersion);
   Embedding e;
   try {
     e.volume_grid = grid_from(nlohmann::json::parse(entry("volume_grid")));
@@ -99,7 +107,8 @@ Embedding load_embedding(const std::filesystem::path& file) {
   e.content_hash = entry("content_hash");
   e.sam_hash = entry("sam_hash");
   check(e, file);
-  if (hex64(model::weights_hash(in.tensors)) != entry("checksum")) refuse(file, "its content does not have its checksum");
+  if (hex64(model::weights_hash(in.tensors)) != entry("checksum"))
+    refuse(file, "its content does not have its checksum");
   return e;
 }
 

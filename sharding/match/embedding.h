@@ -14,16 +14,16 @@ namespace homolog::match {
 
 struct Embedding {
   std::string volume_id;
-  std::string content_hash;    // of the volume's voxels, as in the catalogue; may be empty
-  std::string sam_hash;        // xxh3 of the SAM weights, 16 hex digits; two must agree to be matched
-  Grid volume_grid;            // of the volume the points live in (canonical LPS)
-  Grid sam_grid;               // the resampled grid the network saw (2 mm by default)
-  at::Tensor fine_CDHW;        // fp16 or fp32, unit length over C; cell = fine_stride SAM voxels
+  std::string content_hash;  // of the volume's voxels, as in the catalogue; may be empty
+  std::string sam_hash;      // xxh3 of the SAM weights, 16 hex digits; two must agree to be matched
+  Grid volume_grid;          // of the volume the points live in (canonical LPS)
+  Grid sam_grid;             // the resampled grid the network saw (2 mm by default)
+  at::Tensor fine_CDHW;      // fp16 or fp32, unit length over C; cell = fine_stride SAM voxels
   at::Tensor coarse_CDHW;
-  Index3 fine_stride{2, 2, 2};      // SAM voxels per cell (x, y, z)
+  Index3 fine_stride{2, 2, 2};  // SAM voxels per cell (x, y, z)
   Index3 coarse_stride{16, 16, 4};
 
-  Index3 fine_cells() const;    // sides of fine_CDHW, in cells
+  Index3 fine_cells() const;  // sides of fine_CDHW, in cells
   Index3 coarse_cells() const;
 };
 

@@ -5,11 +5,13 @@
 
 namespace homolog::match {
 
-std::filesystem::path embedding_file(const std::filesystem::path& folder, const std::string& volume_id) {
+std::filesystem::path embedding_file(const std::filesystem::path& folder,
+                                     const std::string& volume_id) {
   return folder / (volume_id + ".safetensors");
 }
 
-bool is_current(const std::filesystem::path& file, const std::string& sam_hash, const std::string& content_hash) {
+bool is_current(const std::filesystem::path& file, const std::string& sam_hash,
+                const std::string& content_hash) {
   if (!std::filesystem::exists(file)) return false;
   try {
     const Embedding e = load_embedding(file);

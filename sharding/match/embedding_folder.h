@@ -6,10 +6,12 @@
 
 namespace homolog::match {
 
-std::filesystem::path embedding_file(const std::filesystem::path& folder, const std::string& volume_id);
+std::filesystem::path embedding_file(const std::filesystem::path& folder,
+                                     const std::string& volume_id);
 
 // Whether a whole embedding of these weights and this content is there (its checksum is verified).
 // A broken or outdated file counts as absent.
-bool is_current(const std::filesystem::path& file, const std::string& sam_hash, const std::string& content_hash);
+bool is_current(const std::filesystem::path& file, const std::string& sam_hash,
+                const std::string& content_hash);
 
 }  // namespace homolog::match

@@ -11,7 +11,7 @@
 namespace homolog::match {
 namespace {
 
-constexpr std::int64_t kBatch = 64;                      // points that share one sweep of the key
+constexpr std::int64_t kBatch = 64;  // points that share one sweep of the key
 constexpr std::int64_t kSlabFloats = std::int64_t{1} << 23;  // similarities held at a time
 
 struct Best {
@@ -22,8 +22,9 @@ struct Best {
 void check(const Embedding& query, const Embedding& key) {
   if (query.sam_hash != key.sam_hash) {
     throw Error(Fault::Usage,
-                "embeddings of " + query.volume_id + " and " + key.volume_id + " come from different SAM weights (" +
-                    query.sam_hash + ", " + key.sam_hash + ")",
+                "embeddings of " + query.volume_id + " and " + key.volume_id +
+                    " come from different SAM weights (" + query.sam_hash + ", " + key.sam_hash +
+                    ")",
                 "embed both with the same --sam");
   }
 }
@@ -51,23 +52,27 @@ double peak(double before, double middle, double after) {
   return bend < -1e-12 ? std::clamp(0.5 * (before - after) / bend, -0.5, 0.5) : 0.0;
 }
 
-Point3 refine(const KeyField& field, const QueryVectors& q, const at::Tensor& coarse_PK, std::int64_t point, const Index3& cell) {
+Point3 refine(const KeyField& field, const QueryVectors& q, const at::Tensor& coarse_PK,
+              std::int64_t point, const Index3& cell) {
   const Index3 n = field.cells();
   const double middle = field.at(q, coarse_PK, point, cell);
-  const auto along = [&](std::int64_t Index3::* axis) {
+  const auto along = [&](std::int64_t Index3::*axis) {
     if (cell.*axis == 0 || cell.*axis + 1 == n.*axis) return static_cast<double>(cell.*axis);
     Index3 before = cell, after = cell;
     --(before.*axis);
     ++(after.*axis);
-    return static_cast<double>(cell.*axis) + peak(field.at(q, coarse_PK, point, before), middle, field.at(q, coarse_PK, point, after));
+    return static_cast<double>(cell.*axis) + peak(field.at(q, coarse_PK, point, before), middle,
+                                                  field.at(q, coarse_PK, point, after));
   };
   return {along(&Index3::x), along(&Index3::y), along(&Index3::z)};
 }
 
 // One axis of a cell, back in the key's voxels.
-double voxel(double cell, std::int64_t stride, double voxel_mm, double sam_mm, std::int64_t size, Mode mode) {
+double voxel(double cell, std::int64_t stride, double voxel_mm, double sam_mm, std::int64_t size,
+             Mode mode) {
   const double rho = voxel_mm / sam_mm, step = static_cast<double>(stride);
-  const double p = mode == Mode::Exact ? std::trunc((step * cell + 0.5) / rho) : step * (cell + 0.5) / rho - 0.5;
+  const double p =
+      mode == Mode::Exact ? std::trunc((step * cell + 0.5) / rho) : step * (cell + 0.5) / rho - 0.5;
   return std::clamp(p, 0.0, static_cast<double>(size - 1));
 }
 
@@ -84,7 +89,8 @@ Match back(const Embedding& key, const Point3& cell, double score, Mode mode) {
 
 }  // namespace
 
-std::vector<Match> match_points(const Embedding& query, const Embedding& key, const std::vector<Point3>& points, Mode mode) {
+std::vector<Match> match_points(const Embedding& query, const Embedding& key,
+                                const std::vector<Point3>& points, Mode mode) {
   check(query, key);
   std::vector<Match> matches;
   if (points.empty()) return matches;
@@ -99,8 +105,9 @@ std::vector<Match> match_points(const Embedding& query, const Embedding& key, co
     for (std::size_t i = 0; i < best.size(); ++i) {
       const std::int64_t c = best[i].cell;
       const Index3 cell{c % n.x, c / n.x % n.y, c / n.x / n.y};
-      const Point3 at = mode == Mode::Exact ? Point3{double(cell.x), double(cell.y), double(cell.z)}
-                                            : refine(field, q, coarse_PK, static_cast<std::int64_t>(i), cell);
+      const Point3 at = mode == Mode::Exact
+                            ? Point3{double(cell.x), double(cell.y), double(cell.z)}
+                            : refine(field, q, coarse_PK, static_cast<std::int64_t>(i), cell);
       matches.push_back(back(key, at, best[i].score, mode));
     }
   }

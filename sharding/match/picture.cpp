@@ -16,15 +16,21 @@ void paint(Picture& p, std::int64_t x, std::int64_t y, const Colour& c) {
   std::copy(c.begin(), c.end(), p.at(x, y));
 }
 
-std::uint8_t grey(std::int16_t hu) { return static_cast<std::uint8_t>(std::clamp((hu + 160) * 255 / 400, 0, 255)); }
+std::uint8_t grey(std::int16_t hu) {
+  return static_cast<std::uint8_t>(std::clamp((hu + 160) * 255 / 400, 0, 255));
+}
 
-// One slice through `at`, millimetres square, centred in its panel; coronal: z upwards, else y down.
-void draw_slice(Picture& p, std::int64_t left, std::int64_t top, const Volume& v, const Point3& at, bool coronal) {
+// One slice through `at`, millimetres square, centred in its panel; coronal: z upwards, else y
+// down.
+void draw_slice(Picture& p, std::int64_t left, std::int64_t top, const Volume& v, const Point3& at,
+                bool coronal) {
   const Grid& g = v.grid;
   const double wide = static_cast<double>(g.size.x) * g.spacing.x;
-  const double high = coronal ? static_cast<double>(g.size.z) * g.spacing.z : static_cast<double>(g.size.y) * g.spacing.y;
+  const double high = coronal ? static_cast<double>(g.size.z) * g.spacing.z
+                              : static_cast<double>(g.size.y) * g.spacing.y;
   const double mm = std::max(wide, high) / static_cast<double>(kPanel);  // per pixel
-  const auto width = static_cast<std::int64_t>(wide / mm), height = static_cast<std::int64_t>(high / mm);
+  const auto width = static_cast<std::int64_t>(wide / mm),
+             height = static_cast<std::int64_t>(high / mm);
   left += (kPanel - width) / 2;
   top += (kPanel - height) / 2;
   const Index3 fixed = g.clamped({std::llround(at.x), std::llround(at.y), std::llround(at.z)});
@@ -43,7 +49,8 @@ void draw_slice(Picture& p, std::int64_t left, std::int64_t top, const Volume& v
     }
   }
   const auto cross_x = left + static_cast<std::int64_t>((at.x + 0.5) * g.spacing.x / mm);
-  const double down = coronal ? (static_cast<double>(g.size.z) - 0.5 - at.z) * g.spacing.z : (at.y + 0.5) * g.spacing.y;
+  const double down = coronal ? (static_cast<double>(g.size.z) - 0.5 - at.z) * g.spacing.z
+                              : (at.y + 0.5) * g.spacing.y;
   const auto cross_y = top + static_cast<std::int64_t>(down / mm);
   for (std::int64_t r = 4; r < 22; ++r) {
     for (const std::int64_t s : {-r, r}) {
@@ -57,7 +64,8 @@ void draw_slice(Picture& p, std::int64_t left, std::int64_t top, const Volume& v
 
 }  // namespace
 
-Picture picture_of_match(const Volume& query, const Point3& query_index, const Volume& key, const Match& match) {
+Picture picture_of_match(const Volume& query, const Point3& query_index, const Volume& key,
+                         const Match& match) {
   Picture p;
   p.width = 2 * kPanel + 3 * kGap;
   p.height = 2 * kPanel + 4 * kGap + kBar;
@@ -67,9 +75,11 @@ Picture picture_of_match(const Volume& query, const Point3& query_index, const V
   draw_slice(p, kGap, 2 * kGap + kPanel, key, match.index, false);
   draw_slice(p, 2 * kGap + kPanel, 2 * kGap + kPanel, key, match.index, true);
   const std::int64_t length = p.width - 2 * kGap;
-  const auto full = static_cast<std::int64_t>(std::clamp(match.score, 0.0, 1.0) * static_cast<double>(length));
+  const auto full =
+      static_cast<std::int64_t>(std::clamp(match.score, 0.0, 1.0) * static_cast<double>(length));
   for (std::int64_t x = 0; x < length; ++x) {
-    for (std::int64_t y = 0; y < kBar; ++y) paint(p, kGap + x, 3 * kGap + 2 * kPanel + y, x < full ? kScore : kRest);
+    for (std::int64_t y = 0; y < kBar; ++y)
+      paint(p, kGap + x, 3 * kGap + 2 * kPanel + y, x < full ? kScore : kRest);
   }
   return p;
 }

@@ -24,6 +24,7 @@ void write_png(const Picture& picture, const std::filesystem::path& file);
 // Upper row: query; lower row: key. Left: axial (patient's right at the left, front at the top);
 // right: coronal (head at the top). A bar under the key's row has the score's length (0 to 1).
 // Window -160 to 240 HU; millimetres are square.
-Picture picture_of_match(const Volume& query, const Point3& query_index, const Volume& key, const Match& match);
+Picture picture_of_match(const Volume& query, const Point3& query_index, const Volume& key,
+                         const Match& match);
 
 }  // namespace homolog::match

@@ -17,8 +17,10 @@ void write_png(const Picture& picture, const std::filesystem::path& file) {
   image.height = static_cast<png_uint_32>(picture.height);
   image.format = PNG_FORMAT_RGB;
   PendingPath pending(file);
-  if (png_image_write_to_file(&image, pending.temporary().c_str(), 0, picture.rgb.data(), 0, nullptr) == 0) {
-    throw Error(Fault::Environment, "cannot write " + file.string() + ": " + image.message, "check the folder and its free space");
+  if (png_image_write_to_file(&image, pending.temporary().c_str(), 0, picture.rgb.data(), 0,
+                              nullptr) == 0) {
+    throw Error(Fault::Environment, "cannot write " + file.string() + ": " + image.message,
+                "check the folder and its free space");
   }
   pending.publish();
 }

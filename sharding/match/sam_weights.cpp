@@ -35,11 +35,13 @@ std::string hash_of(const SamWeights& w) {
   Xxh3 hash;
   const std::uint64_t tensors = model::weights_hash(w.tensors);
   hash.update(&tensors, sizeof tensors);
-  for (const auto& [key, value] : settings(w)) hash.update(key.data(), key.size()).update(value.data(), value.size());
+  for (const auto& [key, value] : settings(w))
+    hash.update(key.data(), key.size()).update(value.data(), value.size());
   return hex64(hash.digest());
 }
 
-double number(const model::WeightsFile& in, const std::string& key, const std::filesystem::path& file) {
+double number(const model::WeightsFile& in, const std::string& key,
+              const std::filesystem::path& file) {
   const auto found = in.metadata.find(key);
   double value = 0;
   if (found != in.metadata.end()) {
@@ -65,7 +67,8 @@ SamWeights read_sam_weights(const std::filesystem::path& file) {
   model::WeightsFile in = model::read_weights(file);
   const auto format = in.metadata.find("format");
   if (format == in.metadata.end() || format->second != kFormat) {
-    throw Error(Fault::Data, file.string() + " holds weights, but not SAM's", "give the sam.safetensors that `homolog sam train` wrote");
+    throw Error(Fault::Data, file.string() + " holds weights, but not SAM's",
+                "give the sam.safetensors that `homolog sam train` wrote");
   }
   SamWeights w;
   w.net = model::sam_plan_from_metadata(in.metadata, file.string());
@@ -73,14 +76,17 @@ SamWeights read_sam_weights(const std::filesystem::path& file) {
   w.intensity = {number(in, "intensity.low_hu", file), number(in, "intensity.high_hu", file),
                  number(in, "intensity.range", file), number(in, "intensity.shift", file)};
   if (!(w.spacing_mm > 0) || !(w.intensity.high_hu > w.intensity.low_hu)) {
-    throw Error(Fault::Data, file.string() + " has an impossible grid or intensity map", "train SAM again");
+    throw Error(Fault::Data, file.string() + " has an impossible grid or intensity map",
+                "train SAM again");
   }
   w.tensors = std::move(in.tensors);
   w.hash = hash_of(w);
   const auto stated = in.metadata.find("hash");
   if (stated == in.metadata.end() || stated->second != w.hash) {
-    throw Error(Fault::Data, file.string() + " does not have the hash that its header states: it was changed or damaged",
-                "take the file from the training run again");
+    throw Error(
+        Fault::Data,
+        file.string() + " does not have the hash that its header states: it was changed or damaged",
+        "take the file from the training run again");
   }
   return w;
 }

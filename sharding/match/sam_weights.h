@@ -13,9 +13,9 @@ namespace homolog::match {
 struct SamWeights {
   model::SamNetPlan net;
   IntensityMap intensity;
-  double spacing_mm = 2;                        // isotropic grid of the network's input
+  double spacing_mm = 2;                         // isotropic grid of the network's input
   std::map<std::string, torch::Tensor> tensors;  // parameters and buffers by name
-  std::string hash;                             // of tensors and settings, 16 hex digits; set on reading and writing
+  std::string hash;  // of tensors and settings, 16 hex digits; set on reading and writing
 };
 
 // Atomic. Returns the hash. Throws Fault::Environment.

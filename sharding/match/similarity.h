@@ -33,20 +33,24 @@ class KeyField {
   // Dot products with each coarse cell, [P, coarse cells]: the scalar field to interpolate.
   at::Tensor coarse_field(const at::Tensor& coarse_PC) const;
   // Similarities with fine cells of layers [first, last): [P, (last-first)*H*W], float32.
-  at::Tensor layers(const QueryVectors& q, const at::Tensor& field_PK, std::int64_t first, std::int64_t last) const;
+  at::Tensor layers(const QueryVectors& q, const at::Tensor& field_PK, std::int64_t first,
+                    std::int64_t last) const;
   // One cell, one point (row of q and field).
-  double at(const QueryVectors& q, const at::Tensor& field_PK, std::int64_t point, const Index3& cell) const;
+  double at(const QueryVectors& q, const at::Tensor& field_PK, std::int64_t point,
+            const Index3& cell) const;
 
  private:
   void add_coarse(float* out, const float* field, std::int64_t first, std::int64_t last) const;
   float interpolated(const float* field, const Index3& cell) const;
+  std::vector<float> neighbour_products() const;
+  float squared_length(const std::vector<float>& products, const Index3& at) const;
   void measure_lengths();
 
   const Embedding& key_;
   Index3 fine_, coarse_;
-  at::Tensor coarse_KC_;                         // float32, cells in [z][y][x] order
-  std::array<std::vector<Tap>, 3> taps_;         // x, y, z
-  std::vector<float> inverse_length_;            // per fine cell
+  at::Tensor coarse_KC_;                  // float32, cells in [z][y][x] order
+  std::array<std::vector<Tap>, 3> taps_;  // x, y, z
+  std::vector<float> inverse_length_;     // per fine cell
 };
 
 }  // namespace homolog::match

@@ -1,5 +1,5 @@
-// homolog-sam: train SAM, embed volumes, match points, picture a match. Each subcommand puts library
-// parts together; the engine that trains is the one of homolog-train.
+// homolog-sam: train SAM, embed volumes, match points, picture a match. Each subcommand puts
+// library parts together; the engine that trains is the one of homolog-train.
 #include <torch/torch.h>
 
 #include <iostream>
@@ -45,7 +45,8 @@ struct SamTraining {
 
 std::vector<import::CatalogEntry> training_scans(const SamTraining& t) {
   auto entries = import::read_catalog(t.catalog);
-  if (t.first > 0 && static_cast<std::size_t>(t.first) < entries.size()) entries.resize(static_cast<std::size_t>(t.first));
+  if (t.first > 0 && static_cast<std::size_t>(t.first) < entries.size())
+    entries.resize(static_cast<std::size_t>(t.first));
   return entries;
 }
 
@@ -54,7 +55,8 @@ void write_result(const SamTraining& t, const model::SamNet& net) {
   weights.net = net.plan();
   weights.intensity = t.stream.view.intensity;
   weights.spacing_mm = t.stream.view.spacing_mm;
-  for (const auto& item : net.named_parameters()) weights.tensors[item.key()] = item.value().detach();
+  for (const auto& item : net.named_parameters())
+    weights.tensors[item.key()] = item.value().detach();
   for (const auto& item : net.named_buffers()) weights.tensors[item.key()] = item.value();
   const fs::path file = t.plan.run / "sam.safetensors";
   const std::string hash = match::write_sam_weights(file, weights);
@@ -62,19 +64,23 @@ void write_result(const SamTraining& t, const model::SamNet& net) {
 }
 
 int run_train(int argc, char** argv) {
-  Options options("homolog sam train", "--catalog C --run DIR --config configs/sam_small.ini [--set KEY=VALUE ...]",
+  Options options("homolog sam train",
+                  "--catalog C --run DIR --config configs/sam_small.ini [--set KEY=VALUE ...]",
                   "Trains SAM on the volumes of a catalogue; ends by writing DIR/sam.safetensors.");
   SamTraining t;
   t.plan.schedule.validate_every = 0;
   options.add("catalog", t.catalog, "catalogue of the volumes", {.required = true});
-  options.add("first", t.first, "train on the first N volumes alone (the others stay for evaluation); 0: on all", {.min = 0});
+  options.add("first", t.first,
+              "train on the first N volumes alone (the others stay for evaluation); 0: on all",
+              {.min = 0});
   t.objective->declare(options);
   data::declare(options, t.stream);
   train::declare(options, t.plan);
   options.leave_to_others({"monitor", "launch"});
   if (!options.parse(argc, argv)) return 0;
   if (t.plan.schedule.validate_every != 0) {
-    throw Error(Fault::Usage, "schedule.validate_every is set, but SAM is not validated during training",
+    throw Error(Fault::Usage,
+                "schedule.validate_every is set, but SAM is not validated during training",
                 "set it to 0 and use `homolog evaluate landmarks`");
   }
   const auto entries = training_scans(t);
@@ -103,7 +109,8 @@ int run_train(int argc, char** argv) {
 
 int run_embed(int argc, char** argv) {
   Options options("homolog sam embed", "--catalog C --sam WEIGHTS --out DIR",
-                  "Embeds each volume of a catalogue. What is there already, whole and of these weights, is kept.");
+                  "Embeds each volume of a catalogue. What is there already, whole and of these "
+                  "weights, is kept.");
   fs::path catalog, sam, out;
   options.add("catalog", catalog, "catalogue of the volumes", {.required = true});
   options.add("sam", sam, "weights that `homolog sam train` wrote", {.required = true});
@@ -116,7 +123,8 @@ int run_embed(int argc, char** argv) {
   Progress progress("embed", static_cast<std::int64_t>(entries.size()), "volumes");
   int kept = 0, failed = 0;
   for (const auto& entry : entries) {
-    if (stop_signals_received() > 0) throw Error(Fault::Stopped, "stopped on request", "run the same command again: it continues");
+    if (stop_signals_received() > 0)
+      throw Error(Fault::Stopped, "stopped on request", "run the same command again: it continues");
     const fs::path file = match::embedding_file(out, entry.id);
     if (match::is_current(file, embedder.sam_hash(), entry.content_hash)) {
       ++kept;
@@ -134,8 +142,12 @@ int run_embed(int argc, char** argv) {
     progress.advance();
   }
   progress.finish();
-  log::info("embedded", {{"volumes", entries.size() - failed}, {"kept", kept}, {"left_out", failed}, {"folder", out}});
-  if (failed == static_cast<int>(entries.size())) throw Error(Fault::Data, "no volume could be embedded", "see the reasons above");
+  log::info("embedded", {{"volumes", entries.size() - failed},
+                         {"kept", kept},
+                         {"left_out", failed},
+                         {"folder", out}});
+  if (failed == static_cast<int>(entries.size()))
+    throw Error(Fault::Data, "no volume could be embedded", "see the reasons above");
   return 0;
 }
 
@@ -151,11 +163,14 @@ struct MatchQuestion {
 void declare(Options& o, MatchQuestion& q) {
   o.add("sam", q.sam, "weights that `homolog sam train` wrote", {.required = true});
   o.add("catalog", q.catalog, "catalogue, where --query and --key are its ids");
-  o.add("query", q.query, "scan with the point: a file, a DICOM folder, or an id of the catalogue", {.required = true});
+  o.add("query", q.query, "scan with the point: a file, a DICOM folder, or an id of the catalogue",
+        {.required = true});
   o.add("key", q.key, "scan in which to find it", {.required = true});
-  o.add("point", q.point, "x,y,z: voxel index of the query in LPS order (see --mm)", {.required = true});
+  o.add("point", q.point, "x,y,z: voxel index of the query in LPS order (see --mm)",
+        {.required = true});
   o.add("mm", q.world, "the point is in LPS millimetres");
-  o.add("mode", q.mode, "exact: cell by cell as published; refined: sub-cell", {.choices = {"exact", "refined"}});
+  o.add("mode", q.mode, "exact: cell by cell as published; refined: sub-cell",
+        {.choices = {"exact", "refined"}});
 }
 
 Volume scan(const std::string& name, const fs::path& catalog) {
@@ -165,7 +180,8 @@ Volume scan(const std::string& name, const fs::path& catalog) {
     }
   }
   if (!fs::exists(name)) {
-    throw Error(Fault::Data, name + " is neither a file nor an id of the catalogue", "give a path, or --catalog and one of its ids");
+    throw Error(Fault::Data, name + " is neither a file nor an id of the catalogue",
+                "give a path, or --catalog and one of its ids");
   }
   const import::Survey found = import::survey({name}, "one scan", 1);
   std::vector<import::CatalogEntry> usable;
@@ -173,8 +189,12 @@ Volume scan(const std::string& name, const fs::path& catalog) {
     if (e.verdict != import::Verdict::Reject) usable.push_back(e);
   }
   if (usable.size() != 1) {
-    const std::string why = usable.empty() && !found.entries.empty() && !found.entries[0].reasons.empty() ? ": " + found.entries[0].reasons[0] : "";
-    throw Error(Fault::Data, name + " holds " + std::to_string(usable.size()) + " usable CT" + why, "give a path with exactly one");
+    const std::string why =
+        usable.empty() && !found.entries.empty() && !found.entries[0].reasons.empty()
+            ? ": " + found.entries[0].reasons[0]
+            : "";
+    throw Error(Fault::Data, name + " holds " + std::to_string(usable.size()) + " usable CT" + why,
+                "give a path with exactly one");
   }
   return import::load_volume(usable[0]);
 }
@@ -187,17 +207,20 @@ struct Answer {
 
 Answer answer(const MatchQuestion& q) {
   if (q.point.size() != 3) throw Error(Fault::Usage, "--point needs three numbers", "write x,y,z");
-  Answer a{scan(q.query, q.catalog), scan(q.key, q.catalog), {q.point[0], q.point[1], q.point[2]}, {}};
+  Answer a{
+      scan(q.query, q.catalog), scan(q.key, q.catalog), {q.point[0], q.point[1], q.point[2]}, {}};
   const Grid& grid = a.query.grid;
   if (q.world) a.point = grid.to_index(a.point);
   if (!grid.contains({std::llround(a.point.x), std::llround(a.point.y), std::llround(a.point.z)})) {
-    throw Error(Fault::Usage, "--point lies outside the query, which has " + std::to_string(grid.size.x) + "x" +
-                                  std::to_string(grid.size.y) + "x" + std::to_string(grid.size.z) + " voxels",
+    throw Error(Fault::Usage,
+                "--point lies outside the query, which has " + std::to_string(grid.size.x) + "x" +
+                    std::to_string(grid.size.y) + "x" + std::to_string(grid.size.z) + " voxels",
                 "give a voxel inside, or --mm with LPS millimetres");
   }
   match::Embedder embedder(q.sam);
   const auto mode = q.mode == "exact" ? match::Mode::Exact : match::Mode::Refined;
-  a.match = match::match_points(embedder.embed(a.query), embedder.embed(a.key), {a.point}, mode).front();
+  a.match =
+      match::match_points(embedder.embed(a.query), embedder.embed(a.key), {a.point}, mode).front();
   return a;
 }
 
@@ -216,13 +239,18 @@ void report(const Answer& a, bool json) {
               << "\n";
     return;
   }
-  std::cout << "voxel " << a.match.voxel.x << "," << a.match.voxel.y << "," << a.match.voxel.z << "  LPS mm " << mm.x << "," << mm.y << ","
-            << mm.z << "  score " << a.match.score << "\n";
+  std::cout << "voxel " << a.match.voxel.x << "," << a.match.voxel.y << "," << a.match.voxel.z
+            << "  LPS mm " << mm.x << "," << mm.y << "," << mm.z << "  score " << a.match.score
+            << "\n";
 }
 
 int run_match(int argc, char** argv, bool picture) {
-  Options options(picture ? "homolog sam show" : "homolog sam match", std::string("--sam WEIGHTS --query A --key B --point x,y,z") + (picture ? " --out match.png" : ""),
-                  picture ? "Draws a point and its match: axial and coronal slices, the score as a bar." : "Finds the homologous point in another scan.");
+  Options options(picture ? "homolog sam show" : "homolog sam match",
+                  std::string("--sam WEIGHTS --query A --key B --point x,y,z") +
+                      (picture ? " --out match.png" : ""),
+                  picture
+                      ? "Draws a point and its match: axial and coronal slices, the score as a bar."
+                      : "Finds the homologous point in another scan.");
   MatchQuestion question;
   bool json = false;
   fs::path out;
@@ -240,7 +268,8 @@ int body(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "--help";
   if (command == "train") return run_train(argc - 1, argv + 1);
   if (command == "embed") return run_embed(argc - 1, argv + 1);
-  if (command == "match" || command == "show") return run_match(argc - 1, argv + 1, command == "show");
+  if (command == "match" || command == "show")
+    return run_match(argc - 1, argv + 1, command == "show");
   const std::string usage =
       "usage: homolog sam train | embed | match | show   (each has --help)\n\n"
       "  train   learn anatomical embeddings from the volumes of a catalogue\n"
@@ -248,7 +277,8 @@ int body(int argc, char** argv) {
       "  match   find a point of one scan in another\n"
       "  show    picture of a match\n";
   if (command != "--help" && command != "-h") {
-    throw Error(Fault::Usage, "homolog sam has no command '" + command + "'", "use train, embed, match or show");
+    throw Error(Fault::Usage, "homolog sam has no command '" + command + "'",
+                "use train, embed, match or show");
   }
   std::cout << usage;
   return 0;

@@ -3,7 +3,9 @@
 namespace homolog::data {
 namespace {
 
-std::int64_t bytes(const Volume& v) { return static_cast<std::int64_t>(v.hu.size() * sizeof(std::int16_t)); }
+std::int64_t bytes(const Volume& v) {
+  return static_cast<std::int64_t>(v.hu.size() * sizeof(std::int16_t));
+}
 
 }  // namespace
 

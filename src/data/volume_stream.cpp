@@ -15,19 +15,22 @@ namespace homolog::data {
 
 void declare(Options& o, VolumeStreamPlan& p) {
   declare(o, p.view);
-  o.add("data.patches_per_volume", p.patches_per_volume, "view pairs cut from each volume in an epoch", {.min = 1, .max = 1e6});
-  o.add("data.cache_mib", p.cache_mib, "memory for volumes on SAM's grid", {.min = 1, .unit = "MiB"});
+  o.add("data.patches_per_volume", p.patches_per_volume,
+        "view pairs cut from each volume in an epoch", {.min = 1, .max = 1e6});
+  o.add("data.cache_mib", p.cache_mib, "memory for volumes on SAM's grid",
+        {.min = 1, .unit = "MiB"});
   o.add("data.threads", p.threads, "threads that cut views", {.min = 1, .max = 256});
   o.add("data.ahead", p.ahead, "batches kept ready", {.min = 1, .max = 256});
 }
 
-SampleSource sample_source(std::uint64_t seed, std::uint64_t epoch, std::int64_t index, std::int64_t volumes,
-                           std::int64_t patches_per_volume) {
+SampleSource sample_source(std::uint64_t seed, std::uint64_t epoch, std::int64_t index,
+                           std::int64_t volumes, std::int64_t patches_per_volume) {
   const auto per_volume = static_cast<std::uint64_t>(patches_per_volume);
   const std::uint64_t pass = epoch * per_volume + static_cast<std::uint64_t>(index / volumes);
   const auto order = CounterRng(seed, "sam.order", pass).permutation(volumes);
-  return {order[static_cast<std::size_t>(index % volumes)],
-          epoch * per_volume * static_cast<std::uint64_t>(volumes) + static_cast<std::uint64_t>(index)};
+  return {
+      order[static_cast<std::size_t>(index % volumes)],
+      epoch * per_volume * static_cast<std::uint64_t>(volumes) + static_cast<std::uint64_t>(index)};
 }
 
 struct VolumeStream::State {
@@ -44,8 +47,11 @@ struct VolumeStream::State {
   std::vector<std::thread> threads;
 
   State(VolumeStreamPlan p, std::size_t count, Load load, Cursor c)
-      : plan(std::move(p)), volumes(static_cast<std::int64_t>(count)),
-        cache([this, load = std::move(load)](std::size_t i) { return prepare_body(load(i), plan.view); }, plan.cache_mib << 20),
+      : plan(std::move(p)),
+        volumes(static_cast<std::int64_t>(count)),
+        cache([this,
+               load = std::move(load)](std::size_t i) { return prepare_body(load(i), plan.view); },
+              plan.cache_mib << 20),
         start(c) {}
 
   std::int64_t global_batch() const { return plan.batch * plan.accumulate * plan.world; }
@@ -54,22 +60,27 @@ struct VolumeStream::State {
   // Cursor of the step that micro batch `number` belongs to.
   Cursor cursor_of(std::int64_t number) const {
     const auto per_epoch = static_cast<std::uint64_t>(steps());
-    const std::uint64_t step = start.epoch * per_epoch + start.position + static_cast<std::uint64_t>(number / plan.accumulate);
+    const std::uint64_t step = start.epoch * per_epoch + start.position +
+                               static_cast<std::uint64_t>(number / plan.accumulate);
     return {step / per_epoch, step % per_epoch};
   }
 
   ViewBatch make(std::int64_t number) {
     const Cursor at = cursor_of(number);
     const std::int64_t micro = number % plan.accumulate;
-    const std::int64_t first = static_cast<std::int64_t>(at.position) * global_batch() + (micro * plan.world + plan.rank) * plan.batch;
+    const std::int64_t first = static_cast<std::int64_t>(at.position) * global_batch() +
+                               (micro * plan.world + plan.rank) * plan.batch;
     std::array<std::vector<at::Tensor>, 6> rows;
     ViewBatch batch;
     for (std::int64_t b = 0; b < plan.batch; ++b) {
-      const SampleSource source = sample_source(plan.seed, at.epoch, first + b, volumes, plan.patches_per_volume);
+      const SampleSource source =
+          sample_source(plan.seed, at.epoch, first + b, volumes, plan.patches_per_volume);
       CounterRng rng(plan.seed, "sam.views", source.id);
-      TwoViews v = cut_two_views(*cache.get(static_cast<std::size_t>(source.volume)), plan.view, rng);
-      const std::array<at::Tensor, 6> parts = {v.first.image_1ZYX, v.second.image_1ZYX, v.first.grid_3ZYX,
-                                               v.second.grid_3ZYX, v.first.valid_1ZYX, v.second.valid_1ZYX};
+      TwoViews v =
+          cut_two_views(*cache.get(static_cast<std::size_t>(source.volume)), plan.view, rng);
+      const std::array<at::Tensor, 6> parts = {v.first.image_1ZYX, v.second.image_1ZYX,
+                                               v.first.grid_3ZYX,  v.second.grid_3ZYX,
+                                               v.first.valid_1ZYX, v.second.valid_1ZYX};
       for (std::size_t i = 0; i < 6; ++i) rows[i].push_back(parts[i]);
       batch.ids.push_back(source.id);
     }
@@ -112,10 +123,11 @@ VolumeStream::VolumeStream(VolumeStreamPlan plan, std::size_t volumes, Load load
   state_ = std::make_unique<State>(std::move(plan), volumes, std::move(load), start);
   State& s = *state_;
   if (volumes == 0 || s.steps() < 1) {
-    throw Error(Fault::Data,
-                std::to_string(volumes) + " volumes with " + std::to_string(s.plan.patches_per_volume) +
-                    " patches each do not fill one global batch of " + std::to_string(s.global_batch()),
-                "add volumes, raise data.patches_per_volume, or lower data.batch");
+    throw Error(
+        Fault::Data,
+        std::to_string(volumes) + " volumes with " + std::to_string(s.plan.patches_per_volume) +
+            " patches each do not fill one global batch of " + std::to_string(s.global_batch()),
+        "add volumes, raise data.patches_per_volume, or lower data.batch");
   }
   for (int i = 0; i < s.plan.threads; ++i) s.threads.emplace_back([&s] { s.work(); });
 }

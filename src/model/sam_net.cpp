@@ -23,10 +23,11 @@ class Unit : public torch::nn::Module {
  public:
   Unit(std::int64_t in, std::int64_t out, Triple kernel, Triple stride, bool normed) {
     const Triple pad = {kernel[0] / 2, kernel[1] / 2, kernel[2] / 2};
-    conv_ = register_module("conv", torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, expand(kernel))
-                                                          .stride(expand(stride))
-                                                          .padding(expand(pad))
-                                                          .bias(!normed)));
+    conv_ =
+        register_module("conv", torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, expand(kernel))
+                                                      .stride(expand(stride))
+                                                      .padding(expand(pad))
+                                                      .bias(!normed)));
     if (normed) {
       torch::nn::init::kaiming_normal_(conv_->weight, 0, torch::kFanOut, torch::kReLU);
       bn_ = register_module("bn", torch::nn::BatchNorm3d(out));
@@ -49,7 +50,8 @@ class BasicBlock : public torch::nn::Module {
  public:
   BasicBlock(std::int64_t in, std::int64_t out, Triple kernel, Triple stride, bool shortcut) {
     conv1_ = register_module("conv1", std::make_shared<Unit>(in, out, kernel, stride, true));
-    conv2_ = register_module("conv2", std::make_shared<Unit>(out, out, kernel, Triple{1, 1, 1}, true));
+    conv2_ =
+        register_module("conv2", std::make_shared<Unit>(out, out, kernel, Triple{1, 1, 1}, true));
     if (shortcut) {
       downsample_ = register_module("downsample",
                                     std::make_shared<Unit>(in, out, Triple{1, 1, 1}, stride, true));
@@ -68,7 +70,8 @@ class Stage : public torch::nn::Module {  // two blocks, the first one strided
  public:
   Stage(std::int64_t in, std::int64_t out, Triple kernel, Triple stride) {
     first_ = register_module("0", std::make_shared<BasicBlock>(in, out, kernel, stride, true));
-    second_ = register_module("1", std::make_shared<BasicBlock>(out, out, kernel, Triple{1, 1, 1}, false));
+    second_ = register_module(
+        "1", std::make_shared<BasicBlock>(out, out, kernel, Triple{1, 1, 1}, false));
   }
   torch::Tensor forward(const torch::Tensor& x) { return second_->forward(first_->forward(x)); }
 
@@ -84,16 +87,19 @@ class Pyramid : public torch::nn::Module {
     const auto convs = register_module("fpn_convs", std::make_shared<torch::nn::Module>());
     for (std::size_t i = 0; i < in.size(); ++i) {
       laterals_.push_back(laterals->register_module(
-          std::to_string(i), std::make_shared<Unit>(in[i], out, Triple{1, 1, 1}, Triple{1, 1, 1}, false)));
+          std::to_string(i),
+          std::make_shared<Unit>(in[i], out, Triple{1, 1, 1}, Triple{1, 1, 1}, false)));
     }
-    final_ = convs->register_module("0", std::make_shared<Unit>(out, out, Triple{3, 3, 3}, Triple{1, 1, 1}, false));
+    final_ = convs->register_module(
+        "0", std::make_shared<Unit>(out, out, Triple{3, 3, 3}, Triple{1, 1, 1}, false));
   }
   torch::Tensor forward(const std::vector<torch::Tensor>& maps) {  // finest first
     torch::Tensor sum = laterals_.back()->forward(maps.back());
     for (std::size_t i = maps.size() - 1; i-- > 0;) {
       const torch::Tensor finer = laterals_[i]->forward(maps[i]);
       const auto size = finer.sizes().slice(2).vec();
-      sum = finer + F::interpolate(sum, F::InterpolateFuncOptions().size(size).mode(torch::kNearest));
+      sum =
+          finer + F::interpolate(sum, F::InterpolateFuncOptions().size(size).mode(torch::kNearest));
     }
     return final_->forward(sum);
   }
@@ -114,7 +120,8 @@ class Encoder : public torch::nn::Module {
     layer1_ = register_module("layer1", std::make_shared<Stage>(w, w, flat, in_plane));
     layer2_ = register_module("layer2", std::make_shared<Stage>(w, 2 * w, flat, in_plane));
     layer3_ = register_module("layer3", std::make_shared<Stage>(2 * w, 4 * w, cube, in_plane));
-    layer4_ = register_module("layer4", std::make_shared<Stage>(4 * w, 8 * w, cube, Triple{2, last, last}));
+    layer4_ = register_module("layer4",
+                              std::make_shared<Stage>(4 * w, 8 * w, cube, Triple{2, last, last}));
   }
   SamStages forward(const torch::Tensor& image_B1ZYX) {
     SamStages s;
@@ -143,14 +150,17 @@ SamNet::SamNet(const SamNetPlan& plan) : plan_(plan), parts_(std::make_unique<Pa
   const std::int64_t w = plan.width;
   parts_->backbone = register_module("backbone", std::make_shared<Encoder>(plan));
   parts_->neck = register_module(
-      "neck", std::make_shared<Pyramid>(std::vector<std::int64_t>{w, 2 * w, 4 * w}, plan.embedding));
+      "neck",
+      std::make_shared<Pyramid>(std::vector<std::int64_t>{w, 2 * w, 4 * w}, plan.embedding));
   parts_->read_out_head = register_module(
       "read_out_head", std::make_shared<Pyramid>(std::vector<std::int64_t>{8 * w}, plan.embedding));
 }
 
 SamNet::~SamNet() = default;
 
-SamStages SamNet::stages(const torch::Tensor& image_B1ZYX) { return parts_->backbone->forward(image_B1ZYX); }
+SamStages SamNet::stages(const torch::Tensor& image_B1ZYX) {
+  return parts_->backbone->forward(image_B1ZYX);
+}
 
 SamMaps SamNet::read_out(const SamStages& s) {
   return {parts_->neck->forward({s.c1, s.c2, s.c3}), parts_->read_out_head->forward({s.c4})};

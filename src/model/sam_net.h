@@ -16,9 +16,9 @@
 namespace homolog::model {
 
 struct SamNetPlan {
-  int width = 64;                                // channels of the stem; stages: 1, 2, 4, 8 times
-  int embedding = 128;                           // channels of both vectors
-  std::vector<std::int64_t> stem_kernel{3, 7, 7};    // z, y, x; odd
+  int width = 64;                                  // channels of the stem; stages: 1, 2, 4, 8 times
+  int embedding = 128;                             // channels of both vectors
+  std::vector<std::int64_t> stem_kernel{3, 7, 7};  // z, y, x; odd
   std::vector<std::int64_t> coarse_stride{4, 16, 16};  // z, y, x; (4,16,16) or (4,8,8)
 };
 

@@ -16,8 +16,9 @@ std::string join(const std::vector<std::int64_t>& values) {
   return text;
 }
 
-std::vector<std::int64_t> numbers(const std::map<std::string, std::string>& metadata, const std::string& key,
-                                  std::size_t count, const std::string& origin) {
+std::vector<std::int64_t> numbers(const std::map<std::string, std::string>& metadata,
+                                  const std::string& key, std::size_t count,
+                                  const std::string& origin) {
   const auto found = metadata.find(key);
   std::vector<std::int64_t> values;
   if (found != metadata.end()) {
@@ -33,7 +34,8 @@ std::vector<std::int64_t> numbers(const std::map<std::string, std::string>& meta
     }
   }
   if (values.size() != count) {
-    throw Error(Fault::Data, origin + " is no SAM weights file: its metadata has no valid '" + key + "'",
+    throw Error(Fault::Data,
+                origin + " is no SAM weights file: its metadata has no valid '" + key + "'",
                 "give the sam.safetensors that `homolog sam train` wrote");
   }
   return values;
@@ -42,18 +44,21 @@ std::vector<std::int64_t> numbers(const std::map<std::string, std::string>& meta
 }  // namespace
 
 void declare(Options& o, SamNetPlan& p) {
-  o.add("objective.sam.width", p.width, "channels of the stem; the stages have 1, 2, 4, 8 times as many",
-        {.min = 1, .max = 512});
-  o.add("objective.sam.embedding", p.embedding, "channels of the fine and the coarse vectors", {.min = 2, .max = 1024});
-  o.add("objective.sam.stem_kernel", p.stem_kernel, "first kernel, z,y,x, odd", {.min = 1, .max = 15, .unit = "voxels"});
-  o.add("objective.sam.coarse_stride", p.coarse_stride, "cell of the coarse map, z,y,x: 4,16,16 or 4,8,8",
-        {.min = 4, .max = 16, .unit = "voxels"});
+  o.add("objective.sam.width", p.width,
+        "channels of the stem; the stages have 1, 2, 4, 8 times as many", {.min = 1, .max = 512});
+  o.add("objective.sam.embedding", p.embedding, "channels of the fine and the coarse vectors",
+        {.min = 2, .max = 1024});
+  o.add("objective.sam.stem_kernel", p.stem_kernel, "first kernel, z,y,x, odd",
+        {.min = 1, .max = 15, .unit = "voxels"});
+  o.add("objective.sam.coarse_stride", p.coarse_stride,
+        "cell of the coarse map, z,y,x: 4,16,16 or 4,8,8", {.min = 4, .max = 16, .unit = "voxels"});
 }
 
 void validate(const SamNetPlan& p) {
   const auto& k = p.stem_kernel;
   if (k.size() != 3 || k[0] % 2 == 0 || k[1] % 2 == 0 || k[2] % 2 == 0) {
-    throw Error(Fault::Usage, "objective.sam.stem_kernel = " + join(k) + " is not three odd numbers",
+    throw Error(Fault::Usage,
+                "objective.sam.stem_kernel = " + join(k) + " is not three odd numbers",
                 "write for instance 3,7,7");
   }
   const auto& s = p.coarse_stride;
@@ -70,7 +75,8 @@ std::map<std::string, std::string> to_metadata(const SamNetPlan& p) {
           {"sam.coarse_stride", join(p.coarse_stride)}};
 }
 
-SamNetPlan sam_plan_from_metadata(const std::map<std::string, std::string>& metadata, const std::string& origin) {
+SamNetPlan sam_plan_from_metadata(const std::map<std::string, std::string>& metadata,
+                                  const std::string& origin) {
   SamNetPlan p;
   p.width = static_cast<int>(numbers(metadata, "sam.width", 1, origin)[0]);
   p.embedding = static_cast<int>(numbers(metadata, "sam.embedding", 1, origin)[0]);

@@ -16,16 +16,19 @@ constexpr double kNever = -std::numeric_limits<double>::infinity();
 
 torch::Tensor distances_NM(const torch::Tensor& from_N3, const torch::Tensor& to_M3) {
   const torch::NoGradGuard no_grad;
-  return at::cdist(from_N3, to_M3, 2.0, 2);  // mode 2: no matrix product, whose cancellation costs tenths of a mm
+  return at::cdist(from_N3, to_M3, 2.0,
+                   2);  // mode 2: no matrix product, whose cancellation costs tenths of a mm
 }
 
-torch::Tensor info_nce_N(const torch::Tensor& positive_N, const torch::Tensor& negative_NK, double temperature) {
+torch::Tensor info_nce_N(const torch::Tensor& positive_N, const torch::Tensor& negative_NK,
+                         double temperature) {
   const torch::Tensor logits = at::cat({positive_N.unsqueeze(1), negative_NK}, 1) / temperature;
   return at::logsumexp(logits, {1}) - logits.select(1, 0);
 }
 
-torch::Tensor hard_negatives(const torch::Tensor& rank_NM, const torch::Tensor& excluded_NM, std::int64_t candidates,
-                             std::int64_t used, bool remove, const Draw& draw) {
+torch::Tensor hard_negatives(const torch::Tensor& rank_NM, const torch::Tensor& excluded_NM,
+                             std::int64_t candidates, std::int64_t used, bool remove,
+                             const Draw& draw) {
   const torch::NoGradGuard no_grad;
   const torch::Tensor rank = rank_NM.detach().masked_fill(excluded_NM, remove ? kNever : 0.0);
   const torch::Tensor top = std::get<1>(rank.topk(std::min(candidates, rank.size(1)), 1));

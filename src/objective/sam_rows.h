@@ -11,12 +11,14 @@ namespace homolog::objective {
 torch::Tensor distances_NM(const torch::Tensor& from_N3, const torch::Tensor& to_M3);
 
 // Cross-entropy of class 0 over [positive, negatives], per row.
-torch::Tensor info_nce_N(const torch::Tensor& positive_N, const torch::Tensor& negative_NK, double temperature);
+torch::Tensor info_nce_N(const torch::Tensor& positive_N, const torch::Tensor& negative_NK,
+                         double temperature);
 
-// Of each row, the `candidates` highest of `rank_NM` (excluded ones removed, or ranked as 0), and of
-// them `used` at random: indices [N, used].
-torch::Tensor hard_negatives(const torch::Tensor& rank_NM, const torch::Tensor& excluded_NM, std::int64_t candidates,
-                             std::int64_t used, bool remove, const Draw& draw);
+// Of each row, the `candidates` highest of `rank_NM` (excluded ones removed, or ranked as 0), and
+// of them `used` at random: indices [N, used].
+torch::Tensor hard_negatives(const torch::Tensor& rank_NM, const torch::Tensor& excluded_NM,
+                             std::int64_t candidates, std::int64_t used, bool remove,
+                             const Draw& draw);
 
 // Similarities of the chosen negatives; what stayed excluded becomes -inf (or 0, when `zero`).
 torch::Tensor gather_negatives(const torch::Tensor& similarity_NM, const torch::Tensor& excluded_NM,

@@ -17,8 +17,10 @@ data::VolumeStreamPlan placed(data::VolumeStreamPlan plan, const Start& start) {
 
 }  // namespace
 
-PatchSource::PatchSource(data::VolumeStreamPlan plan, std::size_t volumes, data::VolumeStream::Load load, const Start& start)
-    : device_(start.device), stream_(placed(std::move(plan), start), volumes, std::move(load), start.cursor) {}
+PatchSource::PatchSource(data::VolumeStreamPlan plan, std::size_t volumes,
+                         data::VolumeStream::Load load, const Start& start)
+    : device_(start.device),
+      stream_(placed(std::move(plan), start), volumes, std::move(load), start.cursor) {}
 
 Batch PatchSource::next() {
   Batch batch;
@@ -39,7 +41,8 @@ Batch PatchSource::next() {
 }
 
 Batch PatchSource::validation_batch(std::int64_t index) {
-  throw Error(Fault::Usage, "SAM's patches have no validation batch " + std::to_string(index), "set schedule.validate_every = 0");
+  throw Error(Fault::Usage, "SAM's patches have no validation batch " + std::to_string(index),
+              "set schedule.validate_every = 0");
 }
 
 }  // namespace homolog::train

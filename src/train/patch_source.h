@@ -11,7 +11,8 @@ namespace homolog::train {
 class PatchSource : public Source {
  public:
   // `plan`: its rank, batch and seed are taken from `start`. Throws as VolumeStream does.
-  PatchSource(data::VolumeStreamPlan plan, std::size_t volumes, data::VolumeStream::Load load, const Start& start);
+  PatchSource(data::VolumeStreamPlan plan, std::size_t volumes, data::VolumeStream::Load load,
+              const Start& start);
   Batch next() override;
   std::int64_t steps_per_epoch() const override { return stream_.steps_per_epoch(); }
   // SAM is judged by landmarks (homolog evaluate landmarks), not by its loss on held-out views.

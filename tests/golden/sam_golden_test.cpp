@@ -53,9 +53,13 @@ objective::SamLossPlan fixture_plan(const nlohmann::json& c) {
 }
 
 // Coordinates of one image: channels x, y, z in mm.
-Tensor grid_3ZYX(const std::array<double, 3>& offset_yxz, std::int64_t z, std::int64_t y, std::int64_t x) {
-  const auto axis = [](std::int64_t n, double offset) { return torch::arange(n).to(torch::kFloat) * 2 + offset; };
-  const auto mesh = torch::meshgrid({axis(z, offset_yxz[2]), axis(y, offset_yxz[0]), axis(x, offset_yxz[1])}, "ij");
+Tensor grid_3ZYX(const std::array<double, 3>& offset_yxz, std::int64_t z, std::int64_t y,
+                 std::int64_t x) {
+  const auto axis = [](std::int64_t n, double offset) {
+    return torch::arange(n).to(torch::kFloat) * 2 + offset;
+  };
+  const auto mesh = torch::meshgrid(
+      {axis(z, offset_yxz[2]), axis(y, offset_yxz[0]), axis(x, offset_yxz[1])}, "ij");
   return torch::stack({mesh[2], mesh[1], mesh[0]});
 }
 
@@ -66,14 +70,16 @@ struct Losses {
   Tensor coarse;
 };
 
-Losses losses(const model::SamMaps& maps, const std::vector<Tensor>& grids, const objective::SamLossPlan& plan) {
+Losses losses(const model::SamMaps& maps, const std::vector<Tensor>& grids,
+              const objective::SamLossPlan& plan) {
   Tensor valid = torch::ones({1, 16, 64, 64});
   valid.slice(1, 0, 2).zero_();
   Losses out;
   out.coarse = torch::zeros({});
   for (std::int64_t pair = 0; pair < 2; ++pair) {
     const auto view = [&](std::int64_t i) {
-      return objective::sam_view(maps.fine_BCZYX[i], maps.coarse_BCZYX[i], grids[static_cast<std::size_t>(i)], valid);
+      return objective::sam_view(maps.fine_BCZYX[i], maps.coarse_BCZYX[i],
+                                 grids[static_cast<std::size_t>(i)], valid);
     };
     const auto one = view(2 * pair), two = view(2 * pair + 1);
     std::vector<Tensor> others;
@@ -81,7 +87,8 @@ Losses losses(const model::SamMaps& maps, const std::vector<Tensor>& grids, cons
       if (i / 2 != pair) others.push_back(maps.coarse_BCZYX[i].flatten(1).t());
     }
     out.fine.push_back(objective::sam_fine_loss(one, two, plan, in_order));
-    out.coarse = out.coarse + objective::sam_coarse_loss(one, two, torch::cat(others), plan, in_order) / 2;
+    out.coarse =
+        out.coarse + objective::sam_coarse_loss(one, two, torch::cat(others), plan, in_order) / 2;
   }
   return out;
 }
@@ -118,7 +125,8 @@ TEST_F(SamGolden, LossesAndGradientsAreTheReferences) {
   const objective::SamLossPlan plan = fixture_plan(fixture_->config().at("train_cfg"));
   const model::SamMaps maps = net->forward(golden::input(0, {4, 1, 16, 64, 64}, 0, 50));
   std::vector<Tensor> grids;
-  for (const std::array<double, 3>& offset : {std::array<double, 3>{0, 0, 0}, {6, -4, 8}, {0, 0, 0}, {-10, 12, 3}}) {
+  for (const std::array<double, 3>& offset :
+       {std::array<double, 3>{0, 0, 0}, {6, -4, 8}, {0, 0, 0}, {-10, 12, 3}}) {
     grids.push_back(grid_3ZYX(offset, 16, 64, 64));
   }
   const Losses met = losses(maps, grids, plan);
@@ -139,28 +147,34 @@ TEST_F(SamGolden, LossesAndGradientsAreTheReferences) {
   std::vector<Tensor> apart = grids;
   apart[1] = apart[1] + 1000;
   const Losses missed = losses(maps, apart, plan);
-  fixture_->expect("loss_disjoint.terms", torch::stack({missed.fine[0], missed.coarse, (missed.fine[0] + missed.fine[1]) / 2 + missed.coarse}));
+  fixture_->expect("loss_disjoint.terms",
+                   torch::stack({missed.fine[0], missed.coarse,
+                                 (missed.fine[0] + missed.fine[1]) / 2 + missed.coarse}));
 }
 
 Tensor unit(const Tensor& map_1CDHW) { return map_1CDHW / map_1CDHW.norm(2, 1, true); }
 
-match::Embedding embedding(const Tensor& fine_1CDHW, const Tensor& coarse_1CDHW, const nlohmann::json& ratio, const nlohmann::json& shape) {
+match::Embedding embedding(const Tensor& fine_1CDHW, const Tensor& coarse_1CDHW,
+                           const nlohmann::json& ratio, const nlohmann::json& shape) {
   match::Embedding e;
   e.volume_id = "golden";
   e.fine_CDHW = unit(fine_1CDHW)[0];
   e.coarse_CDHW = unit(coarse_1CDHW)[0];
   e.sam_grid.spacing = {2, 2, 2};
   e.volume_grid.size = {shape.at(1), shape.at(2), shape.at(3)};
-  e.volume_grid.spacing = {2 * ratio.at(0).get<double>(), 2 * ratio.at(1).get<double>(), 2 * ratio.at(2).get<double>()};
+  e.volume_grid.spacing = {2 * ratio.at(0).get<double>(), 2 * ratio.at(1).get<double>(),
+                           2 * ratio.at(2).get<double>()};
   return e;
 }
 
 TEST_F(SamGolden, ExactModeFindsTheReferencesPoints) {
   const nlohmann::json c = fixture_->config().at("match");
-  const Tensor fine = golden::input(10, {1, 128, 8, 16, 18}), coarse = golden::input(11, {1, 128, 4, 4, 5});
+  const Tensor fine = golden::input(10, {1, 128, 8, 16, 18}),
+               coarse = golden::input(11, {1, 128, 4, 4, 5});
   const auto query = embedding(fine, coarse, c.at("norm_ratio_q"), c.at("shape_q"));
-  const auto key = embedding(fine.roll({1, 2, -3}, {2, 3, 4}) + 0.4 * golden::input(12, fine.sizes()),
-                             coarse + 0.4 * golden::input(13, coarse.sizes()), c.at("norm_ratio_k"), c.at("shape_k"));
+  const auto key = embedding(
+      fine.roll({1, 2, -3}, {2, 3, 4}) + 0.4 * golden::input(12, fine.sizes()),
+      coarse + 0.4 * golden::input(13, coarse.sizes()), c.at("norm_ratio_k"), c.at("shape_k"));
   std::vector<Point3> points;
   for (const auto& p : c.at("points")) points.push_back({p.at(0), p.at(1), p.at(2)});
   const match::QueryVectors q = match::query_vectors(query, points, match::Mode::Exact);
@@ -173,7 +187,8 @@ TEST_F(SamGolden, ExactModeFindsTheReferencesPoints) {
   for (std::size_t i = 0; i < found.size(); ++i) {
     score.push_back(found[i].score);
     const Tensor want = fixture_->at("match.xyz")[static_cast<std::int64_t>(i)];
-    const auto inside = [&](int axis, std::int64_t size) {  // the reference clamps to n, not n - 1 (D23)
+    const auto inside = [&](int axis,
+                            std::int64_t size) {  // the reference clamps to n, not n - 1 (D23)
       return std::min(want[axis].item<double>(), static_cast<double>(size - 1));
     };
     const Index3 n = key.volume_grid.size;

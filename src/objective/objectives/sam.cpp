@@ -1,4 +1,5 @@
-// SAM: anatomical embeddings from two views of one body (method.md 7). Online network only, no target.
+// SAM: anatomical embeddings from two views of one body (method.md 7). Online network only, no
+// target.
 #include <ATen/ops/cat.h>
 
 #include <unordered_map>
@@ -22,7 +23,8 @@ torch::Tensor draw(CounterRng& rng, std::int64_t n, std::int64_t k) {
     return found == moved.end() ? i : found->second;
   };
   for (std::int64_t i = 0; i < k; ++i) {
-    const std::int64_t j = i + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n - i)));
+    const std::int64_t j =
+        i + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n - i)));
     out[i] = at(j);
     moved[j] = at(i);
   }
@@ -31,7 +33,8 @@ torch::Tensor draw(CounterRng& rng, std::int64_t n, std::int64_t k) {
 
 class Sam : public Objective {
  public:
-  Sam(const model::SamNetPlan& net, const SamLossPlan& loss) : net_(std::make_shared<model::SamNet>(net)), plan_(loss) {}
+  Sam(const model::SamNetPlan& net, const SamLossPlan& loss)
+      : net_(std::make_shared<model::SamNet>(net)), plan_(loss) {}
 
   torch::nn::Module& online() override { return *net_; }
   torch::nn::Module* target() override { return nullptr; }
@@ -45,11 +48,13 @@ class Sam : public Objective {
     const torch::Tensor& first = views.at("first_B1ZYX");
     const std::int64_t pairs = first.size(0);
     const model::SamMaps maps = net_->forward(at::cat({first, views.at("second_B1ZYX")}));
-    torch::Tensor fine = torch::zeros({}, first.options()), coarse = torch::zeros({}, first.options());
+    torch::Tensor fine = torch::zeros({}, first.options()),
+                  coarse = torch::zeros({}, first.options());
     for (std::int64_t i = 0; i < pairs; ++i) {
       CounterRng rng(info.seed, "sam.points", views.ids.at(static_cast<std::size_t>(i)));
       const Draw choose = [&rng](std::int64_t n, std::int64_t k) { return draw(rng, n, k); };
-      const SamView one = view(views, maps, "first", i, i), two = view(views, maps, "second", i, i + pairs);
+      const SamView one = view(views, maps, "first", i, i),
+                    two = view(views, maps, "second", i, i + pairs);
       fine = fine + sam_fine_loss(one, two, plan_, choose);
       coarse = coarse + sam_coarse_loss(one, two, other_pairs(maps.coarse_BCZYX, i), plan_, choose);
     }
@@ -59,8 +64,10 @@ class Sam : public Objective {
   }
 
  private:
-  static SamView view(const Views& views, const model::SamMaps& maps, const std::string& name, std::int64_t pair, std::int64_t row) {
-    return sam_view(maps.fine_BCZYX[row], maps.coarse_BCZYX[row], views.at(name + "_grid_B3ZYX")[pair], views.at(name + "_valid_B1ZYX")[pair]);
+  static SamView view(const Views& views, const model::SamMaps& maps, const std::string& name,
+                      std::int64_t pair, std::int64_t row) {
+    return sam_view(maps.fine_BCZYX[row], maps.coarse_BCZYX[row],
+                    views.at(name + "_grid_B3ZYX")[pair], views.at(name + "_valid_B1ZYX")[pair]);
   }
   // Coarse vectors of all pairs but `pair`, [cells, C]; rows i and i + pairs belong together.
   static torch::Tensor other_pairs(const torch::Tensor& coarse_BCZYX, std::int64_t pair) {

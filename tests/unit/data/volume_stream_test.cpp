@@ -1,4 +1,5 @@
-// SAM's stream: what it gives depends on (seed, epoch, index) alone, and coordinates tell the truth.
+// SAM's stream: what it gives depends on (seed, epoch, index) alone, and coordinates tell the
+// truth.
 #include "data/volume_stream.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +22,8 @@ Volume ramp(std::size_t index) {
   v.hu.assign(static_cast<std::size_t>(v.grid.voxels()), kAirHu);
   for (std::int64_t z = 0; z < 40; ++z) {
     for (std::int64_t y = 2; y < 42; ++y) {
-      for (std::int64_t x = 3; x < 47; ++x) v.at({x, y, z}) = static_cast<std::int16_t>(10 * (x - 3) + 5 * (y - 2) + 3 * z);
+      for (std::int64_t x = 3; x < 47; ++x)
+        v.at({x, y, z}) = static_cast<std::int16_t>(10 * (x - 3) + 5 * (y - 2) + 3 * z);
     }
   }
   return v;
@@ -59,7 +61,8 @@ TEST(VolumeStream, CoordinatesSayWhereEachVoxelCameFrom) {
     for (const PatchView& v : {views.first, views.second}) {
       const torch::Tensor mm = v.grid_3ZYX, hu = 2.5 * mm[0] + 1.25 * mm[1] + 0.75 * mm[2];
       const torch::Tensor want = (hu + 1024) / 4095 * 255 - 50;
-      const torch::Tensor inside = (v.valid_1ZYX[0] > 0) & (mm[0] >= 0) & (mm[1] >= 0) & (mm[2] >= 0) & (mm[0] <= 172) & (mm[1] <= 156) & (mm[2] <= 156);
+      const torch::Tensor inside = (v.valid_1ZYX[0] > 0) & (mm[0] >= 0) & (mm[1] >= 0) &
+                                   (mm[2] >= 0) & (mm[0] <= 172) & (mm[1] <= 156) & (mm[2] <= 156);
       ASSERT_GT(inside.sum().item<std::int64_t>(), 1000);
       EXPECT_LT((v.image_1ZYX[0] - want).abs().index({inside}).max().item<double>(), 0.05);
     }
@@ -114,7 +117,8 @@ TEST(VolumeStream, EachSampleIsUsedOnceAnEpochAndTheTailChanges) {
   const auto first = ids(stream, 7);
   EXPECT_EQ(std::set<std::uint64_t>(first.begin(), first.end()).size(), 14u);
   std::set<std::int64_t> left_out;
-  for (std::uint64_t epoch = 0; epoch < 12; ++epoch) left_out.insert(sample_source(p.seed, epoch, 14, 5, 3).volume);
+  for (std::uint64_t epoch = 0; epoch < 12; ++epoch)
+    left_out.insert(sample_source(p.seed, epoch, 14, 5, 3).volume);
   EXPECT_GT(left_out.size(), 2u);
 }
 
@@ -125,12 +129,14 @@ TEST(VolumeStream, ASmallCacheReadsAgainAndGivesTheSame) {
   VolumeStream wide(p, 5, ramp, {});
   p.cache_mib = 0;
   VolumeStream narrow(p, 5, counted, {});
-  for (int i = 0; i < 8; ++i) EXPECT_TRUE(torch::equal(narrow.next().first_B1ZYX, wide.next().first_B1ZYX));
+  for (int i = 0; i < 8; ++i)
+    EXPECT_TRUE(torch::equal(narrow.next().first_B1ZYX, wide.next().first_B1ZYX));
   EXPECT_GT(loads, 5);
 }
 
 TEST(VolumeStream, AFaultOfLoadingReachesTheReader) {
-  VolumeStream stream(small(), 5, [](std::size_t) -> Volume { throw Error(Fault::Data, "scan 3 is gone"); }, {});
+  VolumeStream stream(
+      small(), 5, [](std::size_t) -> Volume { throw Error(Fault::Data, "scan 3 is gone"); }, {});
   EXPECT_THROW(stream.next(), Error);
 }
 

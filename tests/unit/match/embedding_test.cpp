@@ -24,7 +24,8 @@ class EmbeddingFiles : public ::testing::Test {
     folder_ = fs::temp_directory_path() / ("homolog-embedding-" + std::to_string(::getpid()));
     fs::create_directories(folder_);
     torch::manual_seed(3);
-    weights_.net = {.width = 2, .embedding = 4, .stem_kernel = {3, 3, 3}, .coarse_stride = {4, 8, 8}};
+    weights_.net = {
+        .width = 2, .embedding = 4, .stem_kernel = {3, 3, 3}, .coarse_stride = {4, 8, 8}};
     weights_.spacing_mm = 5;
     const auto net = std::make_shared<model::SamNet>(weights_.net);
     for (const auto& p : net->named_parameters()) weights_.tensors[p.key()] = p.value().detach();
@@ -35,7 +36,8 @@ class EmbeddingFiles : public ::testing::Test {
     volume_.grid.size = {60, 50, 40};
     volume_.grid.spacing = {2.5, 2.5, 4};
     volume_.hu.assign(static_cast<std::size_t>(volume_.grid.voxels()), 40);
-    for (std::size_t i = 0; i < volume_.hu.size(); i += 7) volume_.hu[i] = static_cast<std::int16_t>(i % 900);
+    for (std::size_t i = 0; i < volume_.hu.size(); i += 7)
+      volume_.hu[i] = static_cast<std::int16_t>(i % 900);
   }
   void TearDown() override { fs::remove_all(folder_); }
 
@@ -76,7 +78,8 @@ TEST_F(EmbeddingFiles, WhatIsSavedIsLoaded) {
   const fs::path file = embedding_file(folder_, volume_.id);
   save_embedding(e, file);
   const Embedding back = load_embedding(file);
-  EXPECT_TRUE(torch::equal(back.fine_CDHW, e.fine_CDHW) && torch::equal(back.coarse_CDHW, e.coarse_CDHW));
+  EXPECT_TRUE(torch::equal(back.fine_CDHW, e.fine_CDHW) &&
+              torch::equal(back.coarse_CDHW, e.coarse_CDHW));
   EXPECT_EQ(back.volume_grid, e.volume_grid);
   EXPECT_EQ(back.sam_grid, e.sam_grid);
   EXPECT_EQ(back.coarse_stride, e.coarse_stride);

@@ -13,7 +13,8 @@ namespace {
 torch::Tensor unit(const torch::Tensor& map_CDHW) { return map_CDHW / map_CDHW.norm(2, 0, true); }
 
 // Smooth random maps, so that neighbouring cells are alike.
-Embedding random_embedding(std::int64_t seed, std::int64_t depth = 6, std::int64_t height = 9, std::int64_t width = 10) {
+Embedding random_embedding(std::int64_t seed, std::int64_t depth = 6, std::int64_t height = 9,
+                           std::int64_t width = 10) {
   torch::manual_seed(static_cast<std::uint64_t>(seed));
   const auto smooth = [](const torch::Tensor& t) {
     return torch::avg_pool3d(t.unsqueeze(0), {3, 3, 3}, {1, 1, 1}, {1, 1, 1})[0];
@@ -35,7 +36,8 @@ TEST(Matcher, APointOfAVolumeIsFoundInTheSameVolume) {
     for (const Point3& p : {Point3{4.5, 6.5, 4.5}, Point3{10.5, 12.5, 8.5}}) {
       const Match m = match_points(e, e, {p}, mode).front();
       EXPECT_NEAR(m.score, 1.0, 1e-5);
-      EXPECT_LE(distance(m.index, p), mode == Mode::Exact ? 1.0 : 0.6) << m.index.x << " " << m.index.y << " " << m.index.z;
+      EXPECT_LE(distance(m.index, p), mode == Mode::Exact ? 1.0 : 0.6)
+          << m.index.x << " " << m.index.y << " " << m.index.z;
     }
   }
 }
@@ -48,18 +50,24 @@ TEST(Matcher, SimilarityEqualsTheUpSampledMapsWhichItNeverHolds) {
                            .size(key.fine_CDHW.sizes().slice(1).vec())
                            .mode(torch::kTrilinear)
                            .align_corners(false);
-  const torch::Tensor wide = unit(torch::nn::functional::interpolate(key.coarse_CDHW.unsqueeze(0), options)[0]);
-  const torch::Tensor want = 0.5 * (q.fine_PC.matmul(key.fine_CDHW.flatten(1)) + q.coarse_PC.matmul(wide.flatten(1)));
+  const torch::Tensor wide =
+      unit(torch::nn::functional::interpolate(key.coarse_CDHW.unsqueeze(0), options)[0]);
+  const torch::Tensor want =
+      0.5 * (q.fine_PC.matmul(key.fine_CDHW.flatten(1)) + q.coarse_PC.matmul(wide.flatten(1)));
   const torch::Tensor coarse = field.coarse_field(q.coarse_PC);
-  const torch::Tensor got = torch::cat({field.layers(q, coarse, 0, 3), field.layers(q, coarse, 3, 7)}, 1);
+  const torch::Tensor got =
+      torch::cat({field.layers(q, coarse, 0, 3), field.layers(q, coarse, 3, 7)}, 1);
   EXPECT_LT((got - want).abs().max().item<double>(), 2e-6);
-  EXPECT_NEAR(field.at(q, coarse, 1, {5, 2, 4}), want[1][(4 * 11 + 2) * 13 + 5].item<double>(), 2e-6);
+  EXPECT_NEAR(field.at(q, coarse, 1, {5, 2, 4}), want[1][(4 * 11 + 2) * 13 + 5].item<double>(),
+              2e-6);
 }
 
 TEST(Matcher, RefinedFollowsAShiftOfAFractionOfACell) {
-  // Fine vectors whose likeness falls smoothly with distance; the key's are the query's, half a cell on.
+  // Fine vectors whose likeness falls smoothly with distance; the key's are the query's, half a
+  // cell on.
   const auto map = [](double shift) {
-    const torch::Tensor x = torch::arange(24).to(torch::kFloat) - shift, centres = torch::linspace(-2, 26, 29);
+    const torch::Tensor x = torch::arange(24).to(torch::kFloat) - shift,
+                        centres = torch::linspace(-2, 26, 29);
     const torch::Tensor bumps = torch::exp(-(x.unsqueeze(0) - centres.unsqueeze(1)).pow(2) / 8);
     return unit(bumps.view({29, 1, 1, 24}).expand({29, 3, 3, 24}).contiguous());
   };
@@ -75,7 +83,8 @@ TEST(Matcher, RefinedFollowsAShiftOfAFractionOfACell) {
 TEST(Matcher, BatchesGiveWhatSinglePointsGive) {
   const Embedding query = random_embedding(5), key = random_embedding(6);
   std::vector<Point3> points;
-  for (int i = 0; i < 150; ++i) points.push_back({double(i % 19), double(i * 7 % 17), double(i * 3 % 11)});
+  for (int i = 0; i < 150; ++i)
+    points.push_back({double(i % 19), double(i * 7 % 17), double(i * 3 % 11)});
   const auto together = match_points(query, key, points);
   ASSERT_EQ(together.size(), points.size());
   for (const std::size_t i : {std::size_t{0}, std::size_t{63}, std::size_t{64}, std::size_t{149}}) {

@@ -21,15 +21,18 @@ Tensor grid(double x0, double y0, double z0) {  // 5 mm voxels, (3, 16, 16, 16)
 Tensor places(const Tensor& mm_3ZYX) {
   torch::manual_seed(1);
   const Tensor wave = torch::randn({32, 3}) * 0.08, phase = torch::rand({32}) * 6.28;
-  const Tensor map = torch::cos(torch::einsum("cd,dzyx->czyx", {wave, mm_3ZYX}) + phase.view({32, 1, 1, 1}));
+  const Tensor map =
+      torch::cos(torch::einsum("cd,dzyx->czyx", {wave, mm_3ZYX}) + phase.view({32, 1, 1, 1}));
   return map / map.norm(2, 0, true);
 }
 
 SamView view(const Tensor& mm_3ZYX, bool perfect = true) {
-  SamView v = sam_view(torch::zeros({32, 8, 8, 8}), torch::zeros({32, 4, 2, 2}), mm_3ZYX, torch::ones({1, 16, 16, 16}));
+  SamView v = sam_view(torch::zeros({32, 8, 8, 8}), torch::zeros({32, 4, 2, 2}), mm_3ZYX,
+                       torch::ones({1, 16, 16, 16}));
   const auto fill = [&](const Tensor& mm) {
     const Tensor map = places(mm);
-    return perfect ? map : map.flatten(1).index_select(1, torch::randperm(map[0].numel())).view_as(map);
+    return perfect ? map
+                   : map.flatten(1).index_select(1, torch::randperm(map[0].numel())).view_as(map);
   };
   v.fine_CZYX = fill(v.fine_mm_3ZYX);
   v.coarse_CZYX = fill(v.coarse_mm_3ZYX);
@@ -49,15 +52,21 @@ SamLossPlan plan(const std::string& negatives) {
   return p;
 }
 
-Tensor draw(std::int64_t n, std::int64_t k) { return torch::randperm(n).slice(0, 0, std::min(n, k)); }
+Tensor draw(std::int64_t n, std::int64_t k) {
+  return torch::randperm(n).slice(0, 0, std::min(n, k));
+}
 const Tensor kNone = torch::empty({0, 32});
 
 TEST(SamLoss, AgreeingViewsCostLessThanShuffledOnes) {
-  const SamView one = view(grid(0, 0, 0)), two = view(grid(10, 5, 5)), wrong = view(grid(10, 5, 5), false);
+  const SamView one = view(grid(0, 0, 0)), two = view(grid(10, 5, 5)),
+                wrong = view(grid(10, 5, 5), false);
   for (const char* negatives : {"mined", "random"}) {
     const SamLossPlan p = plan(negatives);
-    EXPECT_LT(sam_fine_loss(one, two, p, draw).item<double>(), sam_fine_loss(one, wrong, p, draw).item<double>() - 1) << negatives;
-    EXPECT_LT(sam_coarse_loss(one, two, kNone, p, draw).item<double>(), sam_coarse_loss(one, wrong, kNone, p, draw).item<double>() - 1);
+    EXPECT_LT(sam_fine_loss(one, two, p, draw).item<double>(),
+              sam_fine_loss(one, wrong, p, draw).item<double>() - 1)
+        << negatives;
+    EXPECT_LT(sam_coarse_loss(one, two, kNone, p, draw).item<double>(),
+              sam_coarse_loss(one, wrong, kNone, p, draw).item<double>() - 1);
   }
 }
 
@@ -68,7 +77,9 @@ TEST(SamLoss, ExcludedCellsAreNoNegatives) {
     p.fine_ignore_mm = p.coarse_ignore_mm = 1000;  // then nothing is left but the positive
     EXPECT_NEAR(sam_fine_loss(one, two, p, draw).item<double>(), 0, 1e-6);
     EXPECT_NEAR(sam_coarse_loss(one, two, kNone, p, draw).item<double>(), 0, 1e-6);
-    EXPECT_GT(sam_coarse_loss(one, two, places(grid(0, 0, 0)).flatten(1).t(), p, draw).item<double>(), 0.1);  // other volumes still count
+    EXPECT_GT(
+        sam_coarse_loss(one, two, places(grid(0, 0, 0)).flatten(1).t(), p, draw).item<double>(),
+        0.1);  // other volumes still count
   }
 }
 
@@ -77,28 +88,38 @@ TEST(SamLoss, ViewsThatDoNotMeetStillTeach) {
   const SamView far = view(grid(5000, 0, 0));
   one.fine_CZYX.requires_grad_(true);
   one.coarse_CZYX.requires_grad_(true);
-  const Tensor loss = sam_fine_loss(one, far, plan("mined"), draw) + sam_coarse_loss(one, far, kNone, plan("mined"), draw);
+  const Tensor loss = sam_fine_loss(one, far, plan("mined"), draw) +
+                      sam_coarse_loss(one, far, kNone, plan("mined"), draw);
   ASSERT_TRUE(std::isfinite(loss.item<double>()));
   loss.backward();
   EXPECT_GT(one.fine_CZYX.grad().norm().item<double>(), 0);
-  EXPECT_TRUE(torch::isfinite(one.fine_CZYX.grad()).all().item<bool>() && torch::isfinite(one.coarse_CZYX.grad()).all().item<bool>());
+  EXPECT_TRUE(torch::isfinite(one.fine_CZYX.grad()).all().item<bool>() &&
+              torch::isfinite(one.coarse_CZYX.grad()).all().item<bool>());
 }
 
 TEST(SamObjective, DrawsDependOnTheSampleAlone) {
   Options options("test", "", "");
   auto factory = find("sam").factory();
   factory->declare(options);
-  const char* words[] = {"test", "--objective.sam.width=2", "--objective.sam.embedding=8", "--objective.sam.coarse_stride=4,8,8",
-                         "--objective.sam.fine_positive_mm=8", "--objective.sam.fine_points=5", "--objective.sam.fine_negatives=random"};
+  const char* words[] = {"test",
+                         "--objective.sam.width=2",
+                         "--objective.sam.embedding=8",
+                         "--objective.sam.coarse_stride=4,8,8",
+                         "--objective.sam.fine_positive_mm=8",
+                         "--objective.sam.fine_points=5",
+                         "--objective.sam.fine_negatives=random"};
   options.parse(7, words);
   torch::manual_seed(1);
   auto sam = factory->make(*backbone::catalog().front()->factory(), {1, 1, 1});
   sam->online().eval();
   EXPECT_EQ(sam->target(), nullptr);
   Views views;
-  views.tensors = {{"first_B1ZYX", torch::randn({2, 1, 16, 16, 16}) * 50}, {"second_B1ZYX", torch::randn({2, 1, 16, 16, 16}) * 50},
-                   {"first_grid_B3ZYX", torch::stack({grid(0, 0, 0), grid(0, 0, 0)})}, {"second_grid_B3ZYX", torch::stack({grid(10, 5, 5), grid(0, 10, 5)})},
-                   {"first_valid_B1ZYX", torch::ones({2, 1, 16, 16, 16})}, {"second_valid_B1ZYX", torch::ones({2, 1, 16, 16, 16})}};
+  views.tensors = {{"first_B1ZYX", torch::randn({2, 1, 16, 16, 16}) * 50},
+                   {"second_B1ZYX", torch::randn({2, 1, 16, 16, 16}) * 50},
+                   {"first_grid_B3ZYX", torch::stack({grid(0, 0, 0), grid(0, 0, 0)})},
+                   {"second_grid_B3ZYX", torch::stack({grid(10, 5, 5), grid(0, 10, 5)})},
+                   {"first_valid_B1ZYX", torch::ones({2, 1, 16, 16, 16})},
+                   {"second_valid_B1ZYX", torch::ones({2, 1, 16, 16, 16})}};
   views.ids = {4, 9};
   const auto total = [&] { return sam->evaluate(views, {}).total.item<double>(); };
   const double before = total();
@@ -106,7 +127,8 @@ TEST(SamObjective, DrawsDependOnTheSampleAlone) {
   views.ids = {4, 10};
   EXPECT_NE(total(), before);
   const Loss loss = sam->evaluate(views, {});
-  EXPECT_NEAR(loss.terms.at(0).value.item<double>() + loss.terms.at(1).value.item<double>(), loss.total.item<double>(), 1e-5);
+  EXPECT_NEAR(loss.terms.at(0).value.item<double>() + loss.terms.at(1).value.item<double>(),
+              loss.total.item<double>(), 1e-5);
 }
 
 }  // namespace
