@@ -131,7 +131,7 @@ bool train(const TrainingPlan& plan, Engine& engine, Source& source, comm::Commu
                 "free space under " + folder.path().string() + ", then resume");
   }
   communicator.barrier();  // nobody leaves before the checkpoint exists
-  log::info(finished ? "finished" : "stopped; the same command resumes", {{"step", trainer.state().step}});
+  log::info(finished ? "finished" : "stopped; --resume auto goes on", {{"step", trainer.state().step}});
   return finished;
 }
 

@@ -30,7 +30,11 @@ struct Shared {
   }
   ~Shared() {
     std::error_code ignored;
-    if (world->rank().index == 0) fs::remove_all(path, ignored);
+    if (world->rank().index != 0) return;
+    for (const char* run : {"", "all", "one", "straight", "broken"}) {
+      board::remove_boards((*run == 0 ? path : path / run).string(), world->rank().size);
+    }
+    fs::remove_all(path, ignored);
   }
   fs::path path;
 };

@@ -11,6 +11,7 @@
 
 #include "base/counter_rng.h"
 #include "base/log.h"
+#include "monitoring/board/board.h"
 #include "train/session.h"
 
 namespace homolog::train::toy {
@@ -176,6 +177,7 @@ struct Scratch {
   ~Scratch() {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
+    board::remove_boards(path.string(), 1);
   }
   std::filesystem::path path;
 };
