@@ -28,6 +28,7 @@ h5::Handle create_crops(hid_t file, const ShardHeader& header) {
   const h5::Handle plist(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   const auto parameters = blosc_parameters(static_cast<std::size_t>(header.bytes()));
   H5Pset_chunk(plist, 4, chunk);
+  H5Pset_obj_track_times(plist, false);  // the same content gives the same bytes
   H5Pset_filter(plist, kBloscFilter, H5Z_FLAG_OPTIONAL, parameters.size(), parameters.data());
   const hid_t type = header.encoding == Encoding::ClippedU16 ? H5T_STD_U16LE : H5T_STD_I16LE;
   return {H5Dcreate2(file, "crops", type, space, H5P_DEFAULT, plist, H5P_DEFAULT), H5Dclose};
@@ -37,7 +38,9 @@ bool write_table(hid_t file, const char* name, hid_t type, const void* rows, std
   const hsize_t n = count;
   const h5::Handle space(H5Screate_simple(1, &n, nullptr), H5Sclose);
   const h5::Handle disk_type = h5::packed(type);
-  const h5::Handle set(H5Dcreate2(file, name, disk_type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  const h5::Handle plist(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(plist, false);
+  const h5::Handle set(H5Dcreate2(file, name, disk_type, space, H5P_DEFAULT, plist, H5P_DEFAULT), H5Dclose);
   return set.valid() && (count == 0 || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
 }
 

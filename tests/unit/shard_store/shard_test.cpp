@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "base/error.h"
 #include "sharding/store/shard_reader.h"
@@ -92,6 +94,12 @@ TEST_F(ShardTest, H5pyReadsTheSameCrops) {
                        "\nt=f['pair_table'][:]; assert (t['key']==t['query']+1).all()\n"
                        "assert len(f['studies'][0])==16 and f.attrs['version']==1"),
             0);
+}
+
+TEST_F(ShardTest, TheSameContentGivesTheSameBytesASecondLater) {
+  const auto first = test::write_synthetic_store(folder_ / "a", {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  EXPECT_EQ(test::write_synthetic_store(folder_ / "b", {}).hash, first.hash);
 }
 
 TEST_F(ShardTest, TruncatedShardIsRefusedAtEveryLength) {
