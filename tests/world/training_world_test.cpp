@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/stop_signal.h"
+#include "cluster/comm/backends.h"
 #include "tests/unit/train/toy.h"
 #include "train/replica.h"
 
@@ -55,7 +56,7 @@ TEST(TrainingWorld, RanksTogetherComputeWhatOneRankWithTheirBatchesComputes) {  
   const Shared shared("p9");
   EXPECT_EQ(toy::run(toy::plan_for(shared.path / "all"), toy::parts_for(steady), world), 0);
   if (world->rank().index == 0) {
-    const auto solo = comm::connect({.backend = "solo"});
+    const auto solo = comm::make_solo();
     auto plan = toy::plan_for(shared.path / "one");
     plan.batch *= world->rank().size;
     EXPECT_EQ(toy::run(plan, toy::parts_for(steady), solo.get()), 0);
