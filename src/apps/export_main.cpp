@@ -14,21 +14,26 @@ namespace {
 using namespace homolog;
 
 int body(int argc, char** argv) {
-  Options options("homolog-export", "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference]",
-                  "Writes the pre-trained encoder's weights, readable with the Python package safetensors.");
+  Options options(
+      "homolog-export", "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference]",
+      "Writes the pre-trained encoder's weights, readable with the Python package safetensors.");
   std::vector<std::string> words;
   train::ExportPlan plan;
   std::filesystem::path out;
   bool as_json = false;
-  options.positional("CHECKPOINT|RUN", words, "a checkpoint folder, or a run folder (its newest whole checkpoint)");
+  options.positional("CHECKPOINT|RUN", words,
+                     "a checkpoint folder, or a run folder (its newest whole checkpoint)");
   options.add("out", out, "file to write", {.required = true});
-  options.add("layout", plan.layout, "names: of the public nnFormer, or as in checkpoints", {.choices = {"reference", "native"}});
-  options.add("which", plan.which, "trained network, or its moving average", {.choices = {"online", "target"}});
+  options.add("layout", plan.layout, "names: of the public nnFormer, or as in checkpoints",
+              {.choices = {"reference", "native"}});
+  options.add("which", plan.which, "trained network, or its moving average",
+              {.choices = {"online", "target"}});
   options.add("best", plan.best, "of a run: the checkpoint with the best validation");
   options.add("full", plan.full, "all tensors: heads and output layers too");
   options.add("json", as_json, "report as JSON");
   if (!options.parse(argc, argv)) return 0;
-  if (words.size() != 1) throw Error(Fault::Usage, "give one run or checkpoint folder", "see homolog export --help");
+  if (words.size() != 1)
+    throw Error(Fault::Usage, "give one run or checkpoint folder", "see homolog export --help");
   plan.source = words.front();
 
   const model::WeightsFile weights = train::exported_weights(plan);
@@ -37,13 +42,18 @@ int body(int argc, char** argv) {
   for (const auto& [name, tensor] : weights.tensors) numbers += tensor.numel();
   const auto& about = weights.metadata;
   if (as_json) {
-    const nlohmann::json report = {{"out", out.string()}, {"tensors", weights.tensors.size()}, {"parameters", numbers},
-                                   {"layout", plan.layout}, {"which", plan.which}, {"step", std::stoll(about.at("step"))},
+    const nlohmann::json report = {{"out", out.string()},
+                                   {"tensors", weights.tensors.size()},
+                                   {"parameters", numbers},
+                                   {"layout", plan.layout},
+                                   {"which", plan.which},
+                                   {"step", std::stoll(about.at("step"))},
                                    {"weights_xxh3", about.at("weights_xxh3")}};
     std::printf("%s\n", report.dump().c_str());
   } else {
-    std::printf("%s: %zu tensors, %lld parameters, %s network after step %s, %s names\n", out.c_str(), weights.tensors.size(),
-                static_cast<long long>(numbers), plan.which.c_str(), about.at("step").c_str(), plan.layout.c_str());
+    std::printf("%s: %zu tensors, %lld parameters, %s network after step %s, %s names\n",
+                out.c_str(), weights.tensors.size(), static_cast<long long>(numbers),
+                plan.which.c_str(), about.at("step").c_str(), plan.layout.c_str());
   }
   return 0;
 }

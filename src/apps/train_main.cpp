@@ -1,4 +1,5 @@
-// homolog-train: one worker. Puts backbone, objective and store together; train/session.h does the rest.
+// homolog-train: one worker. Puts backbone, objective and store together; train/session.h does the
+// rest.
 #include <torch/torch.h>
 
 #include "base/error.h"
@@ -19,7 +20,8 @@ struct Choice {
   std::vector<std::unique_ptr<objective::Factory>> objectives;
 
   template <class Entries, class Factories>
-  static std::vector<std::string> declare_all(Options& options, const Entries& entries, Factories& factories) {
+  static std::vector<std::string> declare_all(Options& options, const Entries& entries,
+                                              Factories& factories) {
     std::vector<std::string> names;
     for (const auto* entry : entries) {
       names.emplace_back(entry->name);
@@ -45,15 +47,18 @@ std::vector<std::string> names_of(const auto& entries) {
 
 int body(int argc, char** argv) {
   Options options("homolog-train", "--config FILE --run DIR [--set KEY=VALUE ...]",
-                  "Pre-trains an encoder on a store of landmark-aligned pairs. One worker; homolog launch starts several.");
+                  "Pre-trains an encoder on a store of landmark-aligned pairs. One worker; homolog "
+                  "launch starts several.");
   train::TrainingPlan plan;
   train::PairSourcePlan data;
   Choice choice;
   const auto backbones = backbone::catalog();
   const auto objectives = objective::catalog();
-  options.add("model.backbone", choice.backbone, "network to train", {.choices = names_of(backbones)});
+  options.add("model.backbone", choice.backbone, "network to train",
+              {.choices = names_of(backbones)});
   Choice::declare_all(options, backbones, choice.backbones);
-  options.add("objective.name", choice.objective, "what it is trained for", {.choices = names_of(objectives)});
+  options.add("objective.name", choice.objective, "what it is trained for",
+              {.choices = names_of(objectives)});
   Choice::declare_all(options, objectives, choice.objectives);
   train::declare(options, data);
   train::declare(options, plan);
@@ -64,13 +69,19 @@ int body(int argc, char** argv) {
   const auto& [x, y, z] = facts.crop_xyz;
   train::TrainingParts parts;
   parts.program = "homolog-train";
-  parts.identity = {{"store", facts.hash}, {"objective", choice.objective}, {"backbone", choice.backbone},
-                    {"crop", std::to_string(x) + "x" + std::to_string(y) + "x" + std::to_string(z)}};
+  parts.identity = {
+      {"store", facts.hash},
+      {"objective", choice.objective},
+      {"backbone", choice.backbone},
+      {"crop", std::to_string(x) + "x" + std::to_string(y) + "x" + std::to_string(z)}};
   parts.objective = [&] {
     const auto& backbone = Choice::chosen(backbones, choice.backbones, choice.backbone);
-    return Choice::chosen(objectives, choice.objectives, choice.objective).make(backbone, facts.crop_xyz);
+    return Choice::chosen(objectives, choice.objectives, choice.objective)
+        .make(backbone, facts.crop_xyz);
   };
-  parts.source = [&](const train::Start& start) { return std::make_unique<train::PairSource>(data, start); };
+  parts.source = [&](const train::Start& start) {
+    return std::make_unique<train::PairSource>(data, start);
+  };
   return train::run_training(plan, parts, options);
 }
 

@@ -19,11 +19,12 @@ struct BucketReducer::State {
 
   GradientArena& arena;
   comm::Communicator& communicator;
-  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;  // kept: Torch holds them weakly
+  std::vector<std::shared_ptr<torch::autograd::Node>>
+      accumulators;  // kept: Torch holds them weakly
   std::vector<std::uint8_t> touched;
-  std::vector<int> missing;            // per bucket, slots without gradient yet
-  std::vector<comm::Ticket> tickets;   // of the buckets that left
-  torch::Tensor maxima;                // per bucket, on the arena's device
+  std::vector<int> missing;           // per bucket, slots without gradient yet
+  std::vector<comm::Ticket> tickets;  // of the buckets that left
+  torch::Tensor maxima;               // per bucket, on the arena's device
   bool armed = false;
   std::uint64_t bytes = 0;
 
@@ -43,8 +44,10 @@ struct BucketReducer::State {
     void* stream = current_stream(arena.device());
     const auto count = static_cast<std::size_t>(bucket.count);
     const bool alone = communicator.rank().size == 1;
-    tickets.push_back(alone ? 0 : communicator.start_all_reduce({data, count, comm::Scalar::F32}, comm::Reduce::Sum,
-                                                                 "gradient bucket " + std::to_string(index), stream));
+    tickets.push_back(
+        alone ? 0
+              : communicator.start_all_reduce({data, count, comm::Scalar::F32}, comm::Reduce::Sum,
+                                              "gradient bucket " + std::to_string(index), stream));
     bytes += count * sizeof(float);
   }
 

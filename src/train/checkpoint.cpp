@@ -21,9 +21,13 @@ using nlohmann::json;
 
 constexpr const char* kKind = "homolog checkpoint";
 
-[[noreturn]] void refuse(const fs::path& folder, const std::string& reason, const std::string& remedy = "") {
-  throw Error(Fault::Data, "checkpoint " + folder.string() + ": " + reason,
-              remedy.empty() ? "use an older checkpoint, or --resume auto, which looks for the newest whole one" : remedy);
+[[noreturn]] void refuse(const fs::path& folder, const std::string& reason,
+                         const std::string& remedy = "") {
+  throw Error(
+      Fault::Data, "checkpoint " + folder.string() + ": " + reason,
+      remedy.empty()
+          ? "use an older checkpoint, or --resume auto, which looks for the newest whole one"
+          : remedy);
 }
 
 double number_or_infinity(const json& j, const char* key) {
@@ -32,14 +36,25 @@ double number_or_infinity(const json& j, const char* key) {
 
 json to_json(const TrainState& s) {
   const auto number = [](double v) { return std::isfinite(v) ? json(v) : json(nullptr); };
-  return {{"kind", kKind}, {"version", kCheckpointVersion}, {"written", utc_timestamp()},
+  return {{"kind", kKind},
+          {"version", kCheckpointVersion},
+          {"written", utc_timestamp()},
           {"writer", std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT},
-          {"step", s.step}, {"steps", s.steps}, {"cursor", {{"epoch", s.cursor.epoch}, {"position", s.cursor.position}}},
-          {"next_ids", s.next_ids}, {"skipped_in_a_row", s.skipped_in_a_row},
-          {"best_validation", number(s.best_validation)}, {"last_validation", number(s.last_validation)},
-          {"seed", s.seed}, {"world", s.world}, {"global_batch", s.global_batch},
-          {"config", s.config}, {"config_digest", hex64(xxh3_64(s.config))}, {"identity", s.identity},
-          {"exported_prefix", s.exported_prefix}, {"exported", s.exported}};
+          {"step", s.step},
+          {"steps", s.steps},
+          {"cursor", {{"epoch", s.cursor.epoch}, {"position", s.cursor.position}}},
+          {"next_ids", s.next_ids},
+          {"skipped_in_a_row", s.skipped_in_a_row},
+          {"best_validation", number(s.best_validation)},
+          {"last_validation", number(s.last_validation)},
+          {"seed", s.seed},
+          {"world", s.world},
+          {"global_batch", s.global_batch},
+          {"config", s.config},
+          {"config_digest", hex64(xxh3_64(s.config))},
+          {"identity", s.identity},
+          {"exported_prefix", s.exported_prefix},
+          {"exported", s.exported}};
 }
 
 TrainState from_json(const json& j) {
@@ -65,10 +80,13 @@ json manifest_of(const fs::path& folder) {
   std::ifstream in(folder / "manifest.json", std::ios::binary);
   if (!in) refuse(folder, "manifest.json is missing");
   const json j = json::parse(in, nullptr, false);
-  if (!j.is_object() || j.value("kind", "") != kKind) refuse(folder, "manifest.json is not a checkpoint's manifest");
+  if (!j.is_object() || j.value("kind", "") != kKind)
+    refuse(folder, "manifest.json is not a checkpoint's manifest");
   if (j.value("version", 0) != kCheckpointVersion) {
-    refuse(folder, "it is of version " + std::to_string(j.value("version", 0)) + ", this program reads version " +
-                       std::to_string(kCheckpointVersion), "use the release that wrote it");
+    refuse(folder,
+           "it is of version " + std::to_string(j.value("version", 0)) +
+               ", this program reads version " + std::to_string(kCheckpointVersion),
+           "use the release that wrote it");
   }
   return j;
 }
@@ -85,10 +103,14 @@ auto parse(const fs::path& folder, F&& read) {
 }  // namespace
 
 void declare(Options& o, CheckpointPlan& p) {
-  o.add("checkpoint.every_steps", p.every_steps, "steps between checkpoints; 0: by time alone", {.min = 0});
-  o.add("checkpoint.every_s", p.every_s, "time between checkpoints; 0: by steps alone", {.min = 0, .unit = "s"});
-  o.add("checkpoint.keep", p.keep, "newest checkpoints kept; the best is kept beside them", {.min = 1});
-  o.add("checkpoint.margin_s", p.margin_s, "stop this long before the SLURM job's end", {.min = 0, .unit = "s"});
+  o.add("checkpoint.every_steps", p.every_steps, "steps between checkpoints; 0: by time alone",
+        {.min = 0});
+  o.add("checkpoint.every_s", p.every_s, "time between checkpoints; 0: by steps alone",
+        {.min = 0, .unit = "s"});
+  o.add("checkpoint.keep", p.keep, "newest checkpoints kept; the best is kept beside them",
+        {.min = 1});
+  o.add("checkpoint.margin_s", p.margin_s, "stop this long before the SLURM job's end",
+        {.min = 0, .unit = "s"});
   o.add("checkpoint.synchronous", p.synchronous, "wait for the disk before the next step");
 }
 
@@ -101,7 +123,8 @@ fs::path checkpoint_name(std::int64_t step) {
   return name;
 }
 
-std::int64_t write_checkpoint(const fs::path& folder, const TrainState& state, const TensorFiles& files) {
+std::int64_t write_checkpoint(const fs::path& folder, const TrainState& state,
+                              const TensorFiles& files) {
   fs::create_directories(folder.parent_path());
   PendingPath pending(folder);
   fs::create_directory(pending.temporary());
@@ -109,13 +132,17 @@ std::int64_t write_checkpoint(const fs::path& folder, const TrainState& state, c
   std::int64_t bytes = 0;
   for (const auto& [stem, tensors] : files) {
     const fs::path file = pending.temporary() / (stem + ".safetensors");
-    model::write_weights(file, {tensors, {{"format", "pt"}, {"homolog", stem}, {"step", std::to_string(state.step)}}});
+    model::write_weights(
+        file,
+        {tensors, {{"format", "pt"}, {"homolog", stem}, {"step", std::to_string(state.step)}}});
     const auto size = static_cast<std::int64_t>(fs::file_size(file));
     bytes += size;
-    manifest["files"][file.filename().string()] = {{"bytes", size}, {"xxh3", hex64(xxh3_64_file(file))}};
+    manifest["files"][file.filename().string()] = {{"bytes", size},
+                                                   {"xxh3", hex64(xxh3_64_file(file))}};
   }
   write_file_atomically(pending.temporary() / "manifest.json", manifest.dump(1) + "\n");
-  if (fs::exists(folder)) fs::remove_all(folder);  // the same step again, after a resume from an older one
+  if (fs::exists(folder))
+    fs::remove_all(folder);  // the same step again, after a resume from an older one
   pending.publish();
   return bytes;
 }
@@ -133,9 +160,11 @@ TrainState verify_checkpoint(const fs::path& folder) {
       const auto size = fs::file_size(file, missing);
       if (missing) refuse(folder, name + " is missing");
       if (size != facts.at("bytes").get<std::uintmax_t>()) {
-        refuse(folder, name + " has " + std::to_string(size) + " bytes, its manifest says " + facts.at("bytes").dump());
+        refuse(folder, name + " has " + std::to_string(size) + " bytes, its manifest says " +
+                           facts.at("bytes").dump());
       }
-      if (hex64(xxh3_64_file(file)) != facts.at("xxh3").get<std::string>()) refuse(folder, name + " does not match its hash");
+      if (hex64(xxh3_64_file(file)) != facts.at("xxh3").get<std::string>())
+        refuse(folder, name + " does not match its hash");
     }
     return from_json(manifest);
   });
@@ -152,16 +181,20 @@ std::vector<fs::path> list_checkpoints(const fs::path& checkpoints) {
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(checkpoints, none)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == std::string::npos) found.push_back(entry.path());
+    if (name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == std::string::npos)
+      found.push_back(entry.path());
   }
   std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) {
-    const auto step = [](const fs::path& p) { return std::stoll("0" + p.filename().string().substr(5)); };
+    const auto step = [](const fs::path& p) {
+      return std::stoll("0" + p.filename().string().substr(5));
+    };
     return step(a) < step(b);
   });
   return found;
 }
 
-std::optional<Found> newest_checkpoint(const fs::path& checkpoints, std::vector<std::string>& refused) {
+std::optional<Found> newest_checkpoint(const fs::path& checkpoints,
+                                       std::vector<std::string>& refused) {
   auto folders = list_checkpoints(checkpoints);
   std::reverse(folders.begin(), folders.end());
   for (const auto& folder : folders) {

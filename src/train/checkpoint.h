@@ -1,5 +1,6 @@
 // A checkpoint on disk: a folder of safetensors and a JSON manifest with their hashes
-// (docs/formats/checkpoint.md). It exists under its name only when whole; the newest whole one counts.
+// (docs/formats/checkpoint.md). It exists under its name only when whole; the newest whole one
+// counts.
 #pragma once
 
 #include <torch/types.h>
@@ -30,8 +31,8 @@ void declare(Options& options, CheckpointPlan& plan);
 
 // Everything but tensors that a run continues from.
 struct TrainState {
-  std::int64_t step = 0;              // optimiser steps done, skipped ones included
-  data::Cursor cursor;                // of the next step
+  std::int64_t step = 0;                // optimiser steps done, skipped ones included
+  data::Cursor cursor;                  // of the next step
   std::vector<std::uint64_t> next_ids;  // of rank 0's next batch; empty: unknown
   std::int64_t skipped_in_a_row = 0;
   double best_validation = std::numeric_limits<double>::infinity();
@@ -39,11 +40,11 @@ struct TrainState {
   std::uint64_t seed = 0;
   int world = 1;
   std::int64_t global_batch = 1;
-  std::int64_t steps = 0;             // of the whole schedule
-  std::string config;                 // resolved INI text
+  std::int64_t steps = 0;                       // of the whole schedule
+  std::string config;                           // resolved INI text
   std::map<std::string, std::string> identity;  // {"store", hash}, {"objective", name}
-  std::string exported_prefix;        // what `homolog export` takes off the names below
-  std::vector<std::string> exported;  // tensors of "model" that it writes
+  std::string exported_prefix;                  // what `homolog export` takes off the names below
+  std::vector<std::string> exported;            // tensors of "model" that it writes
 };
 
 // The state as one JSON text, as it stands in the manifest; to hand it from rank to rank.
@@ -62,7 +63,8 @@ std::int64_t write_checkpoint(const std::filesystem::path& folder, const TrainSt
 TrainState read_manifest(const std::filesystem::path& folder);
 TrainState verify_checkpoint(const std::filesystem::path& folder);
 // The tensors of one file of a verified checkpoint; {} when the checkpoint has no such file.
-std::map<std::string, torch::Tensor> read_tensors(const std::filesystem::path& folder, const std::string& stem);
+std::map<std::string, torch::Tensor> read_tensors(const std::filesystem::path& folder,
+                                                  const std::string& stem);
 
 struct Found {
   std::filesystem::path folder;
@@ -70,8 +72,10 @@ struct Found {
 };
 // Newest in `checkpoints` (…/step-*) that verifies. `refused` gets one line for each newer one that
 // does not. Verified one by one, newest first; {} when there is none.
-std::optional<Found> newest_checkpoint(const std::filesystem::path& checkpoints, std::vector<std::string>& refused);
-std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& checkpoints);  // oldest first
+std::optional<Found> newest_checkpoint(const std::filesystem::path& checkpoints,
+                                       std::vector<std::string>& refused);
+std::vector<std::filesystem::path> list_checkpoints(
+    const std::filesystem::path& checkpoints);             // oldest first
 std::filesystem::path checkpoint_name(std::int64_t step);  // "step-00000123"
 
 }  // namespace homolog::train

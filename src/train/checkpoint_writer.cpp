@@ -17,7 +17,8 @@ void copy_into(TensorFiles& snapshot, const TensorFiles& live) {
   for (const auto& [stem, tensors] : live) {
     for (const auto& [name, tensor] : tensors) {
       torch::Tensor& host = snapshot[stem][name];
-      if (!host.defined() || host.sizes() != tensor.sizes() || host.scalar_type() != tensor.scalar_type()) {
+      if (!host.defined() || host.sizes() != tensor.sizes() ||
+          host.scalar_type() != tensor.scalar_type()) {
         host = torch::empty(tensor.sizes(), torch::TensorOptions().dtype(tensor.scalar_type()));
       }
       host.copy_(tensor);

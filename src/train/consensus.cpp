@@ -7,10 +7,13 @@
 namespace homolog::train {
 namespace {
 
-// Everything that lies on the device, in one copy to the host: [total, terms..., maximum, norm^2, statistics...].
+// Everything that lies on the device, in one copy to the host: [total, terms..., maximum, norm^2,
+// statistics...].
 std::vector<double> fetch(const Ballot& ballot) {
   std::vector<torch::Tensor> pieces;
-  const auto add = [&](const torch::Tensor& t) { pieces.push_back(t.detach().to(torch::kFloat64).reshape({-1})); };
+  const auto add = [&](const torch::Tensor& t) {
+    pieces.push_back(t.detach().to(torch::kFloat64).reshape({-1}));
+  };
   add(ballot.total);
   for (const auto& term : ballot.terms) add(term);
   const auto device = ballot.total.device();
@@ -42,16 +45,20 @@ World Consensus::agree(const Ballot& ballot) {
   all[flags + world] = std::isfinite(norm_square) ? 0 : 1;
   all[flags + world + 1] = ballot.stop ? 1 : 0;
   all[flags + world + 2] = ballot.save ? 1 : 0;
-  communicator_.all_reduce({all.data(), all.size(), comm::Scalar::F64}, comm::Reduce::Sum, "consensus");
+  communicator_.all_reduce({all.data(), all.size(), comm::Scalar::F64}, comm::Reduce::Sum,
+                           "consensus");
 
   World result;
   result.total = all[0] / static_cast<double>(world);
-  for (std::size_t i = 0; i < terms; ++i) result.terms.push_back(all[1 + i] / static_cast<double>(world));
+  for (std::size_t i = 0; i < terms; ++i)
+    result.terms.push_back(all[1 + i] / static_cast<double>(world));
   if (ballot.statistics.defined()) {
-    const torch::Tensor sums = torch::from_blob(all.data() + 1 + terms, {static_cast<std::int64_t>(statistics)}, torch::kFloat64);
+    const torch::Tensor sums = torch::from_blob(
+        all.data() + 1 + terms, {static_cast<std::int64_t>(statistics)}, torch::kFloat64);
     result.statistics = sums.to(torch::kFloat32).to(ballot.statistics.device());
   }
-  for (std::size_t i = 0; i < ballot.touched.size(); ++i) result.touched.push_back(all[1 + terms + statistics + i] > 0);
+  for (std::size_t i = 0; i < ballot.touched.size(); ++i)
+    result.touched.push_back(all[1 + terms + statistics + i] > 0);
   for (std::size_t r = 0; r < world; ++r) {
     if (all[flags + r] > 0) result.nonfinite_ranks.push_back(static_cast<int>(r));
   }

@@ -14,25 +14,25 @@ namespace homolog::train {
 
 // What this rank brings. Every rank brings equally many terms, statistics and slots.
 struct Ballot {
-  torch::Tensor total;                       // 0-dim, mean over this rank's batch
-  std::vector<torch::Tensor> terms;          // 0-dim each
-  torch::Tensor statistics;                  // flat sums; undefined: none
-  torch::Tensor local_maximum;               // 0-dim, of this rank's own gradient (NaN, inf: bad)
-  torch::Tensor squared_norm;                // 0-dim, of the reduced mean gradient
-  std::span<const std::uint8_t> touched;     // per slot
+  torch::Tensor total;                    // 0-dim, mean over this rank's batch
+  std::vector<torch::Tensor> terms;       // 0-dim each
+  torch::Tensor statistics;               // flat sums; undefined: none
+  torch::Tensor local_maximum;            // 0-dim, of this rank's own gradient (NaN, inf: bad)
+  torch::Tensor squared_norm;             // 0-dim, of the reduced mean gradient
+  std::span<const std::uint8_t> touched;  // per slot
   bool stop = false, save = false;
 };
 
 // What all ranks decided on: equal on every rank.
 struct World {
-  double total = 0;                          // means over ranks
+  double total = 0;  // means over ranks
   std::vector<double> terms;
-  torch::Tensor statistics;                  // sums over ranks, on the ballot's device; undefined: none
-  double gradient_norm = 0;                  // before clipping
-  std::vector<int> nonfinite_ranks;          // whose loss or own gradient was not finite
-  std::vector<std::uint8_t> touched;         // by any rank
+  torch::Tensor statistics;           // sums over ranks, on the ballot's device; undefined: none
+  double gradient_norm = 0;           // before clipping
+  std::vector<int> nonfinite_ranks;   // whose loss or own gradient was not finite
+  std::vector<std::uint8_t> touched;  // by any rank
   bool stop = false, save = false;
-  bool finite = true;                        // false: nobody updates anything
+  bool finite = true;  // false: nobody updates anything
 };
 
 class Consensus {

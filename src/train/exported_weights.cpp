@@ -17,7 +17,8 @@ fs::path find_checkpoint(const fs::path& source, bool best) {
   }
   if (best) {
     if (!fs::exists(source / "checkpoints" / "best")) {
-      throw Error(Fault::Data, source.string() + " has no best checkpoint yet", "leave --best out, or wait for a validation");
+      throw Error(Fault::Data, source.string() + " has no best checkpoint yet",
+                  "leave --best out, or wait for a validation");
     }
     return source / "checkpoints" / "best";
   }
@@ -26,7 +27,8 @@ fs::path find_checkpoint(const fs::path& source, bool best) {
   if (found) return found->folder;
   std::string text = source.string() + " holds no whole checkpoint";
   for (const auto& reason : refused) text += "\n    " + reason;
-  throw Error(Fault::Data, text, "train until one is written (checkpoint.every_s, checkpoint.every_steps)");
+  throw Error(Fault::Data, text,
+              "train until one is written (checkpoint.every_s, checkpoint.every_steps)");
 }
 
 model::WeightsFile exported_weights(const ExportPlan& plan) {
@@ -34,7 +36,8 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
   const TrainState state = verify_checkpoint(folder);
   const auto tensors = read_tensors(folder, plan.which == "target" ? "target" : "model");
   if (tensors.empty()) {
-    throw Error(Fault::Data, "checkpoint " + folder.string() + " has no " + plan.which + " network", "use --which online");
+    throw Error(Fault::Data, "checkpoint " + folder.string() + " has no " + plan.which + " network",
+                "use --which online");
   }
   const std::set<std::string> wanted(state.exported.begin(), state.exported.end());
   const std::string& prefix = state.exported_prefix;
@@ -44,10 +47,16 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
     const bool strip = plan.layout == "reference" && name.starts_with(prefix);
     file.tensors.emplace(strip ? name.substr(prefix.size()) : name, tensor);
   }
-  if (file.tensors.empty()) throw Error(Fault::Data, "checkpoint " + folder.string() + " has nothing to export", "use --full");
-  file.metadata = {{"format", "pt"}, {"homolog", std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT},
-                   {"layout", plan.layout}, {"which", plan.which}, {"step", std::to_string(state.step)},
-                   {"config", state.config}, {"config_digest", hex64(xxh3_64(state.config))},
+  if (file.tensors.empty())
+    throw Error(Fault::Data, "checkpoint " + folder.string() + " has nothing to export",
+                "use --full");
+  file.metadata = {{"format", "pt"},
+                   {"homolog", std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT},
+                   {"layout", plan.layout},
+                   {"which", plan.which},
+                   {"step", std::to_string(state.step)},
+                   {"config", state.config},
+                   {"config_digest", hex64(xxh3_64(state.config))},
                    {"weights_xxh3", hex64(model::weights_hash(file.tensors))}};
   for (const auto& [key, value] : state.identity) file.metadata["trained." + key] = value;
   return file;

@@ -14,7 +14,8 @@ namespace {
 constexpr int kThreads = 256;
 
 void check(cudaError_t code, const char* what) {
-  if (code != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(code));
+  if (code != cudaSuccess)
+    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(code));
 }
 
 __global__ void chunk_square_sums(UpdateBuffers b) {
@@ -40,7 +41,8 @@ __global__ void segment_sums(UpdateBuffers b) {
     const int segment = b.chunks[c].segment;
     if (c > 0 && b.chunks[c - 1].segment == segment) continue;  // not the first of its run
     double sum = 0;
-    for (int k = c; k < b.chunk_count && b.chunks[k].segment == segment; ++k) sum += b.chunk_sums[k];
+    for (int k = c; k < b.chunk_count && b.chunks[k].segment == segment; ++k)
+      sum += b.chunk_sums[k];
     b.segment_squares[segment] = sum;
   }
   __syncthreads();
@@ -64,12 +66,15 @@ __global__ void update(UpdateBuffers b, UpdateRates r) {
     factor = fmin(1.0, r.clip / (sqrt(square) * r.gradient_scale + 1e-6));
   }
   const double decay_rate = segment.decayed != 0 ? r.weight_decay : 0;
-  const float scale = static_cast<float>(r.gradient_scale * factor), decay = static_cast<float>(decay_rate);
+  const float scale = static_cast<float>(r.gradient_scale * factor),
+              decay = static_cast<float>(decay_rate);
   const float beta1 = static_cast<float>(r.beta1), beta2 = static_cast<float>(r.beta2);
   const float epsilon = static_cast<float>(r.epsilon);
   const float keep = static_cast<float>(1 - r.learning_rate * decay_rate);
-  const float rate = static_cast<float>(r.adamw ? r.learning_rate / segment.bias1 : r.learning_rate);
-  const float ema = static_cast<float>(r.ema_momentum), rest = static_cast<float>(1 - r.ema_momentum);
+  const float rate =
+      static_cast<float>(r.adamw ? r.learning_rate / segment.bias1 : r.learning_rate);
+  const float ema = static_cast<float>(r.ema_momentum),
+              rest = static_cast<float>(1 - r.ema_momentum);
   for (int i = threadIdx.x; i < chunk.count; i += kThreads) {
     const std::int64_t at = chunk.begin + i;
     float p = b.parameter[at];

@@ -16,14 +16,14 @@ struct UpdateSegment {
 
 // A piece of one segment: the unit of parallel work and of the fixed order of summation.
 struct UpdateChunk {
-  std::int64_t begin = 0;   // in the arena
+  std::int64_t begin = 0;  // in the arena
   std::int32_t count = 0, segment = 0;
 };
 
 struct UpdateBuffers {
   float *parameter = nullptr, *gradient = nullptr, *moment1 = nullptr;
-  float *moment2 = nullptr;  // AdamW only
-  float *target = nullptr;   // may be null when no segment has a target
+  float* moment2 = nullptr;  // AdamW only
+  float* target = nullptr;   // may be null when no segment has a target
   const UpdateSegment* segments = nullptr;
   const UpdateChunk* chunks = nullptr;
   std::int32_t segment_count = 0, chunk_count = 0;

@@ -28,7 +28,8 @@ HOMOLOG_INLINE double square_sum_body(const float* __restrict g, std::int64_t n)
   double sums[8] = {};  // eight lanes: a fixed order that vectorises
   std::int64_t i = 0;
   for (; i + 8 <= n; i += 8) {
-    for (int lane = 0; lane < 8; ++lane) sums[lane] += static_cast<double>(g[i + lane]) * g[i + lane];
+    for (int lane = 0; lane < 8; ++lane)
+      sums[lane] += static_cast<double>(g[i + lane]) * g[i + lane];
   }
   for (; i < n; ++i) sums[0] += static_cast<double>(g[i]) * g[i];
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
@@ -54,8 +55,8 @@ HOMOLOG_INLINE void sgd_body(const Step& s, float* __restrict p, const float* __
   }
 }
 
-HOMOLOG_INLINE void ema_body(float momentum, float rest, float* __restrict t, const float* __restrict p,
-                             std::int64_t n) {
+HOMOLOG_INLINE void ema_body(float momentum, float rest, float* __restrict t,
+                             const float* __restrict p, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) t[i] = momentum * t[i] + rest * p[i];
 }
 
@@ -80,17 +81,28 @@ struct Kernels {
 
 namespace base {
 double square_sum(const float* g, std::int64_t n) { return square_sum_body(g, n); }
-void adamw(const Step& s, float* p, const float* g, float* m, float* v, std::int64_t n) { adamw_body(s, p, g, m, v, n); }
-void sgd(const Step& s, float* p, const float* g, float* m, std::int64_t n) { sgd_body(s, p, g, m, n); }
+void adamw(const Step& s, float* p, const float* g, float* m, float* v, std::int64_t n) {
+  adamw_body(s, p, g, m, v, n);
+}
+void sgd(const Step& s, float* p, const float* g, float* m, std::int64_t n) {
+  sgd_body(s, p, g, m, n);
+}
 void ema(float a, float b, float* t, const float* p, std::int64_t n) { ema_body(a, b, t, p, n); }
 bool finite(const float* x, std::int64_t n) { return finite_body(x, n); }
 }  // namespace base
 
 namespace avx2 {
 HOMOLOG_AVX2 double square_sum(const float* g, std::int64_t n) { return square_sum_body(g, n); }
-HOMOLOG_AVX2 void adamw(const Step& s, float* p, const float* g, float* m, float* v, std::int64_t n) { adamw_body(s, p, g, m, v, n); }
-HOMOLOG_AVX2 void sgd(const Step& s, float* p, const float* g, float* m, std::int64_t n) { sgd_body(s, p, g, m, n); }
-HOMOLOG_AVX2 void ema(float a, float b, float* t, const float* p, std::int64_t n) { ema_body(a, b, t, p, n); }
+HOMOLOG_AVX2 void adamw(const Step& s, float* p, const float* g, float* m, float* v,
+                        std::int64_t n) {
+  adamw_body(s, p, g, m, v, n);
+}
+HOMOLOG_AVX2 void sgd(const Step& s, float* p, const float* g, float* m, std::int64_t n) {
+  sgd_body(s, p, g, m, n);
+}
+HOMOLOG_AVX2 void ema(float a, float b, float* t, const float* p, std::int64_t n) {
+  ema_body(a, b, t, p, n);
+}
 HOMOLOG_AVX2 bool finite(const float* x, std::int64_t n) { return finite_body(x, n); }
 }  // namespace avx2
 
@@ -106,7 +118,8 @@ const Kernels& kernels() {
   return chosen;
 }
 
-double clip_factor(const UpdateBuffers& b, const UpdateRates& r, const UpdateSegment& segment, std::int32_t index) {
+double clip_factor(const UpdateBuffers& b, const UpdateRates& r, const UpdateSegment& segment,
+                   std::int32_t index) {
   if (r.clip <= 0 || segment.clipped == 0) return 1;
   const double square = b.segment_squares[r.clip_global ? b.segment_count + 1 : index];
   return std::min(1.0, r.clip / (std::sqrt(square) * r.gradient_scale + 1e-6));
@@ -128,7 +141,8 @@ void update_chunk(const UpdateBuffers& b, const UpdateRates& r, const UpdateChun
       s.beta2 = static_cast<float>(r.beta2);
       s.epsilon = static_cast<float>(r.epsilon);
       s.bias2_root = segment.bias2_root;
-      k.adamw(s, p, b.gradient + chunk.begin, b.moment1 + chunk.begin, b.moment2 + chunk.begin, chunk.count);
+      k.adamw(s, p, b.gradient + chunk.begin, b.moment1 + chunk.begin, b.moment2 + chunk.begin,
+              chunk.count);
     } else {
       s.rate = static_cast<float>(r.learning_rate);
       k.sgd(s, p, b.gradient + chunk.begin, b.moment1 + chunk.begin, chunk.count);
@@ -136,7 +150,8 @@ void update_chunk(const UpdateBuffers& b, const UpdateRates& r, const UpdateChun
   }
   if (segment.target_begin >= 0) {
     float* t = b.target + segment.target_begin + (chunk.begin - segment.begin);
-    k.ema(static_cast<float>(r.ema_momentum), static_cast<float>(1 - r.ema_momentum), t, p, chunk.count);
+    k.ema(static_cast<float>(r.ema_momentum), static_cast<float>(1 - r.ema_momentum), t, p,
+          chunk.count);
   }
 }
 
@@ -149,7 +164,8 @@ void measure_cpu(const UpdateBuffers& b) {
     }
   });
   std::fill(b.segment_squares, b.segment_squares + b.segment_count + 2, 0.0);
-  for (std::int32_t c = 0; c < b.chunk_count; ++c) b.segment_squares[b.chunks[c].segment] += b.chunk_sums[c];
+  for (std::int32_t c = 0; c < b.chunk_count; ++c)
+    b.segment_squares[b.chunks[c].segment] += b.chunk_sums[c];
   for (std::int32_t s = 0; s < b.segment_count; ++s) {
     b.segment_squares[b.segment_count] += b.segment_squares[s];
     if (b.segments[s].clipped != 0) b.segment_squares[b.segment_count + 1] += b.segment_squares[s];
@@ -162,6 +178,8 @@ void update_cpu(const UpdateBuffers& b, const UpdateRates& r) {
   });
 }
 
-bool all_finite_cpu(const float* values, std::int64_t count) { return kernels().finite(values, count); }
+bool all_finite_cpu(const float* values, std::int64_t count) {
+  return kernels().finite(values, count);
+}
 
 }  // namespace homolog::train

@@ -5,7 +5,8 @@
 namespace homolog::train {
 namespace {
 [[noreturn]] void absent() {
-  throw Error(Fault::Environment, "this build has no CUDA code", "build the preset `cuda`, or train with --device cpu");
+  throw Error(Fault::Environment, "this build has no CUDA code",
+              "build the preset `cuda`, or train with --device cpu");
 }
 }  // namespace
 

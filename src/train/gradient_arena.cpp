@@ -30,9 +30,11 @@ std::map<std::string, torch::Tensor> target_parameters(objective::Objective& obj
 
 }  // namespace
 
-GradientArena::GradientArena(objective::Objective& objective, std::int64_t bucket_bytes, int moments) {
+GradientArena::GradientArena(objective::Objective& objective, std::int64_t bucket_bytes,
+                             int moments) {
   const auto copies = target_parameters(objective);
-  std::set<const void*> seen;  // a shared tensor is registered under several names: the first counts
+  std::set<const void*>
+      seen;  // a shared tensor is registered under several names: the first counts
   std::set<std::string> online_names;
   for (const auto& item : objective.online().named_parameters()) {
     online_names.insert(item.key());
@@ -41,11 +43,14 @@ GradientArena::GradientArena(objective::Objective& objective, std::int64_t bucke
     const auto rule = objective.rule(item.key(), parameter);
     parameter.set_requires_grad(rule.trained);
     if (!rule.trained) continue;
-    if (parameter.scalar_type() != torch::kFloat32) throw std::logic_error(item.key() + " is not float32");
-    slots_.push_back({item.key(), 0, parameter.numel(), copies.contains(item.key()) ? 0 : -1, 0, rule, parameter});
+    if (parameter.scalar_type() != torch::kFloat32)
+      throw std::logic_error(item.key() + " is not float32");
+    slots_.push_back({item.key(), 0, parameter.numel(), copies.contains(item.key()) ? 0 : -1, 0,
+                      rule, parameter});
   }
   for (const auto& [name, copy] : copies) {
-    if (!online_names.contains(name)) throw std::logic_error("the target's " + name + " has no online twin");
+    if (!online_names.contains(name))
+      throw std::logic_error("the target's " + name + " has no online twin");
   }
   if (slots_.empty()) throw std::logic_error("the objective has no trained parameter");
   lay_out(bucket_bytes);
@@ -54,7 +59,8 @@ GradientArena::GradientArena(objective::Objective& objective, std::int64_t bucke
 
 void GradientArena::lay_out(std::int64_t bucket_bytes) {
   std::reverse(slots_.begin(), slots_.end());
-  std::stable_sort(slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return range_of(a) < range_of(b); });
+  std::stable_sort(slots_.begin(), slots_.end(),
+                   [](const Slot& a, const Slot& b) { return range_of(a) < range_of(b); });
   int open_range = -1;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
@@ -77,7 +83,8 @@ void GradientArena::lay_out(std::int64_t bucket_bytes) {
 
 void GradientArena::bind(objective::Objective& objective, int moments) {
   torch::NoGradGuard no_grad;
-  const auto options = torch::TensorOptions().dtype(torch::kFloat32).device(slots_.front().parameter.device());
+  const auto options =
+      torch::TensorOptions().dtype(torch::kFloat32).device(slots_.front().parameter.device());
   parameters_ = torch::zeros({total_}, options);
   gradients_ = torch::zeros({total_}, options);
   moment1_ = torch::zeros({total_}, options);
@@ -91,8 +98,10 @@ void GradientArena::bind(objective::Objective& objective, int moments) {
     slot.parameter.mutable_grad() = view(gradients_, slot);
     if (slot.target_begin < 0) continue;
     torch::Tensor copy = copies.at(slot.name);
-    if (copy.sizes() != slot.parameter.sizes()) throw std::logic_error("the target's " + slot.name + " has another shape");
-    torch::Tensor there = target_.narrow(0, slot.target_begin, slot.count).view(slot.parameter.sizes());
+    if (copy.sizes() != slot.parameter.sizes())
+      throw std::logic_error("the target's " + slot.name + " has another shape");
+    torch::Tensor there =
+        target_.narrow(0, slot.target_begin, slot.count).view(slot.parameter.sizes());
     there.copy_(copy);
     copy.set_requires_grad(false);
     copy.set_data(there);

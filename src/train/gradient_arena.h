@@ -20,7 +20,7 @@ struct Slot {
   std::int64_t target_begin = -1;  // in target(); -1: no EMA copy
   int bucket = 0;
   objective::ParameterRule rule;
-  torch::Tensor parameter;         // the module's own, now a view of parameters()
+  torch::Tensor parameter;  // the module's own, now a view of parameters()
 };
 
 // A contiguous piece of gradients() that is all-reduced in one go.

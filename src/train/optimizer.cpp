@@ -27,7 +27,8 @@ void declare(Options& o, OptimizerPlan& p) {
   o.add("optimizer.epsilon", p.epsilon, "AdamW: added to the denominator", {.min = 0});
   o.add("optimizer.momentum", p.momentum, "SGD: momentum", {.min = 0, .max = 1});
   o.add("optimizer.clip", p.clip, "largest L2 norm of a gradient; 0: no clipping", {.min = 0});
-  o.add("optimizer.clip_mode", p.clip_mode, "norm of each tensor, or of all together", {.choices = {"tensor", "global"}});
+  o.add("optimizer.clip_mode", p.clip_mode, "norm of each tensor, or of all together",
+        {.choices = {"tensor", "global"}});
 }
 
 Optimizer::Optimizer(GradientArena& arena, const OptimizerPlan& plan, double gradient_scale)
@@ -40,7 +41,8 @@ Optimizer::Optimizer(GradientArena& arena, const OptimizerPlan& plan, double gra
     segment.decayed = slot.rule.decayed;
     segment.clipped = slot.rule.clipped;
     for (std::int64_t at = 0; at < slot.count; at += kChunk) {
-      chunks_.push_back({slot.begin + at, static_cast<std::int32_t>(std::min(kChunk, slot.count - at)),
+      chunks_.push_back({slot.begin + at,
+                         static_cast<std::int32_t>(std::min(kChunk, slot.count - at)),
                          static_cast<std::int32_t>(segments_.size())});
     }
     segments_.push_back(segment);
@@ -50,8 +52,10 @@ Optimizer::Optimizer(GradientArena& arena, const OptimizerPlan& plan, double gra
   segment_squares_ = torch::zeros({static_cast<std::int64_t>(segments_.size()) + 2}, f64);
   if (arena.device().is_cuda()) {
     const auto bytes = torch::TensorOptions().dtype(torch::kUInt8).device(arena.device());
-    segment_table_ = torch::empty({static_cast<std::int64_t>(segments_.size() * sizeof(UpdateSegment))}, bytes);
-    chunk_table_ = torch::empty({static_cast<std::int64_t>(chunks_.size() * sizeof(UpdateChunk))}, bytes);
+    segment_table_ =
+        torch::empty({static_cast<std::int64_t>(segments_.size() * sizeof(UpdateSegment))}, bytes);
+    chunk_table_ =
+        torch::empty({static_cast<std::int64_t>(chunks_.size() * sizeof(UpdateChunk))}, bytes);
     put(chunk_table_, chunks_);
     put(segment_table_, segments_);
   }
@@ -65,7 +69,8 @@ UpdateBuffers Optimizer::buffers() {
   b.moment2 = arena_.moment2().defined() ? arena_.moment2().data_ptr<float>() : nullptr;
   b.target = arena_.target().numel() > 0 ? arena_.target().data_ptr<float>() : nullptr;
   const bool on_device = segment_table_.defined();
-  b.segments = on_device ? static_cast<const UpdateSegment*>(segment_table_.data_ptr()) : segments_.data();
+  b.segments =
+      on_device ? static_cast<const UpdateSegment*>(segment_table_.data_ptr()) : segments_.data();
   b.chunks = on_device ? static_cast<const UpdateChunk*>(chunk_table_.data_ptr()) : chunks_.data();
   b.segment_count = static_cast<std::int32_t>(segments_.size());
   b.chunk_count = static_cast<std::int32_t>(chunks_.size());
@@ -75,8 +80,10 @@ UpdateBuffers Optimizer::buffers() {
 }
 
 torch::Tensor Optimizer::measure() {
-  if (arena_.device().is_cuda()) measure_cuda(buffers(), current_stream(arena_.device()));
-  else measure_cpu(buffers());
+  if (arena_.device().is_cuda())
+    measure_cuda(buffers(), current_stream(arena_.device()));
+  else
+    measure_cpu(buffers());
   return segment_squares_[static_cast<std::int64_t>(segments_.size())] * (scale_ * scale_);
 }
 

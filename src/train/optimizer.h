@@ -16,11 +16,12 @@
 namespace homolog::train {
 
 struct OptimizerPlan {
-  std::string name = "adamw";        // adamw | sgd
+  std::string name = "adamw";  // adamw | sgd
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  double momentum = 0.9;             // sgd
-  double clip = 3.0;                 // L2 norm; 0: no clipping
-  std::string clip_mode = "tensor";  // tensor: each tensor's norm (method.md 5); global: all together
+  double momentum = 0.9;  // sgd
+  double clip = 3.0;      // L2 norm; 0: no clipping
+  std::string clip_mode =
+      "tensor";  // tensor: each tensor's norm (method.md 5); global: all together
 };
 void declare(Options& options, OptimizerPlan& plan);
 
@@ -35,7 +36,8 @@ class Optimizer {
   Optimizer(GradientArena& arena, const OptimizerPlan& plan, double gradient_scale);
 
   // Norms of the reduced gradient, kept on the device for apply(). Returns the squared norm of the
-  // mean gradient over all tensors, 0-dim float64 on the arena's device; never waits for the device.
+  // mean gradient over all tensors, 0-dim float64 on the arena's device; never waits for the
+  // device.
   torch::Tensor measure();
   // REQUIRES: measure() since the gradients were completed. `active[i]`: slot i has a gradient and
   // is not frozen; the others keep weights, moments and counts (AdamW skips absent gradients), only

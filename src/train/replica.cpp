@@ -46,8 +46,10 @@ TensorFiles Replica::tensors() {
   const auto slots = arena_.slots();
   for (std::size_t i = 0; i < slots.size(); ++i) {
     moments.emplace("moment1/" + slots[i].name, arena_.view(arena_.moment1(), slots[i]));
-    if (arena_.moment2().defined()) moments.emplace("moment2/" + slots[i].name, arena_.view(arena_.moment2(), slots[i]));
-    moments.emplace("updates/" + slots[i].name, torch::from_blob(&optimizer_.update_counts()[i], {1}, torch::kInt64));
+    if (arena_.moment2().defined())
+      moments.emplace("moment2/" + slots[i].name, arena_.view(arena_.moment2(), slots[i]));
+    moments.emplace("updates/" + slots[i].name,
+                    torch::from_blob(&optimizer_.update_counts()[i], {1}, torch::kInt64));
   }
   return files;
 }
@@ -60,20 +62,26 @@ void Replica::load(const std::filesystem::path& checkpoint) {
     stored[stem] = read_tensors(checkpoint, stem);
     for (const auto& [name, tensor] : tensors) {
       const auto it = stored[stem].find(name);
-      if (it == stored[stem].end()) problems.push_back(stem + " lacks " + name);
-      else if (it->second.sizes() != tensor.sizes() || it->second.scalar_type() != tensor.scalar_type()) {
-        problems.push_back(stem + "'s " + name + " is " + shape(it->second) + ", not " + shape(tensor));
+      if (it == stored[stem].end())
+        problems.push_back(stem + " lacks " + name);
+      else if (it->second.sizes() != tensor.sizes() ||
+               it->second.scalar_type() != tensor.scalar_type()) {
+        problems.push_back(stem + "'s " + name + " is " + shape(it->second) + ", not " +
+                           shape(tensor));
       }
     }
     for (const auto& [name, tensor] : stored[stem]) {
-      if (!tensors.contains(name)) problems.push_back(stem + " has " + name + ", which this configuration lacks");
+      if (!tensors.contains(name))
+        problems.push_back(stem + " has " + name + ", which this configuration lacks");
     }
   }
   if (!problems.empty()) {
     std::string text = "checkpoint " + checkpoint.string() + " does not fit this configuration:";
-    for (std::size_t i = 0; i < std::min<std::size_t>(problems.size(), 5); ++i) text += "\n    " + problems[i];
+    for (std::size_t i = 0; i < std::min<std::size_t>(problems.size(), 5); ++i)
+      text += "\n    " + problems[i];
     if (problems.size() > 5) text += "\n    and " + std::to_string(problems.size() - 5) + " more";
-    throw Error(Fault::Usage, text, "resume with the configuration in the run's config.ini, or start another --run");
+    throw Error(Fault::Usage, text,
+                "resume with the configuration in the run's config.ini, or start another --run");
   }
   for (auto& [stem, tensors] : live) {
     for (auto& [name, tensor] : tensors) tensor.copy_(stored[stem].at(name));
@@ -86,7 +94,8 @@ void Replica::broadcast(comm::Communicator& communicator) {
   for (auto& [stem, tensors] : tensors()) {
     for (auto& [name, tensor] : tensors) {
       torch::Tensor host = tensor.to(torch::kCPU).contiguous();
-      communicator.broadcast({host.data_ptr(), static_cast<std::size_t>(host.nbytes()), comm::Scalar::U8}, 0);
+      communicator.broadcast(
+          {host.data_ptr(), static_cast<std::size_t>(host.nbytes()), comm::Scalar::U8}, 0);
       torch::Tensor(tensor).copy_(host);
     }
   }
@@ -104,20 +113,24 @@ std::uint64_t Replica::fingerprint() {
   return hash.digest();
 }
 
-void require_equal_replicas(comm::Communicator& communicator, std::uint64_t fingerprint, std::int64_t step) {
+void require_equal_replicas(comm::Communicator& communicator, std::uint64_t fingerprint,
+                            std::int64_t step) {
   const auto all = communicator.all_gather(hex64(fingerprint));
   std::map<std::string, int> votes;
   for (const auto& one : all) ++votes[one];
   if (votes.size() <= 1) return;
   // Most common; with a tie the one of the lowest rank.
-  const auto usual = *std::max_element(all.begin(), all.end(), [&](const auto& a, const auto& b) { return votes[a] < votes[b]; });
+  const auto usual = *std::max_element(
+      all.begin(), all.end(), [&](const auto& a, const auto& b) { return votes[a] < votes[b]; });
   std::string odd;
   for (std::size_t r = 0; r < all.size(); ++r) {
     if (all[r] != usual) odd += (odd.empty() ? "" : ", ") + std::to_string(r) + " (" + all[r] + ")";
   }
-  throw Error(Fault::Replicas, "after step " + std::to_string(step) + " the weights of rank " + odd +
-                                   " differ from those of the other ranks (" + usual + ")",
-              "suspect that machine's memory or GPU; resume from the last checkpoint, which rank 0 wrote, without it");
+  throw Error(Fault::Replicas,
+              "after step " + std::to_string(step) + " the weights of rank " + odd +
+                  " differ from those of the other ranks (" + usual + ")",
+              "suspect that machine's memory or GPU; resume from the last checkpoint, which rank 0 "
+              "wrote, without it");
 }
 
 void require_equal_settings(comm::Communicator& communicator, const std::string& lines) {
@@ -131,9 +144,11 @@ void require_equal_settings(comm::Communicator& communicator, const std::string&
       const auto it = first.find(key);
       const std::string expected = it == first.end() ? "(absent)" : it->second;
       if (value == expected) continue;
-      throw Error(Fault::Usage, "rank " + std::to_string(r) + " was started with another " + key + ": '" + value +
-                                    "', rank 0 has '" + expected + "'",
-                  "start every worker with the same program, configuration and store (homolog launch does)");
+      throw Error(Fault::Usage,
+                  "rank " + std::to_string(r) + " was started with another " + key + ": '" + value +
+                      "', rank 0 has '" + expected + "'",
+                  "start every worker with the same program, configuration and store (homolog "
+                  "launch does)");
     }
   }
 }

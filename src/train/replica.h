@@ -36,7 +36,8 @@ class Replica {
 };
 
 // Compare one text per rank; throws `fault` (Replicas) naming the ranks that differ from most.
-void require_equal_replicas(comm::Communicator& communicator, std::uint64_t fingerprint, std::int64_t step);
+void require_equal_replicas(comm::Communicator& communicator, std::uint64_t fingerprint,
+                            std::int64_t step);
 
 // Compare "key=value" lines of all ranks with rank 0's. Throws Fault::Usage naming key and rank.
 void require_equal_settings(comm::Communicator& communicator, const std::string& lines);

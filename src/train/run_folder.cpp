@@ -12,19 +12,29 @@ namespace homolog::train {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-fs::path RunFolder::log(int rank) const { return folder_ / ("log-" + std::to_string(rank) + ".jsonl"); }
+fs::path RunFolder::log(int rank) const {
+  return folder_ / ("log-" + std::to_string(rank) + ".jsonl");
+}
 
 void RunFolder::write(const RunManifest& m) const {
   std::error_code code;
   fs::create_directories(checkpoints(), code);
   if (code) {
-    throw Error(Fault::Environment, "cannot make the run folder " + folder_.string() + ": " + code.message(),
+    throw Error(Fault::Environment,
+                "cannot make the run folder " + folder_.string() + ": " + code.message(),
                 "give --run a folder that can be written");
   }
   write_file_atomically(folder_ / "config.ini", m.config);
-  json j = {{"kind", "homolog run"}, {"format", 1}, {"program", m.program}, {"version", HOMOLOG_VERSION},
-            {"commit", HOMOLOG_COMMIT}, {"build", HOMOLOG_BUILD_TYPE}, {"compiler", HOMOLOG_COMPILER},
-            {"started", m.started}, {"world", m.world}, {"config_digest", hex64(xxh3_64(m.config))}};
+  json j = {{"kind", "homolog run"},
+            {"format", 1},
+            {"program", m.program},
+            {"version", HOMOLOG_VERSION},
+            {"commit", HOMOLOG_COMMIT},
+            {"build", HOMOLOG_BUILD_TYPE},
+            {"compiler", HOMOLOG_COMPILER},
+            {"started", m.started},
+            {"world", m.world},
+            {"config_digest", hex64(xxh3_64(m.config))}};
   for (const auto& [key, value] : m.identity) j[key == "store" ? "store_hash" : key] = value;
   j["resumed_from_step"] = m.resumed_from_step >= 0 ? json(m.resumed_from_step) : json(nullptr);
   write_file_atomically(folder_ / "manifest.json", j.dump(1) + "\n");
@@ -42,12 +52,15 @@ void RunFolder::trim_metrics(std::int64_t step) const {
   std::string kept;
   for (std::string line; std::getline(in, line);) {
     const json j = json::parse(line, nullptr, false);
-    if (j.is_object() && j.contains("step") && j["step"].is_number() && j["step"].get<std::int64_t>() < step) kept += line + "\n";
+    if (j.is_object() && j.contains("step") && j["step"].is_number() &&
+        j["step"].get<std::int64_t>() < step)
+      kept += line + "\n";
   }
   write_file_atomically(folder_ / "metrics.jsonl", kept);
 }
 
-MetricsFile::MetricsFile(const RunFolder& folder) : out_(folder.path() / "metrics.jsonl", std::ios::app) {}
+MetricsFile::MetricsFile(const RunFolder& folder)
+    : out_(folder.path() / "metrics.jsonl", std::ios::app) {}
 
 void MetricsFile::append(const std::string& line) {
   out_ << line << '\n' << std::flush;

@@ -29,10 +29,18 @@ std::uint64_t resident_bytes() {
 std::string metrics_line(const StepFacts& f, double seconds) {
   json terms = json::object(), parts = json::object();
   for (const auto& [name, value] : f.terms) terms[name] = number(value);
-  for (std::size_t p = 0; p < f.parts.size(); ++p) parts[board::part_name(static_cast<board::Part>(p))] = f.parts[p];
-  json line = {{"step", f.step}, {"epoch", f.epoch}, {"total", number(f.total)}, {"terms", terms},
-               {"lr", f.rates.learning_rate}, {"wd", f.rates.weight_decay}, {"ema", f.rates.ema_momentum},
-               {"grad_norm", number(f.gradient_norm)}, {"seconds", seconds}, {"parts", parts},
+  for (std::size_t p = 0; p < f.parts.size(); ++p)
+    parts[board::part_name(static_cast<board::Part>(p))] = f.parts[p];
+  json line = {{"step", f.step},
+               {"epoch", f.epoch},
+               {"total", number(f.total)},
+               {"terms", terms},
+               {"lr", f.rates.learning_rate},
+               {"wd", f.rates.weight_decay},
+               {"ema", f.rates.ema_momentum},
+               {"grad_norm", number(f.gradient_norm)},
+               {"seconds", seconds},
+               {"parts", parts},
                {"pairs_per_s", static_cast<double>(f.pairs) / seconds}};
   if (f.skipped) line["skipped"] = true;
   return line.dump();
@@ -76,7 +84,8 @@ void RunReport::publish() noexcept {
 
 void RunReport::phase(board::Phase phase) {
   page_.phase = phase;
-  const bool last = phase == board::Phase::Done || phase == board::Phase::Stopping || phase == board::Phase::Failed;
+  const bool last = phase == board::Phase::Done || phase == board::Phase::Stopping ||
+                    phase == board::Phase::Failed;
   if (last && progress_) progress_->finish();
   publish();
 }
@@ -97,7 +106,8 @@ void RunReport::step(const StepFacts& f, const CheckpointWriter::Status& checkpo
     put_term(page_.terms[0], "total", f.total);
     page_.term_count = 1;
     for (const auto& [name, value] : f.terms) {
-      if (page_.term_count < board::kMaxTerms) put_term(page_.terms[page_.term_count++], name, value);
+      if (page_.term_count < board::kMaxTerms)
+        put_term(page_.terms[page_.term_count++], name, value);
     }
     page_.gradient_norm = f.gradient_norm;
   }
@@ -122,7 +132,8 @@ void RunReport::step(const StepFacts& f, const CheckpointWriter::Status& checkpo
   if (!first_) return;
   metrics_->append(metrics_line(f, seconds));
   char note[96];
-  std::snprintf(note, sizeof note, "loss %.4f  lr %.2e%s", f.total, f.rates.learning_rate, f.skipped ? "  SKIPPED" : "");
+  std::snprintf(note, sizeof note, "loss %.4f  lr %.2e%s", f.total, f.rates.learning_rate,
+                f.skipped ? "  SKIPPED" : "");
   progress_->advance(1, note);
 }
 

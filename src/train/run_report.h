@@ -21,12 +21,12 @@ namespace homolog::train {
 using PartSeconds = std::array<double, static_cast<std::size_t>(board::Part::Count)>;
 
 struct StepFacts {
-  std::int64_t step = 0, epoch = 0;        // index of the step
-  double total = 0, gradient_norm = 0;     // world means
+  std::int64_t step = 0, epoch = 0;     // index of the step
+  double total = 0, gradient_norm = 0;  // world means
   std::vector<std::pair<std::string, double>> terms;
   StepRates rates;
-  PartSeconds parts{};                     // their sum is the step's time
-  std::int64_t pairs = 0;                  // of all ranks
+  PartSeconds parts{};     // their sum is the step's time
+  std::int64_t pairs = 0;  // of all ranks
   bool skipped = false, nonfinite_here = false;
   data::StreamCounters data;
   double allreduce_seconds_total = 0;

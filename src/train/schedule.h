@@ -10,20 +10,20 @@
 namespace homolog::train {
 
 struct SchedulePlan {
-  std::int64_t epochs = 1000;        // length of the run, unless steps is given
-  std::int64_t steps = 0;            // optimiser steps; 0: epochs decide
+  std::int64_t epochs = 1000;  // length of the run, unless steps is given
+  std::int64_t steps = 0;      // optimiser steps; 0: epochs decide
   double warmup_epochs = 50;
-  std::int64_t warmup_steps = -1;    // -1: warmup_epochs decides
-  double warmup_from = 0;            // share of the peak at step 0
-  std::string shape = "cosine";      // after warm-up: cosine to the minimum, or constant
-  double base_lr = 5e-2;             // peak = base_lr * global batch / 256
-  bool scale_lr = true;              // false: peak = base_lr
+  std::int64_t warmup_steps = -1;  // -1: warmup_epochs decides
+  double warmup_from = 0;          // share of the peak at step 0
+  std::string shape = "cosine";    // after warm-up: cosine to the minimum, or constant
+  double base_lr = 5e-2;           // peak = base_lr * global batch / 256
+  bool scale_lr = true;            // false: peak = base_lr
   double min_lr = 1e-4;
-  bool allow_peak_below_min = false; // the rate then rises (D29)
+  bool allow_peak_below_min = false;                       // the rate then rises (D29)
   double weight_decay_from = 0.04, weight_decay_to = 0.4;  // cosine, no warm-up
   double ema_from = 0.996, ema_to = 1.0;                   // cosine
-  std::int64_t validate_every = 10;  // epochs; 0: never
-  std::int64_t max_skipped = 10;     // consecutive non-finite steps that end the run
+  std::int64_t validate_every = 10;                        // epochs; 0: never
+  std::int64_t max_skipped = 10;  // consecutive non-finite steps that end the run
 };
 void declare(Options& options, SchedulePlan& plan);
 

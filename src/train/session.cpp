@@ -18,15 +18,17 @@
 namespace homolog::train {
 namespace {
 
-// A second signal means: leave at once, without a checkpoint. A step may be long, so a thread looks.
+// A second signal means: leave at once, without a checkpoint. A step may be long, so a thread
+// looks.
 class ImpatienceWatch {
  public:
-  ImpatienceWatch() : thread_([this] {
-    while (!quit_) {
-      if (stop_signals_received() > 1) std::_Exit(exit_code(Fault::Stopped));
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-  }) {}
+  ImpatienceWatch()
+      : thread_([this] {
+          while (!quit_) {
+            if (stop_signals_received() > 1) std::_Exit(exit_code(Fault::Stopped));
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+          }
+        }) {}
   ~ImpatienceWatch() {
     quit_ = true;
     thread_.join();
@@ -43,13 +45,17 @@ torch::Device choose_device(const std::string& wanted, const comm::Communicator&
   const bool nccl = communicator.device() >= 0, alone = communicator.rank().size == 1;
   const bool possible = torch::cuda::is_available() && (nccl || alone);
   if (wanted == "cuda" && !possible) {
-    throw Error(Fault::Environment, torch::cuda::is_available() ? "--device cuda needs cluster.backend = nccl with several workers"
-                                                                : "--device cuda, but no GPU can be used here",
+    throw Error(Fault::Environment,
+                torch::cuda::is_available()
+                    ? "--device cuda needs cluster.backend = nccl with several workers"
+                    : "--device cuda, but no GPU can be used here",
                 "run homolog doctor, or train with --device cpu");
   }
-  if (wanted == "cpu" && nccl) throw Error(Fault::Usage, "--device cpu does not go with NCCL", "set cluster.backend = mpi");
+  if (wanted == "cpu" && nccl)
+    throw Error(Fault::Usage, "--device cpu does not go with NCCL", "set cluster.backend = mpi");
   if (wanted == "cpu" || !possible) return torch::kCPU;
-  const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(nccl ? communicator.device() : 0));
+  const torch::Device device(torch::kCUDA,
+                             static_cast<c10::DeviceIndex>(nccl ? communicator.device() : 0));
   c10::impl::VirtualGuardImpl(torch::kCUDA).setDevice(device);
   return device;
 }
@@ -62,8 +68,8 @@ void prepare_torch(const TrainingPlan& plan) {
 }
 
 std::string handshake_lines(const TrainState& fresh) {
-  std::string lines = "program version=" + std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT + "\nnumber of workers=" +
-                      std::to_string(fresh.world) + "\n";
+  std::string lines = "program version=" + std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT +
+                      "\nnumber of workers=" + std::to_string(fresh.world) + "\n";
   for (const auto& [key, value] : fresh.identity) lines += key + "=" + value + "\n";
   for (const auto& [key, value] : flat_settings(fresh.config)) lines += key + "=" + value + "\n";
   return lines;
@@ -78,12 +84,14 @@ struct Engine {
 
   Engine(const TrainingPlan& plan, std::unique_ptr<objective::Objective> made, int world)
       : objective(std::move(made)),
-        arena(*objective, static_cast<std::int64_t>(plan.cluster.bucket_mb * 1024 * 1024), plan.optimizer.name == "adamw" ? 2 : 1),
+        arena(*objective, static_cast<std::int64_t>(plan.cluster.bucket_mb * 1024 * 1024),
+              plan.optimizer.name == "adamw" ? 2 : 1),
         optimizer(arena, plan.optimizer, 1.0 / static_cast<double>(world * plan.accumulate)),
         replica(*objective, arena, optimizer) {}
 };
 
-std::unique_ptr<objective::Objective> build_objective(const TrainingParts& parts, torch::Device device) {
+std::unique_ptr<objective::Objective> build_objective(const TrainingParts& parts,
+                                                      torch::Device device) {
   auto objective = parts.objective();
   objective->online().to(device);
   if (objective->target() != nullptr) {
@@ -93,29 +101,39 @@ std::unique_ptr<objective::Objective> build_objective(const TrainingParts& parts
   return objective;
 }
 
-RunManifest manifest_of(const TrainingParts& parts, const TrainState& fresh, const TrainState& state) {
-  return {parts.program, fresh.config, utc_timestamp(), fresh.world, state.step > 0 ? state.step : -1, fresh.identity};
+RunManifest manifest_of(const TrainingParts& parts, const TrainState& fresh,
+                        const TrainState& state) {
+  return {
+      parts.program, fresh.config, utc_timestamp(), fresh.world, state.step > 0 ? state.step : -1,
+      fresh.identity};
 }
 
-bool train(const TrainingPlan& plan, Engine& engine, Source& source, comm::Communicator& communicator,
-           const RunFolder& folder, TrainState state) {
+bool train(const TrainingPlan& plan, Engine& engine, Source& source,
+           comm::Communicator& communicator, const RunFolder& folder, TrainState state) {
   const auto& rank = communicator.rank();
   const Schedule schedule(plan.schedule, source.steps_per_epoch(), state.global_batch);
   if (state.step > 0 && state.steps != schedule.steps()) {
-    log::warn("the schedule has another length now", {{"before", state.steps}, {"now", schedule.steps()}});
+    log::warn("the schedule has another length now",
+              {{"before", state.steps}, {"now", schedule.steps()}});
   }
   state.steps = schedule.steps();
   BucketReducer reducer(engine.arena, communicator);
   CheckpointWriter checkpoints(folder.checkpoints(), plan.checkpoint, rank.index == 0);
-  RunReport report(folder, {rank.index, rank.local_index, rank.size, schedule.steps(), schedule.steps_per_epoch(),
-                            schedule.epochs(), state.step});
-  log::info("training", {{"steps", schedule.steps()}, {"epochs", schedule.epochs()}, {"from_step", state.step},
-                         {"workers", rank.size}, {"backend", communicator.backend()}, {"global_batch", state.global_batch},
-                         {"parameters", engine.arena.size()}, {"buckets", engine.arena.buckets().size()},
+  RunReport report(folder, {rank.index, rank.local_index, rank.size, schedule.steps(),
+                            schedule.steps_per_epoch(), schedule.epochs(), state.step});
+  log::info("training", {{"steps", schedule.steps()},
+                         {"epochs", schedule.epochs()},
+                         {"from_step", state.step},
+                         {"workers", rank.size},
+                         {"backend", communicator.backend()},
+                         {"global_batch", state.global_batch},
+                         {"parameters", engine.arena.size()},
+                         {"buckets", engine.arena.buckets().size()},
                          {"peak_lr", schedule.peak()}});
-  Trainer trainer({*engine.objective, source, communicator, engine.arena, reducer, engine.optimizer, engine.replica,
-                   checkpoints, report},
-                  {plan.accumulate, plan.schedule.max_skipped, plan.cluster.check_every, plan.stop_after, plan.checkpoint},
+  Trainer trainer({*engine.objective, source, communicator, engine.arena, reducer, engine.optimizer,
+                   engine.replica, checkpoints, report},
+                  {plan.accumulate, plan.schedule.max_skipped, plan.cluster.check_every,
+                   plan.stop_after, plan.checkpoint},
                   schedule, state);
   bool finished = false;
   try {
@@ -127,11 +145,13 @@ bool train(const TrainingPlan& plan, Engine& engine, Source& source, comm::Commu
   checkpoints.drain();
   report.phase(finished ? board::Phase::Done : board::Phase::Stopping);
   if (const auto status = checkpoints.status(); !status.last_error.empty()) {
-    throw Error(Fault::Environment, "the last checkpoint could not be written: " + status.last_error,
+    throw Error(Fault::Environment,
+                "the last checkpoint could not be written: " + status.last_error,
                 "free space under " + folder.path().string() + ", then resume");
   }
   communicator.barrier();  // nobody leaves before the checkpoint exists
-  log::info(finished ? "finished" : "stopped; --resume auto goes on", {{"step", trainer.state().step}});
+  log::info(finished ? "finished" : "stopped; --resume auto goes on",
+            {{"step", trainer.state().step}});
   return finished;
 }
 
@@ -144,11 +164,14 @@ bool found_by_all(Fault fault) {
 
 void declare(Options& o, TrainingPlan& p) {
   o.add("run", p.run, "folder of this run: configuration, logs, checkpoints", {.required = true});
-  o.add("resume", p.resume, "newest whole checkpoint if any; none of them; or exactly the one of --from",
+  o.add("resume", p.resume,
+        "newest whole checkpoint if any; none of them; or exactly the one of --from",
         {.choices = {"auto", "none", "exact"}});
-  o.add("from", p.from, "with --resume exact: the checkpoint folder; default the newest of the run");
+  o.add("from", p.from,
+        "with --resume exact: the checkpoint folder; default the newest of the run");
   o.add("overwrite", p.overwrite, "with --resume none: remove this run's checkpoints and metrics");
-  o.add("max-steps-this-run", p.stop_after, "stop after so many steps, resumable (exit 75); 0: no limit", {.min = 0});
+  o.add("max-steps-this-run", p.stop_after,
+        "stop after so many steps, resumable (exit 75); 0: no limit", {.min = 0});
   o.add("schedule.stop_after", p.stop_after, "the same as --max-steps-this-run", {.min = 0});
   o.add("device", p.device, "where to train", {.choices = {"auto", "cpu", "cuda"}});
   o.add("data.batch", p.batch, "samples per worker and forward pass", {.min = 1});
@@ -157,16 +180,21 @@ void declare(Options& o, TrainingPlan& p) {
   declare(o, p.optimizer);
   declare(o, p.schedule);
   declare(o, p.checkpoint);
-  o.add("cluster.backend", p.cluster.comm.backend, "how workers talk: alone solo, with a GPU each nccl, else mpi",
+  o.add("cluster.backend", p.cluster.comm.backend,
+        "how workers talk: alone solo, with a GPU each nccl, else mpi",
         {.choices = {"auto", "solo", "mpi", "nccl"}});
-  o.add("cluster.timeout_s", p.cluster.comm.timeout_s, "a collective that takes longer is a hang", {.min = 1, .unit = "s"});
-  o.add("cluster.bucket_mb", p.cluster.bucket_mb, "gradients are sent in pieces of this size", {.min = 0.001, .unit = "MB"});
-  o.add("cluster.check_every", p.cluster.check_every, "steps between comparisons of all workers' weights; 0: never", {.min = 0});
-  o.add("cluster.deterministic", p.deterministic, "only repeatable algorithms, so that runs agree bit for bit");
+  o.add("cluster.timeout_s", p.cluster.comm.timeout_s, "a collective that takes longer is a hang",
+        {.min = 1, .unit = "s"});
+  o.add("cluster.bucket_mb", p.cluster.bucket_mb, "gradients are sent in pieces of this size",
+        {.min = 0.001, .unit = "MB"});
+  o.add("cluster.check_every", p.cluster.check_every,
+        "steps between comparisons of all workers' weights; 0: never", {.min = 0});
+  o.add("cluster.deterministic", p.deterministic,
+        "only repeatable algorithms, so that runs agree bit for bit");
 }
 
-int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan, const TrainingParts& parts,
-                    const Options& options) {
+int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,
+                    const TrainingParts& parts, const Options& options) {
   const auto& rank = communicator.rank();
   const RunFolder folder(plan.run);
   log::open(folder.log(rank.index), rank.index);
@@ -186,9 +214,11 @@ int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan, 
   for (const auto& item : engine.objective->online().named_parameters()) {
     if (engine.objective->is_exported(item.key())) fresh.exported.push_back(item.key());
   }
-  const TrainState state = resume({plan.resume, plan.from, plan.overwrite}, folder, fresh, engine.replica, communicator);
+  const TrainState state =
+      resume({plan.resume, plan.from, plan.overwrite}, folder, fresh, engine.replica, communicator);
   engine.replica.broadcast(communicator);
-  const auto source = parts.source({state.cursor, rank.index, rank.size, plan.batch, plan.accumulate, plan.seed, device});
+  const auto source = parts.source(
+      {state.cursor, rank.index, rank.size, plan.batch, plan.accumulate, plan.seed, device});
   if (rank.index == 0) folder.write(manifest_of(parts, fresh, state));
   return train(plan, engine, *source, communicator, folder, state) ? 0 : exit_code(Fault::Stopped);
 }
@@ -209,7 +239,9 @@ int run_training(const TrainingPlan& plan, const TrainingParts& parts, const Opt
       if (rank.index == 0) throw;
       return exit_code(e.fault());  // rank 0 tells it
     }
-    log::error("rank failed", {{"rank", rank.index}, {"host", rank.host}, {"reason", e.what()}, {"where", e.where()}});
+    log::error(
+        "rank failed",
+        {{"rank", rank.index}, {"host", rank.host}, {"reason", e.what()}, {"where", e.where()}});
     communicator->abort(exit_code(e.fault()));
   } catch (const std::exception& e) {
     if (rank.size == 1) throw;

@@ -1,5 +1,6 @@
 // One training run from its plan and its parts: what homolog-train and `homolog sam train` share.
-// The program builds the objective and the source; this joins them to ranks, checkpoints and monitor.
+// The program builds the objective and the source; this joins them to ranks, checkpoints and
+// monitor.
 #pragma once
 
 #include <torch/types.h>
@@ -29,16 +30,16 @@ struct ClusterPlan {
 
 // Set fields before declare() to give a program other defaults.
 struct TrainingPlan {
-  std::filesystem::path run;           // --run
-  std::string resume = "auto";         // --resume auto | none | exact
-  std::filesystem::path from;          // --from, with exact: the checkpoint to take
-  bool overwrite = false;              // --overwrite, with none: remove this run's checkpoints
-  std::int64_t stop_after = 0;         // --max-steps-this-run: then checkpoint and exit 75
-  std::int64_t batch = 1;              // data.batch: samples per rank and micro batch
-  std::int64_t accumulate = 1;         // data.accumulate: micro batches per step
-  std::uint64_t seed = 123;            // data.seed
-  std::string device = "auto";         // --device auto | cpu | cuda
-  bool deterministic = false;          // cluster.deterministic
+  std::filesystem::path run;    // --run
+  std::string resume = "auto";  // --resume auto | none | exact
+  std::filesystem::path from;   // --from, with exact: the checkpoint to take
+  bool overwrite = false;       // --overwrite, with none: remove this run's checkpoints
+  std::int64_t stop_after = 0;  // --max-steps-this-run: then checkpoint and exit 75
+  std::int64_t batch = 1;       // data.batch: samples per rank and micro batch
+  std::int64_t accumulate = 1;  // data.accumulate: micro batches per step
+  std::uint64_t seed = 123;     // data.seed
+  std::string device = "auto";  // --device auto | cpu | cuda
+  bool deterministic = false;   // cluster.deterministic
   OptimizerPlan optimizer;
   SchedulePlan schedule;
   CheckpointPlan checkpoint;
@@ -75,7 +76,7 @@ int run_training(const TrainingPlan& plan, const TrainingParts& parts, const Opt
 
 // The same in a world that was joined before. Aborts nobody: a fault of one rank alone leaves the
 // others waiting until the communicator's timeout.
-int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan, const TrainingParts& parts,
-                    const Options& options);
+int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,
+                    const TrainingParts& parts, const Options& options);
 
 }  // namespace homolog::train

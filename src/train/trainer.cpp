@@ -36,13 +36,17 @@ struct Trainer::Tally {
   std::int64_t pairs = 0;
 
   void add(const objective::Loss& loss, double share) {
-    const auto sum = [](torch::Tensor& to, const torch::Tensor& value) { to = to.defined() ? to + value : value; };
+    const auto sum = [](torch::Tensor& to, const torch::Tensor& value) {
+      to = to.defined() ? to + value : value;
+    };
     sum(total, loss.total.detach() * share);
-    if (loss.statistics.defined() && loss.statistics.numel() > 0) sum(statistics, loss.statistics.detach());
+    if (loss.statistics.defined() && loss.statistics.numel() > 0)
+      sum(statistics, loss.statistics.detach());
     if (terms.empty()) {
       for (const auto& term : loss.terms) terms.push_back({term.name, torch::Tensor()});
     }
-    for (std::size_t i = 0; i < terms.size(); ++i) sum(terms[i].value, loss.terms.at(i).value.detach() * share);
+    for (std::size_t i = 0; i < terms.size(); ++i)
+      sum(terms[i].value, loss.terms.at(i).value.detach() * share);
   }
 };
 
@@ -62,9 +66,15 @@ double slurm_job_end() {
 
 }  // namespace
 
-Trainer::Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Schedule& schedule, TrainState state)
-    : parts_(parts), plan_(plan), schedule_(schedule), state_(std::move(state)), consensus_(parts.communicator),
-      bad_ranks_(static_cast<std::size_t>(parts.communicator.rank().size), false), job_end_unix_(slurm_job_end()) {}
+Trainer::Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Schedule& schedule,
+                 TrainState state)
+    : parts_(parts),
+      plan_(plan),
+      schedule_(schedule),
+      state_(std::move(state)),
+      consensus_(parts.communicator),
+      bad_ranks_(static_cast<std::size_t>(parts.communicator.rank().size), false),
+      job_end_unix_(slurm_job_end()) {}
 
 bool Trainer::run() {
   parts_.objective.online().train();
@@ -73,14 +83,16 @@ bool Trainer::run() {
     Laps laps(facts.parts);
     const World world = step(facts, laps);
     const bool done = state_.step == schedule_.steps();
-    const bool stop = !done && (world.stop || (plan_.stop_after > 0 && steps_here_ >= plan_.stop_after));
+    const bool stop =
+        !done && (world.stop || (plan_.stop_after > 0 && steps_here_ >= plan_.stop_after));
     if (plan_.check_every > 0 && (state_.step % plan_.check_every == 0 || done)) {
       require_equal_replicas(parts_.communicator, parts_.replica.fingerprint(), state_.step);
     }
     laps.end(Part::Other);
     const bool best = schedule_.validates_after(state_.step) && validate(facts.step);
     laps.leave_out();
-    const bool due = plan_.checkpoint.every_steps > 0 && state_.step % plan_.checkpoint.every_steps == 0;
+    const bool due =
+        plan_.checkpoint.every_steps > 0 && state_.step % plan_.checkpoint.every_steps == 0;
     if (best || due || world.save || stop || done) save(best, laps);
     parts_.report.step(facts, parts_.checkpoints.status());
     if (stop) return false;
@@ -91,13 +103,15 @@ bool Trainer::run() {
 World Trainer::step(StepFacts& facts, Laps& laps) {
   facts.step = state_.step;
   facts.epoch = schedule_.epoch_of(state_.step);
-  facts.rates = {schedule_.learning_rate(state_.step), schedule_.weight_decay(state_.step), schedule_.ema_momentum(state_.step)};
+  facts.rates = {schedule_.learning_rate(state_.step), schedule_.weight_decay(state_.step),
+                 schedule_.ema_momentum(state_.step)};
   parts_.arena.zero_gradients();
   Tally tally;
   last_ids_.clear();
   for (std::int64_t micro = 0; micro < plan_.accumulate; ++micro) {
     const Batch batch = take_batch(laps);
-    seed_torch(state_.seed, state_.step * plan_.accumulate + micro, parts_.communicator.rank().index);
+    seed_torch(state_.seed, state_.step * plan_.accumulate + micro,
+               parts_.communicator.rank().index);
     parts_.reducer.arm(micro == 0, micro + 1 == plan_.accumulate);
     const objective::Loss loss = parts_.objective.evaluate(batch.views, info(state_.step, true));
     laps.end(Part::Forward);
@@ -112,8 +126,10 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
   laps.end(Part::AllReduceExposed);
   const torch::Tensor squared_norm = parts_.optimizer.measure();
   laps.end(Part::Clip);
-  Ballot ballot{tally.total, {}, tally.statistics, parts_.reducer.local_maximum(), squared_norm,
-                parts_.reducer.touched(), wants_stop(), wants_save()};
+  Ballot ballot{tally.total,      {},
+                tally.statistics, parts_.reducer.local_maximum(),
+                squared_norm,     parts_.reducer.touched(),
+                wants_stop(),     wants_save()};
   for (const auto& term : tally.terms) ballot.terms.push_back(term.value);
   const World world = consensus_.agree(ballot);
   laps.end(Part::Other);
@@ -128,7 +144,8 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
   settle_skipped(world);
   facts.total = world.total;
   facts.gradient_norm = world.gradient_norm;
-  for (std::size_t i = 0; i < tally.terms.size(); ++i) facts.terms.emplace_back(tally.terms[i].name, world.terms[i]);
+  for (std::size_t i = 0; i < tally.terms.size(); ++i)
+    facts.terms.emplace_back(tally.terms[i].name, world.terms[i]);
   facts.pairs = tally.pairs * parts_.communicator.rank().size;
   facts.skipped = !world.finite;
   facts.nonfinite_here = bad_ranks_[static_cast<std::size_t>(parts_.communicator.rank().index)];
@@ -151,9 +168,11 @@ Batch Trainer::take_batch(Laps& laps) {
   }
   if (!state_.next_ids.empty()) {  // the first batch after a resume, on rank 0
     if (batch.views.ids.empty() || batch.views.ids.front() != state_.next_ids.front()) {
-      throw Error(Fault::Data, "the stream goes on with sample " +
-                                   (batch.views.ids.empty() ? std::string("none") : std::to_string(batch.views.ids.front())) +
-                                   ", the checkpoint expects " + std::to_string(state_.next_ids.front()),
+      throw Error(Fault::Data,
+                  "the stream goes on with sample " +
+                      (batch.views.ids.empty() ? std::string("none")
+                                               : std::to_string(batch.views.ids.front())) +
+                      ", the checkpoint expects " + std::to_string(state_.next_ids.front()),
                   "resume with the store, data.seed and batch that the run began with");
     }
     state_.next_ids.clear();
@@ -162,7 +181,8 @@ Batch Trainer::take_batch(Laps& laps) {
 }
 
 objective::StepInfo Trainer::info(std::int64_t step, bool training) const {
-  return {step, schedule_.steps(), schedule_.epoch_of(step), schedule_.epochs(), state_.seed, training};
+  return {step,        schedule_.steps(), schedule_.epoch_of(step), schedule_.epochs(),
+          state_.seed, training};
 }
 
 std::vector<std::uint8_t> Trainer::active_slots(const World& world, std::int64_t epoch) const {
@@ -188,7 +208,9 @@ void Trainer::settle_skipped(const World& world) {
   std::ostringstream ids;
   for (const auto id : last_ids_) ids << (ids.tellp() > 0 ? "," : "") << id;
   log::warn("non-finite numbers: step skipped on all ranks",
-            {{"step", state_.step - 1}, {"ranks", ranks.empty() ? std::string("sum over ranks") : ranks}, {"samples_here", ids.str()}});
+            {{"step", state_.step - 1},
+             {"ranks", ranks.empty() ? std::string("sum over ranks") : ranks},
+             {"samples_here", ids.str()}});
   if (++state_.skipped_in_a_row >= plan_.max_skipped) diverge();
 }
 
@@ -199,10 +221,12 @@ void Trainer::diverge() {
     mine << "\n    rank " << rank << ": samples";
     for (const auto id : last_ids_) mine << " " << id;
   }
-  text << "non-finite loss or gradient in " << state_.skipped_in_a_row << " steps in a row, last in step " << state_.step - 1;
+  text << "non-finite loss or gradient in " << state_.skipped_in_a_row
+       << " steps in a row, last in step " << state_.step - 1;
   for (const auto& line : parts_.communicator.all_gather(mine.str())) text << line;
   throw Error(Fault::Diverged, text.str(),
-              "lower schedule.base_lr or optimizer.clip, look at those samples, then resume from the last checkpoint");
+              "lower schedule.base_lr or optimizer.clip, look at those samples, then resume from "
+              "the last checkpoint");
 }
 
 bool Trainer::wants_stop() const {
@@ -248,14 +272,17 @@ bool Trainer::validate(std::int64_t step) {
     }
   }
   parts_.objective.online().train();
-  parts_.communicator.all_reduce({sums.data(), sums.size(), comm::Scalar::F64}, comm::Reduce::Sum, "validation");
+  parts_.communicator.all_reduce({sums.data(), sums.size(), comm::Scalar::F64}, comm::Reduce::Sum,
+                                 "validation");
   if (sums[0] == 0) return false;
   state_.last_validation = sums[1] / sums[0];
   const bool best = state_.last_validation < state_.best_validation;
   if (best) state_.best_validation = state_.last_validation;
   std::vector<std::pair<std::string, double>> terms;
-  for (std::size_t i = 0; i < term_names_.size(); ++i) terms.emplace_back(term_names_[i], sums[2 + i] / sums[0]);
-  parts_.report.validation(step, schedule_.epoch_of(step), state_.last_validation, state_.best_validation, terms);
+  for (std::size_t i = 0; i < term_names_.size(); ++i)
+    terms.emplace_back(term_names_[i], sums[2 + i] / sums[0]);
+  parts_.report.validation(step, schedule_.epoch_of(step), state_.last_validation,
+                           state_.best_validation, terms);
   return best;
 }
 

@@ -38,14 +38,15 @@ struct TrainerParts {
 struct TrainerPlan {
   std::int64_t accumulate = 1;
   std::int64_t max_skipped = 10;
-  std::int64_t check_every = 100;   // 0: never
-  std::int64_t stop_after = 0;      // steps of this process; 0: no limit
+  std::int64_t check_every = 100;  // 0: never
+  std::int64_t stop_after = 0;     // steps of this process; 0: no limit
   CheckpointPlan checkpoint;
 };
 
 class Trainer {
  public:
-  Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Schedule& schedule, TrainState state);
+  Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Schedule& schedule,
+          TrainState state);
 
   // Until the schedule's end (true) or a stop (false); a checkpoint of the last step exists then.
   // Throws Diverged, Replicas, and whatever source, communicator and objective throw.
@@ -74,9 +75,9 @@ class Trainer {
   std::optional<Batch> ahead_;           // taken early, because a checkpoint names its ids
   std::vector<std::uint64_t> last_ids_;  // of this rank's last step
   std::vector<std::string> term_names_;
-  std::vector<bool> bad_ranks_;          // in the present row of skipped steps
+  std::vector<bool> bad_ranks_;  // in the present row of skipped steps
   Stopwatch since_save_;
-  double job_end_unix_ = 0;              // SLURM's, 0: none
+  double job_end_unix_ = 0;  // SLURM's, 0: none
   std::int64_t steps_here_ = 0;
 };
 

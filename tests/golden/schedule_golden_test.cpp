@@ -19,7 +19,8 @@ void compare(const Fixture& fixture, const std::string& name) {
   plan.ema_from = config.at("ema")[0];
   plan.ema_to = config.at("ema")[1];
   plan.allow_peak_below_min = true;
-  const std::int64_t global = config.at("batch").get<std::int64_t>() * config.at("world").get<std::int64_t>();
+  const std::int64_t global =
+      config.at("batch").get<std::int64_t>() * config.at("world").get<std::int64_t>();
   const train::Schedule schedule(plan, config.at("iters_per_epoch"), global);
   EXPECT_DOUBLE_EQ(schedule.peak(), config.at("lr_peak").get<double>());
   std::vector<double> lr, wd, ema, sums(3, 0.0);

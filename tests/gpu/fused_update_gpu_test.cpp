@@ -10,7 +10,8 @@ namespace homolog::train {
 namespace {
 
 void compare(const OptimizerPlan& plan) {
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU here: the CUDA update kernel was not run";
+  if (!torch::cuda::is_available())
+    GTEST_SKIP() << "no GPU here: the CUDA update kernel was not run";
   torch::manual_seed(1);
   toy::Toy host, device;
   device.online().to(torch::kCUDA);
@@ -25,7 +26,8 @@ void compare(const OptimizerPlan& plan) {
     b.gradients().copy_(a.gradients());
     std::vector<std::uint8_t> active(a.slots().size(), 1);
     active[0] = step > 2;
-    EXPECT_NEAR(cpu.measure().item<double>(), gpu.measure().item<double>(), 1e-6 * cpu.measure().item<double>());
+    EXPECT_NEAR(cpu.measure().item<double>(), gpu.measure().item<double>(),
+                1e-6 * cpu.measure().item<double>());
     const StepRates rates{0.01, 0.1, 0.99};
     cpu.apply(rates, active);
     gpu.apply(rates, active);
@@ -36,7 +38,9 @@ void compare(const OptimizerPlan& plan) {
 }
 
 TEST(FusedUpdateGpu, AdamWEqualsTheCpuTwin) { compare({}); }
-TEST(FusedUpdateGpu, GlobalClippingEqualsTheCpuTwin) { compare({.clip = 1, .clip_mode = "global"}); }
+TEST(FusedUpdateGpu, GlobalClippingEqualsTheCpuTwin) {
+  compare({.clip = 1, .clip_mode = "global"});
+}
 TEST(FusedUpdateGpu, SgdEqualsTheCpuTwin) { compare({.name = "sgd", .clip = 0}); }
 
 }  // namespace

@@ -17,7 +17,8 @@ comm::Communicator* world = nullptr;
 struct Linear final : objective::Objective {
   struct Net : torch::nn::Module {
     Net() {
-      for (int i = 0; i < 6; ++i) weights.push_back(register_parameter("w" + std::to_string(i), torch::zeros({50 + i, 3})));
+      for (int i = 0; i < 6; ++i)
+        weights.push_back(register_parameter("w" + std::to_string(i), torch::zeros({50 + i, 3})));
     }
     std::vector<torch::Tensor> weights;
   };
@@ -27,7 +28,8 @@ struct Linear final : objective::Objective {
     objective::Loss loss;
     for (std::size_t i = 0; i < net.weights.size(); ++i) {
       if (static_cast<int>(i) == skip) continue;
-      const auto piece = net.weights[i].sum() * static_cast<double>((world->rank().index + 1) * (i + 1));
+      const auto piece =
+          net.weights[i].sum() * static_cast<double>((world->rank().index + 1) * (i + 1));
       loss.total = loss.total.defined() ? loss.total + piece : piece;
     }
     return loss;
@@ -52,7 +54,9 @@ TEST(ReducerWorld, EveryGradientIsTheSumOverRanks) {
     reducer.finish();
     for (std::size_t i = 0; i < 6; ++i) {
       const auto& grad = objective.net.weights[i].grad();
-      EXPECT_TRUE(torch::equal(grad, torch::full_like(grad, ranks_sum() * static_cast<double>(i + 1)))) << i;
+      EXPECT_TRUE(
+          torch::equal(grad, torch::full_like(grad, ranks_sum() * static_cast<double>(i + 1))))
+          << i;
     }
   }
 }
@@ -67,7 +71,8 @@ TEST(ReducerWorld, ABranchUnusedOnOneRankNeitherHangsNorIsLost) {
   loss.total.backward();
   reducer.finish();
   EXPECT_EQ(objective.net.weights[3].grad()[0][0].item<double>(), (ranks_sum() - 1) * 4);
-  Ballot ballot{loss.total.detach(), {}, {}, reducer.local_maximum(), torch::zeros({}), reducer.touched(), false, false};
+  Ballot ballot{loss.total.detach(), {},    {},   reducer.local_maximum(), torch::zeros({}),
+                reducer.touched(),   false, false};
   for (const auto touched : Consensus(*world).agree(ballot).touched) EXPECT_EQ(touched, 1);
 }
 
@@ -89,7 +94,14 @@ TEST(ReducerWorld, OneRanksNanIsKnownByNameAndOneStopVoteStopsAll) {
   const int last = world->rank().size - 1;
   const bool mine = world->rank().index == last;
   const std::vector<std::uint8_t> touched{1};
-  Ballot ballot{torch::tensor(1.0), {}, {}, torch::tensor(mine ? NAN : 1.0f), torch::tensor(mine ? 1.0 : 1.0), touched, mine, false};
+  Ballot ballot{torch::tensor(1.0),
+                {},
+                {},
+                torch::tensor(mine ? NAN : 1.0f),
+                torch::tensor(mine ? 1.0 : 1.0),
+                touched,
+                mine,
+                false};
   const World result = Consensus(*world).agree(ballot);
   EXPECT_FALSE(result.finite);
   EXPECT_EQ(result.nonfinite_ranks, std::vector<int>{last});

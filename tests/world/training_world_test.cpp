@@ -23,7 +23,8 @@ comm::Communicator* world = nullptr;
 // One folder for all ranks, named by rank 0.
 struct Shared {
   explicit Shared(const std::string& name) {
-    const auto mine = fs::temp_directory_path() / ("homolog_world_" + name + "_" + std::to_string(::getpid()));
+    const auto mine =
+        fs::temp_directory_path() / ("homolog_world_" + name + "_" + std::to_string(::getpid()));
     path = world->all_gather(mine.string()).front();
     log::set_terminal_level("off");
     if (world->rank().index == 0) fs::remove_all(path);
@@ -68,18 +69,23 @@ TEST(TrainingWorld, RanksTogetherComputeWhatOneRankWithTheirBatchesComputes) {  
     }
     const auto va = metrics(shared.path / "all", true), vb = metrics(shared.path / "one", true);
     ASSERT_EQ(va.size(), 2u);
-    EXPECT_NEAR(va[1]["validation"]["total"].get<double>(), vb[1]["validation"]["total"].get<double>(), 1e-5);
+    EXPECT_NEAR(va[1]["validation"]["total"].get<double>(),
+                vb[1]["validation"]["total"].get<double>(), 1e-5);
     const auto wa = read_tensors(list_checkpoints(shared.path / "all/checkpoints").back(), "model");
     const auto wb = read_tensors(list_checkpoints(shared.path / "one/checkpoints").back(), "model");
-    for (const auto& [name, tensor] : wa) EXPECT_TRUE(torch::allclose(tensor, wb.at(name), 1e-3, 1e-5)) << name;
+    for (const auto& [name, tensor] : wa)
+      EXPECT_TRUE(torch::allclose(tensor, wb.at(name), 1e-3, 1e-5)) << name;
   }
   world->barrier();
 }
 
 TEST(TrainingWorld, ANanOnOneRankSkipsTheStepOnAll) {  // fault table 25
   const Shared shared("nan");
-  const auto poisoned = static_cast<std::uint64_t>(2 * world->rank().size + 1);  // rank 0's second row of step 1
-  EXPECT_EQ(toy::run(toy::plan_for(shared.path), toy::parts_for({.poisoned = {poisoned}, .dropout = true}), world), 0);
+  const auto poisoned =
+      static_cast<std::uint64_t>(2 * world->rank().size + 1);  // rank 0's second row of step 1
+  EXPECT_EQ(toy::run(toy::plan_for(shared.path),
+                     toy::parts_for({.poisoned = {poisoned}, .dropout = true}), world),
+            0);
   if (world->rank().index == 0) {
     const auto lines = metrics(shared.path);
     EXPECT_TRUE(lines[1].value("skipped", false));
@@ -98,8 +104,9 @@ TEST(TrainingWorld, DivergenceNamesTheRankAndItsSamplesOnEveryRank) {
     ADD_FAILURE() << "nothing was thrown";
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::Diverged);
-    EXPECT_THAT(e.what(), ::testing::HasSubstr("rank " + std::to_string(world->rank().size - 1) + ": samples " +
-                                               std::to_string(bad - 1) + " " + std::to_string(bad)));
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("rank " + std::to_string(world->rank().size - 1) +
+                                               ": samples " + std::to_string(bad - 1) + " " +
+                                               std::to_string(bad)));
   }
   world->barrier();
 }
@@ -133,17 +140,21 @@ TEST(TrainingWorld, AReplicaThatDiffersByOneBitIsNamed) {  // P6, fault table 27
 }
 
 TEST(TrainingWorld, RanksStartedWithOtherSettingsAreNamedByKey) {  // fault table 28
-  const std::string mine = world->rank().index == 1 ? "optimizer.clip=2\nstore=a\n" : "optimizer.clip=3\nstore=a\n";
+  const std::string mine =
+      world->rank().index == 1 ? "optimizer.clip=2\nstore=a\n" : "optimizer.clip=3\nstore=a\n";
   try {
     require_equal_settings(*world, mine);
     ADD_FAILURE() << "nothing was thrown";
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::Usage);
-    EXPECT_THAT(e.what(), ::testing::HasSubstr("rank 1 was started with another optimizer.clip: '2', rank 0 has '3'"));
+    EXPECT_THAT(e.what(),
+                ::testing::HasSubstr(
+                    "rank 1 was started with another optimizer.clip: '2', rank 0 has '3'"));
   }
 }
 
-TEST(TrainingWorld, ASignalToOneRankStopsAllAtTheSameStep) {  // fault table 5; last, the flag stays up
+TEST(TrainingWorld,
+     ASignalToOneRankStopsAllAtTheSameStep) {  // fault table 5; last, the flag stays up
   const Shared shared("stop");
   if (world->rank().index == world->rank().size - 1) raise_stop_flag(15);
   EXPECT_EQ(toy::run(toy::plan_for(shared.path), toy::parts_for(), world), 75);

@@ -30,10 +30,14 @@ TEST(GradientArena, KeepsValuesAndMakesEveryTensorAView) {
   const auto after = toy.online().parameters();
   for (std::size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(torch::equal(before[i], after[i]));
   const auto target_after = toy.target()->parameters();
-  for (std::size_t i = 0; i < target_after.size(); ++i) EXPECT_TRUE(torch::equal(target_before[i], target_after[i]));
+  for (std::size_t i = 0; i < target_after.size(); ++i)
+    EXPECT_TRUE(torch::equal(target_before[i], target_after[i]));
   for (const Slot& slot : arena.slots()) {
-    EXPECT_EQ(slot.parameter.data_ptr<float>(), arena.parameters().data_ptr<float>() + slot.begin) << slot.name;
-    EXPECT_EQ(slot.parameter.grad().data_ptr<float>(), arena.gradients().data_ptr<float>() + slot.begin) << slot.name;
+    EXPECT_EQ(slot.parameter.data_ptr<float>(), arena.parameters().data_ptr<float>() + slot.begin)
+        << slot.name;
+    EXPECT_EQ(slot.parameter.grad().data_ptr<float>(),
+              arena.gradients().data_ptr<float>() + slot.begin)
+        << slot.name;
     EXPECT_NE(slot.name, "fixed");
   }
 }
@@ -79,7 +83,8 @@ TEST(BucketReducer, GradientsStayViewsAndUnusedTensorsAreNotTouched) {
     reducer.finish();
     for (std::size_t i = 0; i < arena.slots().size(); ++i) {
       const Slot& slot = arena.slots()[i];
-      EXPECT_EQ(slot.parameter.grad().data_ptr<float>(), arena.gradients().data_ptr<float>() + slot.begin);
+      EXPECT_EQ(slot.parameter.grad().data_ptr<float>(),
+                arena.gradients().data_ptr<float>() + slot.begin);
       EXPECT_EQ(reducer.touched()[i] == 1, slot.name != "unused") << slot.name;
     }
     EXPECT_TRUE(std::isfinite(reducer.local_maximum().item<float>()));
@@ -106,9 +111,11 @@ class Twin {
       targets_.push_back(slot.parameter.detach().clone());
       std::vector<torch::Tensor> one{parameters_.back()};
       if (plan.name == "adamw") {
-        each_.push_back(std::make_unique<torch::optim::AdamW>(one, torch::optim::AdamWOptions().betas({plan.beta1, plan.beta2}).eps(plan.epsilon)));
+        each_.push_back(std::make_unique<torch::optim::AdamW>(
+            one, torch::optim::AdamWOptions().betas({plan.beta1, plan.beta2}).eps(plan.epsilon)));
       } else {
-        each_.push_back(std::make_unique<torch::optim::SGD>(one, torch::optim::SGDOptions(0.1).momentum(plan.momentum)));
+        each_.push_back(std::make_unique<torch::optim::SGD>(
+            one, torch::optim::SGDOptions(0.1).momentum(plan.momentum)));
       }
     }
   }
@@ -123,8 +130,10 @@ class Twin {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const Slot& slot = arena_.slots()[i];
       if (active[i] != 0) {
-        const double norm = plan_.clip_mode == "global" ? std::sqrt(square) : gradients[i].norm().item<double>();
-        const double factor = plan_.clip > 0 && slot.rule.clipped ? std::min(1.0, plan_.clip / (norm + 1e-6)) : 1;
+        const double norm =
+            plan_.clip_mode == "global" ? std::sqrt(square) : gradients[i].norm().item<double>();
+        const double factor =
+            plan_.clip > 0 && slot.rule.clipped ? std::min(1.0, plan_.clip / (norm + 1e-6)) : 1;
         parameters_[i].mutable_grad() = gradients[i] * factor;
         set_rates(*each_[i], rates, slot.rule.decayed);
         each_[i]->step();
@@ -137,7 +146,8 @@ class Twin {
       const Slot& slot = arena.slots()[i];
       EXPECT_TRUE(torch::allclose(parameters_[i], slot.parameter, 1e-5, 1e-6)) << slot.name;
       if (slot.target_begin < 0) continue;
-      const auto target = arena.target().narrow(0, slot.target_begin, slot.count).view(slot.parameter.sizes());
+      const auto target =
+          arena.target().narrow(0, slot.target_begin, slot.count).view(slot.parameter.sizes());
       EXPECT_TRUE(torch::allclose(targets_[i], target, 1e-5, 1e-6)) << slot.name << " (target)";
     }
   }
@@ -171,7 +181,8 @@ void compare_with_torch(const OptimizerPlan& plan) {
     if (step < 4) active[1] = 0;  // frozen at first: its bias correction starts later
     const double square = ours.measure().item<double>();
     double expected = 0;
-    for (const Slot& slot : arena.slots()) expected += std::pow(arena.view(arena.gradients(), slot).norm().item<double>() * 0.25, 2);
+    for (const Slot& slot : arena.slots())
+      expected += std::pow(arena.view(arena.gradients(), slot).norm().item<double>() * 0.25, 2);
     EXPECT_NEAR(square, expected, 1e-4 * expected);
     twin.step(rates, active, 0.25);
     ours.apply(rates, active);
@@ -182,8 +193,12 @@ void compare_with_torch(const OptimizerPlan& plan) {
 }
 
 TEST(FusedUpdate, IsTorchsAdamWWithPerTensorClippingAndEma) { compare_with_torch({}); }
-TEST(FusedUpdate, IsTorchsAdamWWithGlobalClipping) { compare_with_torch({.clip = 1.0, .clip_mode = "global"}); }
-TEST(FusedUpdate, IsTorchsSgdWithMomentumAndCoupledDecay) { compare_with_torch({.name = "sgd", .clip = 0}); }
+TEST(FusedUpdate, IsTorchsAdamWWithGlobalClipping) {
+  compare_with_torch({.clip = 1.0, .clip_mode = "global"});
+}
+TEST(FusedUpdate, IsTorchsSgdWithMomentumAndCoupledDecay) {
+  compare_with_torch({.name = "sgd", .clip = 0});
+}
 
 TEST(FusedUpdate, FindsEveryNonFiniteValueAnywhere) {
   std::vector<float> values(1003, 1e38f);
@@ -200,7 +215,14 @@ TEST(FusedUpdate, FindsEveryNonFiniteValueAnywhere) {
 TEST(Consensus, OfOneRankReturnsItsOwnBallot) {
   const auto solo = comm::connect({.backend = "solo"});
   const std::vector<std::uint8_t> touched{1, 0, 1};
-  Ballot ballot{torch::tensor(2.5f), {torch::tensor(1.0f)}, torch::arange(3.0f), torch::tensor(1.0f), torch::tensor(9.0, torch::kDouble), touched, true, false};
+  Ballot ballot{torch::tensor(2.5f),
+                {torch::tensor(1.0f)},
+                torch::arange(3.0f),
+                torch::tensor(1.0f),
+                torch::tensor(9.0, torch::kDouble),
+                touched,
+                true,
+                false};
   const World world = Consensus(*solo).agree(ballot);
   EXPECT_DOUBLE_EQ(world.total, 2.5);
   EXPECT_DOUBLE_EQ(world.gradient_norm, 3);

@@ -57,7 +57,8 @@ class Toy final : public objective::Objective {
     out.frozen_first_epoch = name.starts_with("last_layer");
     return out;
   }
-  objective::Loss evaluate(const objective::Views& views, const objective::StepInfo& info) override {
+  objective::Loss evaluate(const objective::Views& views,
+                           const objective::StepInfo& info) override {
     const torch::Tensor x = views.at("x");
     torch::Tensor wanted;
     {
@@ -66,16 +67,20 @@ class Toy final : public objective::Objective {
     }
     const torch::Tensor out = online_->tail(online_->forward(x));
     objective::Loss loss;
-    const torch::Tensor near = (out - wanted).square().mean(), size = 0.1 * (out - 1).square().mean();
+    const torch::Tensor near = (out - wanted).square().mean(),
+                        size = 0.1 * (out - 1).square().mean();
     loss.total = near + size;
     for (const auto id : views.ids) {
-      if (info.training && faults_.poisoned.contains(id)) loss.total = loss.total * std::numeric_limits<float>::quiet_NaN();
+      if (info.training && faults_.poisoned.contains(id))
+        loss.total = loss.total * std::numeric_limits<float>::quiet_NaN();
     }
     loss.terms = {{"near", near.detach()}, {"size", size.detach()}};
     if (info.training) loss.statistics = wanted.mean(0);
     return loss;
   }
-  void absorb(const torch::Tensor& sums, int ranks) override { centre_.mul_(0.9).add_(sums / ranks, 0.1); }
+  void absorb(const torch::Tensor& sums, int ranks) override {
+    centre_.mul_(0.9).add_(sums / ranks, 0.1);
+  }
   std::map<std::string, torch::Tensor> state() override { return {{"centre", centre_}}; }
   std::string exported_prefix() const override { return ""; }
   bool is_exported(const std::string& name) const override { return name.starts_with("first."); }
@@ -89,12 +94,15 @@ class Toy final : public objective::Objective {
 // Global batch k of an epoch holds ids epoch*1000 + k*G ... in order; rows go to ranks in blocks.
 class ToySource final : public Source {
  public:
-  explicit ToySource(const Start& start, std::int64_t steps_per_epoch = 4) : start_(start), steps_(steps_per_epoch), at_(start.cursor) {}
+  explicit ToySource(const Start& start, std::int64_t steps_per_epoch = 4)
+      : start_(start), steps_(steps_per_epoch), at_(start.cursor) {}
   Batch next() override {
-    const std::uint64_t global = static_cast<std::uint64_t>(start_.batch * start_.accumulate * start_.world);
+    const std::uint64_t global =
+        static_cast<std::uint64_t>(start_.batch * start_.accumulate * start_.world);
     Batch batch;
     for (std::int64_t row = 0; row < start_.batch; ++row) {
-      const auto within = static_cast<std::uint64_t>((micro_ * start_.world + start_.rank) * start_.batch + row);
+      const auto within =
+          static_cast<std::uint64_t>((micro_ * start_.world + start_.rank) * start_.batch + row);
       batch.views.ids.push_back(at_.epoch * 1000 + at_.position * global + within);
     }
     fill(batch);
@@ -110,7 +118,8 @@ class ToySource final : public Source {
   Batch validation_batch(std::int64_t index) override {
     Batch batch;
     for (std::int64_t row = 0; row < start_.batch; ++row) {
-      batch.views.ids.push_back(static_cast<std::uint64_t>(500000 + (index * start_.world + start_.rank) * start_.batch + row));
+      batch.views.ids.push_back(static_cast<std::uint64_t>(
+          500000 + (index * start_.world + start_.rank) * start_.batch + row));
     }
     fill(batch);
     batch.next = at_;
@@ -164,13 +173,15 @@ inline int run(TrainingPlan plan, const TrainingParts& parts, comm::Communicator
   const std::string run = plan.run.string();
   const char* words[] = {"toy", "--run", run.c_str()};
   options.parse(3, words);
-  return world == nullptr ? run_training(plan, parts, options) : run_training_in(*world, plan, parts, options);
+  return world == nullptr ? run_training(plan, parts, options)
+                          : run_training_in(*world, plan, parts, options);
 }
 
 // A folder of its own, removed at the end.
 struct Scratch {
   explicit Scratch(const std::string& name = "train")
-      : path(std::filesystem::temp_directory_path() / ("homolog_" + name + "_" + std::to_string(::getpid()))) {
+      : path(std::filesystem::temp_directory_path() /
+             ("homolog_" + name + "_" + std::to_string(::getpid()))) {
     std::filesystem::remove_all(path);
     log::set_terminal_level("off");
   }

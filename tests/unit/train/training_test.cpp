@@ -1,4 +1,5 @@
-// Claims about whole runs of the engine with a toy objective: resume, skip, stop, validation (P1, P2).
+// Claims about whole runs of the engine with a toy objective: resume, skip, stop, validation (P1,
+// P2).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,14 +31,17 @@ std::vector<json> metrics(const fs::path& folder, bool validation = false) {
   return lines;
 }
 
-fs::path last_checkpoint(const fs::path& folder) { return list_checkpoints(folder / "checkpoints").back(); }
+fs::path last_checkpoint(const fs::path& folder) {
+  return list_checkpoints(folder / "checkpoints").back();
+}
 
 void expect_same_tensors(const fs::path& a, const fs::path& b) {
   for (const char* stem : {"model", "target", "objective", "optimizer"}) {
     const auto left = read_tensors(a, stem), right = read_tensors(b, stem);
     ASSERT_EQ(left.size(), right.size());
     ASSERT_FALSE(left.empty()) << stem;
-    for (const auto& [name, tensor] : left) EXPECT_TRUE(torch::equal(tensor, right.at(name))) << stem << " " << name;
+    for (const auto& [name, tensor] : left)
+      EXPECT_TRUE(torch::equal(tensor, right.at(name))) << stem << " " << name;
   }
 }
 
@@ -67,7 +71,8 @@ TEST(Training, ResumingIsBitExactWithNeverHavingStopped) {  // P2
   ASSERT_EQ(b.size(), 8u);
   for (std::size_t i = 0; i < a.size(); ++i) {
     EXPECT_EQ(a[i]["step"], i);
-    for (const char* key : {"step", "epoch", "total", "terms", "lr", "wd", "ema", "grad_norm"}) EXPECT_EQ(a[i][key], b[i][key]) << key;
+    for (const char* key : {"step", "epoch", "total", "terms", "lr", "wd", "ema", "grad_norm"})
+      EXPECT_EQ(a[i][key], b[i][key]) << key;
   }
   EXPECT_EQ(metrics(straight.path, true), metrics(broken.path, true));
 }
@@ -80,7 +85,8 @@ TEST(Training, LearnsAndWritesWhatARunFolderPromises) {
   const auto lines = metrics(scratch.path);
   EXPECT_LT(lines.back()["total"].get<double>(), 0.5 * lines.front()["total"].get<double>());
   EXPECT_TRUE(lines.back()["parts"].contains("forward"));
-  for (const char* name : {"config.ini", "manifest.json", "log-0.jsonl", "checkpoints/best/manifest.json"}) {
+  for (const char* name :
+       {"config.ini", "manifest.json", "log-0.jsonl", "checkpoints/best/manifest.json"}) {
     EXPECT_TRUE(fs::exists(scratch.path / name)) << name;
   }
   const json manifest = json::parse(std::ifstream(scratch.path / "manifest.json"));
@@ -100,7 +106,8 @@ TEST(Training, ASkippedStepChangesNothingButTheCursor) {
   ASSERT_EQ(folders.size(), 4u);
   expect_same_tensors(folders[1], folders[2]);
   EXPECT_EQ(read_manifest(folders[2]).cursor.position, 3u);
-  EXPECT_FALSE(torch::equal(read_tensors(folders[2], "model").at("tail.weight"), read_tensors(folders[3], "model").at("tail.weight")));
+  EXPECT_FALSE(torch::equal(read_tensors(folders[2], "model").at("tail.weight"),
+                            read_tensors(folders[3], "model").at("tail.weight")));
   const auto lines = metrics(scratch.path);
   EXPECT_TRUE(lines[2].value("skipped", false));
   EXPECT_FALSE(lines[3].contains("skipped"));
@@ -111,8 +118,14 @@ TEST(Training, TooManySkippedStepsEndTheRunNamingRankAndSamples) {
   auto plan = plan_for(scratch.path);
   plan.schedule.max_skipped = 3;
   std::string what;
-  EXPECT_EQ(fault_of([&] { run(plan, parts_for({.poisoned = {2, 4, 7}})); }, &what), Fault::Diverged);
-  EXPECT_THAT(what, ::testing::AllOf(::testing::HasSubstr("3 steps in a row"), ::testing::HasSubstr("rank 0: samples 6 7")));
+  EXPECT_EQ(fault_of(
+                [&] {
+                  run(plan, parts_for({.poisoned = {2, 4, 7}}));
+                },
+                &what),
+            Fault::Diverged);
+  EXPECT_THAT(what, ::testing::AllOf(::testing::HasSubstr("3 steps in a row"),
+                                     ::testing::HasSubstr("rank 0: samples 6 7")));
 }
 
 TEST(Training, TheLastLayerWaitsForTheSecondEpochAndUnusedTensorsForEver) {
@@ -152,7 +165,8 @@ TEST(Training, AccumulatingIsTheLargerBatch) {
   plan.accumulate = 2;
   EXPECT_EQ(run(plan, parts_for(steady)), 0);
   const auto a = metrics(one.path), b = metrics(two.path);
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i]["total"].get<double>(), b[i]["total"].get<double>(), 1e-5);
+  for (std::size_t i = 0; i < a.size(); ++i)
+    EXPECT_NEAR(a[i]["total"].get<double>(), b[i]["total"].get<double>(), 1e-5);
 }
 
 TEST(Resume, TakesTheNewestWholeCheckpointAndRefusesDamagedOnes) {  // P1
@@ -164,10 +178,14 @@ TEST(Resume, TakesTheNewestWholeCheckpointAndRefusesDamagedOnes) {  // P1
   EXPECT_EQ(run(plan, parts_for()), 0);
   const auto folders = list_checkpoints(scratch.path / "checkpoints");
   ASSERT_EQ(folders.size(), 8u);
-  fs::resize_file(folders[7] / "model.safetensors", 100);                       // truncated
-  { std::fstream f(folders[6] / "optimizer.safetensors", std::ios::in | std::ios::out); f.seekp(900); f.put('!'); }  // flipped
-  fs::remove(folders[5] / "target.safetensors");                                // a file missing
-  fs::remove(folders[4] / "manifest.json");                                     // no manifest
+  fs::resize_file(folders[7] / "model.safetensors", 100);  // truncated
+  {
+    std::fstream f(folders[6] / "optimizer.safetensors", std::ios::in | std::ios::out);
+    f.seekp(900);
+    f.put('!');
+  }                                               // flipped
+  fs::remove(folders[5] / "target.safetensors");  // a file missing
+  fs::remove(folders[4] / "manifest.json");       // no manifest
   std::ofstream(folders[3] / "manifest.json") << R"({"kind":"homolog checkpoint","version":99})";
   std::vector<std::string> refused;
   const auto found = newest_checkpoint(scratch.path / "checkpoints", refused);
