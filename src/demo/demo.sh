@@ -28,7 +28,10 @@ show homolog sam train --catalog "$dir/catalog.jsonl" --first $((bodies - held_o
 step "4/8  how far off are its landmarks, on the $held_out bodies that it never saw"
 show homolog evaluate landmarks --catalog "$dir/catalog.jsonl" --sam "$dir/sam/sam.safetensors" \
   --truth "$dir/phantoms/landmarks.json" --last $held_out --cut-z-mm 160 --out "$dir/landmarks.json"
-show homolog sam show --catalog "$dir/catalog.jsonl" --sam "$dir/sam/sam.safetensors" --out "$dir/match.png"
+query=phantom-00$((bodies - 2)) key=phantom-00$((bodies - 1))
+point=$(.venv/bin/python src/demo/a_landmark.py "$dir/phantoms/landmarks.json" $query $key)
+show homolog sam show --sam "$dir/sam/sam.safetensors" --query "$dir/phantoms/images/$query.nii.gz" \
+  --key "$dir/phantoms/images/$key.nii.gz" --point="$point" --mm --out "$dir/match.png"
 
 step "5/8  matched points become a pair store"
 show homolog shard --catalog "$dir/catalog.jsonl" --sam "$dir/sam/sam.safetensors" --out "$dir/store" \

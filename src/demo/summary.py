@@ -17,9 +17,9 @@ def mean(rows, key):
 
 
 summary = {
-    "landmark_error_mm_median": landmarks["sam"]["median_mm"],
-    "landmark_error_mm_p90": landmarks["sam"]["p90_mm"],
-    "box_error_mm_median": landmarks["box"]["median_mm"],
+    "landmark_error_mm_median": landmarks["whole"]["sam"]["median_mm"],
+    "landmark_error_mm_p90": landmarks["whole"]["sam"]["p90_mm"],
+    "box_error_mm_median": landmarks["whole"]["box"]["median_mm"],
     "landmark_error_mm_median_cut": landmarks["cut"]["sam"]["median_mm"],
     "box_error_mm_median_cut": landmarks["cut"]["box"]["median_mm"],
     "loss_first": mean(head, "total"),
