@@ -1,5 +1,6 @@
 // homolog-export: the encoder's weights of a run or checkpoint as one safetensors file.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cstdio>
 #include <nlohmann/json.hpp>

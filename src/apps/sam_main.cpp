@@ -1,6 +1,7 @@
 // homolog-sam: train SAM, embed volumes, match points, picture a match. Each subcommand puts
 // library parts together; the engine that trains is the one of homolog-train.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <iostream>
 #include <nlohmann/json.hpp>

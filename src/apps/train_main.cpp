@@ -1,6 +1,7 @@
 // homolog-train: one worker. Puts backbone, objective and store together; train/session.h does the
 // rest.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/error.h"
 #include "base/options.h"

@@ -39,7 +39,8 @@ endif()
 # Compile a target against LibTorch, with its big headers precompiled once and shared.
 add_library(homolog_torch_pch STATIC ${CMAKE_SOURCE_DIR}/src/cmake/torch_pch.cpp)
 target_link_libraries(homolog_torch_pch PUBLIC homolog_flags homolog_libtorch)
-target_precompile_headers(homolog_torch_pch PRIVATE <torch/torch.h> <nlohmann/json.hpp>)
+# Not torch/torch.h: each file that reuses it would instantiate every module of torch::nn (9 s a file).
+target_precompile_headers(homolog_torch_pch PRIVATE <torch/types.h> <torch/utils.h> <torch/nn/module.h>)
 function(homolog_torch target)
   target_link_libraries(${target} PUBLIC homolog_libtorch)
   target_precompile_headers(${target} REUSE_FROM homolog_torch_pch)

@@ -1,7 +1,12 @@
 // See head.h. Gains are parameters, because the public weights hold them, but never get a gradient.
 #include "model/head.h"
 
-#include <torch/torch.h>
+#include <torch/nn/functional.h>
+#include <torch/nn/init.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 

@@ -1,7 +1,8 @@
 // See masking.h. Cells are drawn on the host and enlarged on the device: a few bytes travel.
 #include "model/masking.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 

@@ -2,7 +2,8 @@
 // dropout masks are large, so each row seeds a generator on the tensor's own device.
 #include "model/row_draws.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <array>
 #include <stdexcept>

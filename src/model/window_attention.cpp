@@ -2,7 +2,8 @@
 // attention serves (3 times faster on a CPU); with a gradient it gains nothing, so plain products.
 #include "model/window_attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 

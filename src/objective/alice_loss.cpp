@@ -1,7 +1,8 @@
 // See alice_loss.h. Everything in float32 whatever the networks ran in.
 #include "objective/alice_loss.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 

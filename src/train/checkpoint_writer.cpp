@@ -1,6 +1,7 @@
 #include "train/checkpoint_writer.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/atomic_file.h"
 #include "base/clock.h"

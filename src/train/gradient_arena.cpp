@@ -1,6 +1,7 @@
 #include "train/gradient_arena.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <map>

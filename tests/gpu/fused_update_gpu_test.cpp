@@ -1,6 +1,8 @@
 // The CUDA kernel against its CPU twin. Skips, saying so, where no GPU is.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "tests/unit/train/toy.h"
 #include "train/gradient_arena.h"

@@ -1,6 +1,8 @@
 // Alice (method.md 2.7, 3.5, 3.6, 4): a masked student against an intact EMA target. One forward
 // pass of 2B rows, query rows then key rows; parts whose weight is 0 are neither run nor trained.
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/error.h"
 #include "objective/alice_plan.h"

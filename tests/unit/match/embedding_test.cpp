@@ -2,7 +2,8 @@
 #include "sharding/match/embedding.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 #include <unistd.h>
 
 #include <fstream>

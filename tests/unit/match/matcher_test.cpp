@@ -2,7 +2,9 @@
 #include "sharding/match/matcher.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/functional.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/error.h"
 #include "sharding/match/similarity.h"

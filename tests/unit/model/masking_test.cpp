@@ -2,7 +2,8 @@
 #include "model/masking.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/error.h"
 #include "model/row_draws.h"

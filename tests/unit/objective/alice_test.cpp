@@ -1,7 +1,8 @@
 // Alice as an objective: what is trained, what a step returns, what validation leaves alone, and
 // that the mean over ranks equals one larger batch.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/error.h"
 #include "base/options.h"

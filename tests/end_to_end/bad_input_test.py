@@ -1,0 +1,123 @@
+"""Every mistake in the table gives its exit code, and a message that names what, where and what to do.
+
+No half-written artefact may be left under its final name. Uses the programs a user types, on phantoms.
+"""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+BIN = pathlib.Path(os.environ["HOMOLOG_BIN"])
+SOURCE = pathlib.Path(os.environ["HOMOLOG_SOURCE"])
+SMALL = SOURCE / "configs"
+work = pathlib.Path(tempfile.mkdtemp(prefix="homolog-bad-input-"))
+failures = []
+
+
+def homolog(*words, **options):
+    environment = dict(os.environ, OMP_NUM_THREADS="1", PATH=f"{BIN}:{os.environ['PATH']}")
+    return subprocess.run([str(BIN / "homolog"), *map(str, words)], capture_output=True, text=True,
+                          timeout=300, cwd=work, env=environment, **options)
+
+
+def good(*words):
+    done = homolog(*words)
+    if done.returncode:
+        sys.exit(f"preparation failed: homolog {' '.join(map(str, words))}\n{done.stderr}")
+    return done
+
+
+def check(name, done, code, *fragments, absent=()):
+    text = done.stdout + done.stderr
+    missing = [f for f in fragments if f.lower() not in text.lower()]
+    left = [str(path) for path in absent if path.exists()]
+    ok = done.returncode == code and not missing and not left
+    print(f"{'ok  ' if ok else 'FAIL'} {name}: exit {done.returncode}")
+    if not ok:
+        failures.append(name)
+        print(f"     expected exit {code}, fragments missing {missing}, left behind {left}\n     said: {text.strip()[-900:]}")
+
+
+def scans_in():
+    out = work / "none.jsonl"
+    check("missing folder", homolog("catalog", work / "nowhere", "--out", out), 3, "nowhere", "fix:", absent=[out])
+    (work / "empty").mkdir()
+    check("empty folder", homolog("catalog", work / "empty", "--out", out), 3, "empty", "fix:", absent=[out])
+    (work / "texts").mkdir()
+    (work / "texts" / "notes.txt").write_text("no scan here")
+    (work / "texts" / "broken.nii.gz").write_text("this is not gzip")
+    check("no CT in the folder", homolog("catalog", work / "texts", "--out", out), 3, "broken.nii.gz", "fix:")
+
+
+def options():
+    check("unknown command", homolog("lanch"), 2, "launch")
+    check("unknown option", homolog("catalog", ".", "--outt", "x"), 2, "outt", "out")
+    check("option out of range", homolog("phantom", "--out", work / "p", "--count", "0"), 2, "count", "at least 1",
+          absent=[work / "p"])
+    ini = work / "typo.ini"
+    ini.write_text("[optimizer]\nclipp = 3\n")
+    check("unknown key in a file", homolog("train", "--config", ini, "--run", work / "r"), 2, "typo.ini:2", "optimizer.clip")
+    check("no such configuration", homolog("train", "--config", work / "no.ini", "--run", work / "r"), 2, "no.ini", "fix:")
+
+
+def prepare():
+    good("phantom", "--out", "ph", "--count", 3, "--seed", 5)
+    good("catalog", "ph/images", "--out", "three.jsonl")
+    good("sam", "train", "--catalog", "three.jsonl", "--run", "sam", "--config", SMALL / "sam_small.ini",
+         "--set", "schedule.steps=2", "--set", "schedule.warmup_steps=1")
+    lines = (work / "three.jsonl").read_text().splitlines()
+    (work / "one.jsonl").write_text(lines[0] + "\n")
+
+
+def sharding():
+    shard = ("shard", "--sam", "sam/sam.safetensors", "--config", SMALL / "shard_small.ini", "--set", "shard.threshold=-1")
+    check("one study only", homolog(*shard, "--catalog", "one.jsonl", "--out", "s1"), 3, "one", "fix:", absent=[work / "s1" / "store.json"])
+    check("crops mostly outside the body", homolog(*shard, "--catalog", "three.jsonl", "--out", "s2", "--set", "shard.crop=2048,2048,2048"),
+          3, "outside", "fix:", absent=[work / "s2" / "store.json"])
+    if os.geteuid() == 0:
+        small = work / "small-disk"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)], capture_output=True).returncode == 0:
+            try:
+                done = homolog(*shard, "--catalog", "three.jsonl", "--out", small / "store")
+                left = [p for p in (small / "store").glob("*") if p.suffix in (".h5",) or p.name == "store.json"]
+                check("disk full while sharding", done, 4, "space", "fix:", absent=[p for p in left if p.name == "store.json"])
+            finally:
+                subprocess.run(["umount", str(small)], check=False)
+        else:
+            print("SKIP disk full while sharding: this machine allows no tmpfs mount")
+    good(*shard, "--catalog", "three.jsonl", "--out", "store")
+    done = homolog(*shard, "--catalog", "three.jsonl", "--out", "store", "--set", "shard.points=3", "--set", "shard.crop=32,32,32")
+    check("a store of other settings is there", done, 2, "store", "fix:")
+    shutil.copytree(work / "store", work / "future")
+    manifest = work / "future" / "store.json"
+    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 99').replace('"version":1', '"version":99'))
+    check("store of another version", homolog("store", "inspect", "future"), 3, "99", "version")
+    check("store of another version, training", homolog("train", "--config", SMALL / "alice_small.ini", "--run", "r9", "--set", "data.store=future"), 3, "99", "version")
+    check("no store", homolog("train", "--config", SMALL / "alice_small.ini", "--run", "r9", "--set", "data.store=nostore"), 3, "nostore", "fix:")
+
+
+def monitoring():
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        (work / "run").mkdir(exist_ok=True)
+        check("port in use", homolog("monitor", "--run", "run", "--port", port), 4, str(port), "fix:")
+    check("report of no run", homolog("report", "no-such-run"), 3, "no-such-run", "fix:")
+    check("export of no run", homolog("export", "no-such-run", "--out", "w.safetensors"), 3, "no-such-run", "fix:", absent=[work / "w.safetensors"])
+
+
+try:
+    scans_in()
+    options()
+    prepare()
+    sharding()
+    monitoring()
+finally:
+    shutil.rmtree(work, ignore_errors=True)
+print(f"{len(failures)} failed")
+sys.exit(1 if failures else 0)
