@@ -208,6 +208,7 @@ struct Answer {
 
 Answer answer(const MatchQuestion& q) {
   if (q.point.size() != 3) throw Error(Fault::Usage, "--point needs three numbers", "write x,y,z");
+  match::Embedder embedder(q.sam);  // first: wrong weights are told before scans are read
   Answer a{
       scan(q.query, q.catalog), scan(q.key, q.catalog), {q.point[0], q.point[1], q.point[2]}, {}};
   const Grid& grid = a.query.grid;
@@ -218,7 +219,6 @@ Answer answer(const MatchQuestion& q) {
                     std::to_string(grid.size.y) + "x" + std::to_string(grid.size.z) + " voxels",
                 "give a voxel inside, or --mm with LPS millimetres");
   }
-  match::Embedder embedder(q.sam);
   const auto mode = q.mode == "exact" ? match::Mode::Exact : match::Mode::Refined;
   a.match =
       match::match_points(embedder.embed(a.query), embedder.embed(a.key), {a.point}, mode).front();
