@@ -99,9 +99,11 @@ void print_json(const CatalogPlan& plan, const import::Survey& survey, double se
               summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
-void refuse_if_no_ct(const import::Survey& survey) {
+void refuse_if_no_ct(const import::Survey& survey, const std::vector<std::string>& paths) {
   if (survey.count(Verdict::Accept) + survey.count(Verdict::Warn) > 0) return;
-  std::string what = "no CT found: looked at " + std::to_string(survey.looked_at) + " files, " +
+  std::string where;
+  for (const std::string& path : paths) where += " " + path;
+  std::string what = "no CT found in" + where + ": looked at " + std::to_string(survey.looked_at) + " files, " +
                      std::to_string(survey.ignored) + " are no scans, " +
                      std::to_string(survey.count(Verdict::Reject)) + " inputs refused";
   for (const std::string& line : survey.commonest_refusals(5)) what += "\n  " + line;
@@ -128,7 +130,7 @@ int body(int argc, char** argv) {
   const std::string key = read_or_make_key(plan.key_file);
   const import::Survey survey = import::survey(paths, key, plan.jobs);
   if (!plan.json) print_verdicts(survey);
-  refuse_if_no_ct(survey);
+  refuse_if_no_ct(survey, plan.paths);
   std::string lines;
   for (const import::CatalogEntry& entry : survey.entries)
     lines += import::to_json_line(entry) + "\n";

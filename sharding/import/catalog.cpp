@@ -9,6 +9,24 @@
 namespace homolog::import {
 namespace {
 
+// One text in the file, so that a line reads at a glance; several reasons are divided by "; ".
+constexpr std::string_view kBetween = "; ";
+
+std::string joined(const std::vector<std::string>& reasons) {
+  std::string text;
+  for (const std::string& reason : reasons) text += (text.empty() ? "" : kBetween.data()) + reason;
+  return text;
+}
+
+std::vector<std::string> split_reasons(std::string text) {
+  std::vector<std::string> reasons;
+  for (std::size_t at; (at = text.find(kBetween)) != std::string::npos; text.erase(0, at + 2)) {
+    reasons.push_back(text.substr(0, at));
+  }
+  if (!text.empty()) reasons.push_back(text);
+  return reasons;
+}
+
 using nlohmann::json;
 
 json point(const Point3& p) { return json::array({p.x, p.y, p.z}); }
@@ -26,7 +44,7 @@ Verdict verdict_of(const std::string& name) {
 CatalogEntry from_json(const json& j) {
   CatalogEntry e;
   e.verdict = verdict_of(j.at("verdict").get<std::string>());
-  e.reasons = j.at("reasons").get<std::vector<std::string>>();
+  e.reasons = split_reasons(j.at("reason").get<std::string>());
   for (const json& file : j.at("files")) e.files.emplace_back(file.get<std::string>());
   e.format = j.at("format").get<std::string>();
   if (e.verdict == Verdict::Reject) return e;  // the rest may be unknown
@@ -67,7 +85,7 @@ std::string to_json_line(const CatalogEntry& e) {
   nlohmann::ordered_json j;
   j["version"] = kCatalogVersion;
   j["verdict"] = verdict_name(e.verdict);
-  j["reasons"] = e.reasons;
+  j["reason"] = joined(e.reasons);
   j["id"] = e.id;
   j["format"] = e.format;
   json files = json::array();

@@ -79,9 +79,12 @@ TEST_F(Board, ThreadsNeverSeeAMixtureOfTwoReports) {
   ASSERT_TRUE(reader);
   int reads = 0, torn = 0, backwards = 0;
   std::int64_t last = 0;
-  for (int i = 0; i < 20000; ++i) {
+  while (reads < 20000) {  // however late the publisher is scheduled
     const auto report = reader->read();
-    if (!report) continue;
+    if (!report) {
+      std::this_thread::yield();
+      continue;
+    }
     ++reads;
     torn += !whole(*report);
     backwards += report->step < last;
@@ -89,7 +92,6 @@ TEST_F(Board, ThreadsNeverSeeAMixtureOfTwoReports) {
   }
   stop = true;
   publisher.join();
-  EXPECT_GT(reads, 100);
   EXPECT_EQ(torn, 0);
   EXPECT_EQ(backwards, 0);
 }

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include <torch/optim.h>
+
 #include "toy.h"
 #include "train/bucket_reducer.h"
 #include "train/consensus.h"
