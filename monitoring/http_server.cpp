@@ -28,16 +28,20 @@ int probe(const std::string& address, int port) {
   ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   socklen_t length = sizeof at;
   int code = 0;
-  if (::bind(descriptor, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || ::listen(descriptor, 1) != 0) code = errno;
+  if (::bind(descriptor, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
+      ::listen(descriptor, 1) != 0)
+    code = errno;
   ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&at), &length);
   ::close(descriptor);
   const std::string where = address + ":" + std::to_string(port);
   if (code == EADDRINUSE) {
-    throw Error(Fault::Environment, "port " + std::to_string(port) + " is in use (" + where + ")",
-                "end the program that listens there, or give another with --port (0 takes a free one)");
+    throw Error(
+        Fault::Environment, "port " + std::to_string(port) + " is in use (" + where + ")",
+        "end the program that listens there, or give another with --port (0 takes a free one)");
   }
   if (code == EADDRNOTAVAIL) {
-    throw Error(Fault::Usage, "--address " + address + " is none of this machine's addresses", "see `ip address`");
+    throw Error(Fault::Usage, "--address " + address + " is none of this machine's addresses",
+                "see `ip address`");
   }
   if (code != 0) {
     throw Error(Fault::Environment, "cannot listen on " + where + ": " + std::strerror(code),
@@ -48,7 +52,8 @@ int probe(const std::string& address, int port) {
 
 std::string decoded(const std::string& text) {
   std::string out(text.size() + 1, '\0');
-  const int n = mg_url_decode(text.data(), static_cast<int>(text.size()), out.data(), static_cast<int>(out.size()), 1);
+  const int n = mg_url_decode(text.data(), static_cast<int>(text.size()), out.data(),
+                              static_cast<int>(out.size()), 1);
   out.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
   return out;
 }
@@ -60,19 +65,21 @@ Query parse_query(const char* text) {
     const auto end = rest.find('&');
     const std::string pair = rest.substr(0, end);
     const auto equals = pair.find('=');
-    if (equals != std::string::npos) query[decoded(pair.substr(0, equals))] = decoded(pair.substr(equals + 1));
+    if (equals != std::string::npos)
+      query[decoded(pair.substr(0, equals))] = decoded(pair.substr(equals + 1));
     rest = end == std::string::npos ? "" : rest.substr(end + 1);
   }
   return query;
 }
 
 void send(mg_connection* connection, const Response& response, bool with_body) {
-  mg_printf(connection,
-            "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
-            "Content-Security-Policy: default-src 'self'; style-src 'self' 'unsafe-inline'\r\n"
-            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
-            response.status, mg_get_response_code_text(connection, response.status), response.type.c_str(),
-            response.body.size());
+  mg_printf(
+      connection,
+      "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
+      "Content-Security-Policy: default-src 'self'; style-src 'self' 'unsafe-inline'\r\n"
+      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+      response.status, mg_get_response_code_text(connection, response.status),
+      response.type.c_str(), response.body.size());
   if (with_body) mg_write(connection, response.body.data(), response.body.size());
 }
 
@@ -82,14 +89,27 @@ HttpServer::HttpServer(const std::string& address, int port, std::map<std::strin
     : routes_(std::move(routes)), port_(probe(address, port)) {
   const std::string listen = address + ":" + std::to_string(port_);
   // Few threads and short limits: the monitor shares its machine with training.
-  const char* options[] = {"listening_ports", listen.c_str(), "num_threads", "4", "connection_queue", "16",
-                           "max_request_size", "8192", "request_timeout_ms", "5000", "enable_keep_alive", "no",
+  const char* options[] = {"listening_ports",
+                           listen.c_str(),
+                           "num_threads",
+                           "4",
+                           "connection_queue",
+                           "16",
+                           "max_request_size",
+                           "8192",
+                           "request_timeout_ms",
+                           "5000",
+                           "enable_keep_alive",
+                           "no",
                            nullptr};
   mg_callbacks callbacks{};
-  callbacks.log_message = [](const mg_connection*, const char*) { return 1; };  // nothing on our stderr
+  callbacks.log_message = [](const mg_connection*, const char*) {
+    return 1;
+  };  // nothing on our stderr
   context_ = mg_start(&callbacks, nullptr, options);
   if (!context_) {
-    throw Error(Fault::Environment, "cannot listen on " + listen, "give another port with --port (0 takes a free one)");
+    throw Error(Fault::Environment, "cannot listen on " + listen,
+                "give another port with --port (0 takes a free one)");
   }
   mg_set_request_handler(context_, "/", &HttpServer::handle, this);
 }
@@ -103,9 +123,12 @@ int HttpServer::handle(mg_connection* connection, void* self) {
   Response response;
   try {
     const auto route = routes.find(request->local_uri ? request->local_uri : "");
-    if (method != "GET" && method != "HEAD") response = {405, "text/plain", "only GET\n"};
-    else if (route == routes.end()) response = {404, "text/plain", "not here; see / and /metrics\n"};
-    else response = route->second(parse_query(request->query_string));
+    if (method != "GET" && method != "HEAD")
+      response = {405, "text/plain", "only GET\n"};
+    else if (route == routes.end())
+      response = {404, "text/plain", "not here; see / and /metrics\n"};
+    else
+      response = route->second(parse_query(request->query_string));
   } catch (const std::exception& e) {
     response = {500, "text/plain", std::string(e.what()) + "\n"};
   }

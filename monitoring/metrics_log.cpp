@@ -21,22 +21,35 @@ constexpr int kLosses = 10;  // averaged for "first" and "last"
 struct Alias {
   const char *column, *key;
 };
-constexpr Alias kAliases[] = {{"epoch", "epoch"}, {"total", "total"}, {"total", "loss"}, {"lr", "lr"},
-                              {"lr", "learning_rate"}, {"wd", "wd"}, {"wd", "weight_decay"}, {"ema", "ema"},
-                              {"ema", "ema_momentum"}, {"grad_norm", "grad_norm"}, {"grad_norm", "gradient_norm"},
-                              {"seconds", "seconds"}, {"seconds", "step_seconds"}, {"pairs_per_s", "pairs_per_s"}};
+constexpr Alias kAliases[] = {{"epoch", "epoch"},
+                              {"total", "total"},
+                              {"total", "loss"},
+                              {"lr", "lr"},
+                              {"lr", "learning_rate"},
+                              {"wd", "wd"},
+                              {"wd", "weight_decay"},
+                              {"ema", "ema"},
+                              {"ema", "ema_momentum"},
+                              {"grad_norm", "grad_norm"},
+                              {"grad_norm", "gradient_norm"},
+                              {"seconds", "seconds"},
+                              {"seconds", "step_seconds"},
+                              {"pairs_per_s", "pairs_per_s"}};
 
 double number(const json& j) { return j.is_number() ? j.get<double>() : kNone; }
 
 std::map<std::string, double> row_of(const json& line) {
   std::map<std::string, double> row;
   for (const Alias& alias : kAliases) {
-    if (const auto it = line.find(alias.key); it != line.end()) row.emplace(alias.column, number(*it));
+    if (const auto it = line.find(alias.key); it != line.end())
+      row.emplace(alias.column, number(*it));
   }
   if (const auto terms = line.find("terms"); terms != line.end() && terms->is_object()) {
     for (const auto& [name, value] : terms->items()) {
-      if (name == "total") row.emplace("total", number(value));
-      else if (value.is_number()) row.emplace("term." + name, number(value));
+      if (name == "total")
+        row.emplace("total", number(value));
+      else if (value.is_number())
+        row.emplace("term." + name, number(value));
     }
   }
   return row;
@@ -67,15 +80,16 @@ bool MetricsLog::poll() {
   const int descriptor = ::open(file_.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return false;
   struct stat status {};
-  if (::fstat(descriptor, &status) == 0 &&
-      (static_cast<std::uint64_t>(status.st_size) < offset_ || (inode_ != 0 && status.st_ino != inode_))) {
+  if (::fstat(descriptor, &status) == 0 && (static_cast<std::uint64_t>(status.st_size) < offset_ ||
+                                            (inode_ != 0 && status.st_ino != inode_))) {
     reset();
   }
   inode_ = status.st_ino;
   std::string buffer(1 << 20, '\0');
   bool any = false;
   for (;;) {
-    const ssize_t n = ::pread(descriptor, buffer.data(), buffer.size(), static_cast<off_t>(offset_));
+    const ssize_t n =
+        ::pread(descriptor, buffer.data(), buffer.size(), static_cast<off_t>(offset_));
     if (n <= 0) break;
     any = true;
     offset_ += static_cast<std::uint64_t>(n);
@@ -119,7 +133,9 @@ void MetricsLog::feed(std::string_view text) {
   totals_.last_step = step;
   ++totals_.steps;
   totals_.skipped += line.value("skipped", json(false)) == json(true);
-  const auto value = [&](const char* name) { return row.contains(name) && std::isfinite(row.at(name)) ? row.at(name) : 0; };
+  const auto value = [&](const char* name) {
+    return row.contains(name) && std::isfinite(row.at(name)) ? row.at(name) : 0;
+  };
   totals_.seconds += value("seconds");
   totals_.pairs += value("seconds") * value("pairs_per_s");
   if (const auto parts = line.find("parts"); parts != line.end() && parts->is_object()) {
@@ -150,7 +166,8 @@ void MetricsLog::add(std::int64_t step, const std::map<std::string, double>& row
   bucket_.step = step;
   ++bucket_.lines;
   for (const auto& [name, value] : row) {
-    if (!std::isfinite(value) || (columns_.size() > kMostTerms && name.starts_with("term."))) continue;
+    if (!std::isfinite(value) || (columns_.size() > kMostTerms && name.starts_with("term.")))
+      continue;
     const std::size_t c = column(name);
     bucket_.sums.resize(columns_.size());
     bucket_.counts.resize(columns_.size());
@@ -159,7 +176,8 @@ void MetricsLog::add(std::int64_t step, const std::map<std::string, double>& row
   }
   if (const auto loss = row.find("total"); loss != row.end() && std::isfinite(loss->second)) {
     if (first_losses_ < kLosses) {
-      const double sum = first_losses_ == 0 ? 0 : totals_.loss_first * static_cast<double>(first_losses_);
+      const double sum =
+          first_losses_ == 0 ? 0 : totals_.loss_first * static_cast<double>(first_losses_);
       totals_.loss_first = (sum + loss->second) / static_cast<double>(++first_losses_);
     }
     recent_losses_.push_back(loss->second);
@@ -171,7 +189,8 @@ void MetricsLog::add(std::int64_t step, const std::map<std::string, double>& row
 void MetricsLog::close_bucket() {
   CurvePoint point{bucket_.step, std::vector<double>(columns_.size(), kNone)};
   for (std::size_t c = 0; c < bucket_.sums.size(); ++c) {
-    if (bucket_.counts[c] > 0) point.values[c] = bucket_.sums[c] / static_cast<double>(bucket_.counts[c]);
+    if (bucket_.counts[c] > 0)
+      point.values[c] = bucket_.sums[c] / static_cast<double>(bucket_.counts[c]);
   }
   points_.push_back(std::move(point));
   bucket_ = {};
@@ -197,7 +216,8 @@ void MetricsLog::thin() {
 
 double MetricsLog::loss_last() const {
   if (recent_losses_.empty()) return kNone;
-  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) / static_cast<double>(recent_losses_.size());
+  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) /
+         static_cast<double>(recent_losses_.size());
 }
 
 }  // namespace homolog::monitoring

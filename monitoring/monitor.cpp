@@ -35,7 +35,8 @@ std::string type_of(std::string_view name) {
 }
 
 Response json_response(const nlohmann::json& value) {
-  return {200, "application/json", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
+  return {200, "application/json",
+          value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
 }
 
 // Decides when the sidecar may go: workers were seen, and none has lived for `linger` seconds.
@@ -72,16 +73,22 @@ void remove_dead_boards(const std::string& run) {
 void declare(Options& o, MonitorPlan& p) {
   o.add("run", p.run, "folder of the run", {.required = true});
   o.add("port", p.port, "port of metrics and page; 0 takes a free one", {.min = 0, .max = 65535});
-  o.add("address", p.address, "IPv4 address to listen on; 0.0.0.0 shows the page to the whole network");
-  o.add("workers", p.workers, "workers that the run will have in all, given by the launcher; 0: show whatever is there", {.min = 0, .max = 4096});
-  o.add("linger", p.linger, "how long to stay after the run has ended; negative: until a signal", {.unit = "s"});
+  o.add("address", p.address,
+        "IPv4 address to listen on; 0.0.0.0 shows the page to the whole network");
+  o.add("workers", p.workers,
+        "workers that the run will have in all, given by the launcher; 0: show whatever is there",
+        {.min = 0, .max = 4096});
+  o.add("linger", p.linger, "how long to stay after the run has ended; negative: until a signal",
+        {.unit = "s"});
   o.add("wait", p.wait, "how long to wait for the first worker; negative: for ever", {.unit = "s"});
 }
 
 std::map<std::string, Handler> routes(RunWatch& watch) {
   std::map<std::string, Handler> table;
   for (const PageFile& file : page_files()) {
-    const Handler handler = [file](const Query&) { return Response{200, type_of(file.name), std::string(file.text)}; };
+    const Handler handler = [file](const Query&) {
+      return Response{200, type_of(file.name), std::string(file.text)};
+    };
     table["/" + std::string(file.name)] = handler;
     if (file.name == "index.html") table["/"] = handler;
   }
@@ -92,18 +99,23 @@ std::map<std::string, Handler> routes(RunWatch& watch) {
   };
   table["/data/run.json"] = [&watch](const Query&) { return json_response(watch.run_json()); };
   table["/data/metrics.json"] = [&watch](const Query& query) {
-    return json_response(watch.metrics_json(integer(query, "since", -1), integer(query, "generation", -1)));
+    return json_response(
+        watch.metrics_json(integer(query, "since", -1), integer(query, "generation", -1)));
   };
   table["/healthz"] = [](const Query&) { return Response{200, "text/plain", "ok\n"}; };
   return table;
 }
 
-void serve(const MonitorPlan& plan, const std::function<bool()>& stop, const std::function<void(int)>& ready) {
+void serve(const MonitorPlan& plan, const std::function<bool()>& stop,
+           const std::function<void(int)>& ready) {
   const std::string run = plan.run.string();
-  if (!std::filesystem::is_directory(plan.run) && plan.workers == 0 && board::local_boards(run).empty()) {
-    throw Error(Fault::Data, "no run at " + run, "give --run the folder of a run, as in --run runs/demo");
+  if (!std::filesystem::is_directory(plan.run) && plan.workers == 0 &&
+      board::local_boards(run).empty()) {
+    throw Error(Fault::Data, "no run at " + run,
+                "give --run the folder of a run, as in --run runs/demo");
   }
-  if (plan.workers > 0) remove_dead_boards(run);  // of an earlier start: not ours to wait for or to show
+  if (plan.workers > 0)
+    remove_dead_boards(run);  // of an earlier start: not ours to wait for or to show
   RunWatch watch(plan.run);
   watch.sample();
   const HttpServer server(plan.address, plan.port, routes(watch));

@@ -17,9 +17,9 @@ struct MonitorPlan {
   std::filesystem::path run;
   std::string address = "127.0.0.1";
   int port = 9400;
-  int workers = 0;         // that the run will have, in all; 0: show whatever is there
-  double linger = 30;      // s after the end of the run; negative: until a signal
-  double wait = 900;       // s for the first worker
+  int workers = 0;     // that the run will have, in all; 0: show whatever is there
+  double linger = 30;  // s after the end of the run; negative: until a signal
+  double wait = 900;   // s for the first worker
 };
 void declare(Options& options, MonitorPlan& plan);
 
@@ -28,6 +28,7 @@ std::map<std::string, Handler> routes(RunWatch& watch);
 
 // Serves until the run has ended for `linger` seconds or stop() is true. Calls `ready` with the
 // port. Throws Fault::Data when the run's folder is missing and no worker is expected.
-void serve(const MonitorPlan& plan, const std::function<bool()>& stop, const std::function<void(int)>& ready);
+void serve(const MonitorPlan& plan, const std::function<bool()>& stop,
+           const std::function<void(int)>& ready);
 
 }  // namespace homolog::monitoring

@@ -14,9 +14,9 @@
 namespace homolog::monitoring {
 
 struct PhaseShare {
-  std::string part;   // "data_wait"
+  std::string part;  // "data_wait"
   double seconds;
-  double share;       // of all parts, 0 to 1
+  double share;  // of all parts, 0 to 1
 };
 
 struct RunReport {
@@ -24,10 +24,11 @@ struct RunReport {
   std::map<std::string, std::string> settings;
   MetricsLog log;
   std::vector<CheckpointFolder> checkpoints;
-  std::vector<PhaseShare> phases;   // longest first
-  std::vector<std::int64_t> resumed_at;  // steps at which the log, or at the least the last start, went on
-  double pairs_per_s = 0;           // over the steps alone
-  std::vector<std::string> advice;  // never empty
+  std::vector<PhaseShare> phases;  // longest first
+  std::vector<std::int64_t>
+      resumed_at;          // steps at which the log, or at the least the last start, went on
+  double pairs_per_s = 0;  // over the steps alone
+  std::vector<std::string> advice;              // never empty
   double share(const std::string& part) const;  // 0 when unknown
 };
 

@@ -49,7 +49,8 @@ RunIdentity read_identity(const fs::path& run) {
   const std::string config = text_of(run / "config.ini");
   if (!config.empty()) id.config_hash = hex64(xxh3_64(config));
   const auto settings = read_settings(run);
-  if (const auto store = settings.find("data.store"); store != settings.end()) id.store = last_component(store->second);
+  if (const auto store = settings.find("data.store"); store != settings.end())
+    id.store = last_component(store->second);
   const json manifest = json::parse(text_of(run / "manifest.json"), nullptr, false);
   if (!manifest.is_object()) return id;
   id.store_hash = text_under(manifest, "store_hash");
@@ -57,8 +58,10 @@ RunIdentity read_identity(const fs::path& run) {
   const std::string commit = text_under(manifest, "commit");
   if (!commit.empty()) id.version += (id.version.empty() ? "" : " ") + commit;
   id.started = text_under(manifest, "started");
-  if (const std::string world = text_under(manifest, "world"); !world.empty()) id.world = std::atoll(world.c_str());
-  if (const std::string step = text_under(manifest, "resumed_from_step"); !step.empty()) id.resumed_from_step = std::atoll(step.c_str());
+  if (const std::string world = text_under(manifest, "world"); !world.empty())
+    id.world = std::atoll(world.c_str());
+  if (const std::string step = text_under(manifest, "resumed_from_step"); !step.empty())
+    id.resumed_from_step = std::atoll(step.c_str());
   return id;
 }
 
@@ -70,7 +73,8 @@ std::map<std::string, std::string> read_settings(const fs::path& run) {
     line = trimmed(line);
     if (line.empty() || line[0] == '#' || line[0] == ';') continue;
     const auto equals = line.find('=');
-    if (line[0] == '[') section = line.substr(1, line.find(']') - 1) + ".";
+    if (line[0] == '[')
+      section = line.substr(1, line.find(']') - 1) + ".";
     else if (equals != std::string::npos) {
       settings[section + trimmed(line.substr(0, equals))] = trimmed(line.substr(equals + 1));
     }
@@ -84,17 +88,21 @@ std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
   for (const auto& entry : fs::directory_iterator(run / "checkpoints", code)) {
     const std::string name = entry.path().filename().string();
     char* end = nullptr;
-    const long long step = name.starts_with("step-") ? std::strtoll(name.c_str() + 5, &end, 10) : -1;
+    const long long step =
+        name.starts_with("step-") ? std::strtoll(name.c_str() + 5, &end, 10) : -1;
     struct stat status {};
-    if (step < 0 || *end != '\0' || ::stat((entry.path() / "manifest.json").c_str(), &status) != 0) continue;
+    if (step < 0 || *end != '\0' || ::stat((entry.path() / "manifest.json").c_str(), &status) != 0)
+      continue;
     CheckpointFolder folder{name, step, static_cast<double>(status.st_mtime), 0};
     std::error_code gone;  // a checkpoint may be removed while we look
     for (const auto& file : fs::recursive_directory_iterator(entry.path(), gone)) {
-      if (file.is_regular_file(gone)) folder.bytes += static_cast<std::uint64_t>(file.file_size(gone));
+      if (file.is_regular_file(gone))
+        folder.bytes += static_cast<std::uint64_t>(file.file_size(gone));
     }
     found.push_back(std::move(folder));
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.step < b.step; });
   return found;
 }
 

@@ -11,13 +11,13 @@
 namespace homolog::monitoring {
 
 struct RunIdentity {
-  std::string name;         // the folder's name
-  std::string config_hash;  // xxh3 of config.ini, "" when there is none
-  std::string store_hash;   // from manifest.json, "" when unknown
-  std::string store;        // the store's folder name, never a whole path
-  std::string version;      // homolog version and commit that trained
-  std::string started;      // UTC
-  std::int64_t world = 0;   // ranks, 0 when unknown
+  std::string name;                     // the folder's name
+  std::string config_hash;              // xxh3 of config.ini, "" when there is none
+  std::string store_hash;               // from manifest.json, "" when unknown
+  std::string store;                    // the store's folder name, never a whole path
+  std::string version;                  // homolog version and commit that trained
+  std::string started;                  // UTC
+  std::int64_t world = 0;               // ranks, 0 when unknown
   std::int64_t resumed_from_step = -1;  // of the last start; -1: from nothing
 };
 RunIdentity read_identity(const std::filesystem::path& run);
@@ -26,9 +26,9 @@ RunIdentity read_identity(const std::filesystem::path& run);
 std::map<std::string, std::string> read_settings(const std::filesystem::path& run);
 
 struct CheckpointFolder {
-  std::string name;        // "step-00000120"
+  std::string name;  // "step-00000120"
   std::int64_t step;
-  double unix_seconds;     // when it was completed
+  double unix_seconds;  // when it was completed
   std::uint64_t bytes;
 };
 // Complete ones (a manifest lies inside), oldest step first.

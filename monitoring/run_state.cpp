@@ -29,7 +29,8 @@ std::vector<int> ranks_where(const std::vector<WorkerState>& workers, auto&& con
 }
 
 bool in_phase(const std::vector<WorkerState>& workers, Phase phase) {
-  return std::any_of(workers.begin(), workers.end(), [=](const auto& w) { return w.report.phase == phase; });
+  return std::any_of(workers.begin(), workers.end(),
+                     [=](const auto& w) { return w.report.phase == phase; });
 }
 
 Verdict judge_living(const std::vector<WorkerState>& workers, double now) {
@@ -43,26 +44,36 @@ Verdict judge_living(const std::vector<WorkerState>& workers, double now) {
     limit = std::max(limit, kStallSteps * w.report.step_seconds);
   }
   if (silence > limit) return {RunState::Stalled, "No step for " + human_duration(silence) + "."};
-  if (std::all_of(workers.begin(), workers.end(), [](const auto& w) { return w.report.phase == Phase::Init; })) {
+  if (std::all_of(workers.begin(), workers.end(),
+                  [](const auto& w) { return w.report.phase == Phase::Init; })) {
     return {RunState::Starting, "The workers are getting ready."};
   }
-  return {RunState::Running, in_phase(workers, Phase::Save)       ? "Saving a checkpoint."
-                             : in_phase(workers, Phase::Validate) ? "Validating on the held-out pairs."
-                                                                  : "Training."};
+  return {RunState::Running, in_phase(workers, Phase::Save) ? "Saving a checkpoint."
+                             : in_phase(workers, Phase::Validate)
+                                 ? "Validating on the held-out pairs."
+                                 : "Training."};
 }
 
 }  // namespace
 
 const char* state_name(RunState state) noexcept {
   switch (state) {
-    case RunState::Waiting: return "waiting";
-    case RunState::Starting: return "starting";
-    case RunState::Running: return "running";
-    case RunState::Stalled: return "stalled";
-    case RunState::Stopping: return "stopping";
-    case RunState::Stopped: return "stopped";
-    case RunState::Ended: return "ended";
-    case RunState::Failed: return "failed";
+    case RunState::Waiting:
+      return "waiting";
+    case RunState::Starting:
+      return "starting";
+    case RunState::Running:
+      return "running";
+    case RunState::Stalled:
+      return "stalled";
+    case RunState::Stopping:
+      return "stopping";
+    case RunState::Stopped:
+      return "stopped";
+    case RunState::Ended:
+      return "ended";
+    case RunState::Failed:
+      return "failed";
   }
   return "unknown";
 }
@@ -75,12 +86,15 @@ bool all_over(const std::vector<WorkerState>& workers) {
 
 Verdict judge(const std::vector<WorkerState>& workers, double now, bool had_files) {
   if (workers.empty()) {
-    if (had_files) return {RunState::Ended, "No worker runs on this machine; shown is what the run left."};
+    if (had_files)
+      return {RunState::Ended, "No worker runs on this machine; shown is what the run left."};
     return {RunState::Waiting, "Waiting for the first worker."};
   }
-  const auto failed = ranks_where(workers, [](const auto& w) { return w.report.phase == Phase::Failed; });
+  const auto failed =
+      ranks_where(workers, [](const auto& w) { return w.report.phase == Phase::Failed; });
   if (!failed.empty()) {
-    return {RunState::Failed, "The run failed: " + ranks_text(failed) + " gave up. The log of the rank says why."};
+    return {RunState::Failed,
+            "The run failed: " + ranks_text(failed) + " gave up. The log of the rank says why."};
   }
   const auto died = ranks_where(workers, [](const auto& w) {
     return !w.alive && w.report.phase != Phase::Done && w.report.phase != Phase::Stopping;
@@ -91,7 +105,8 @@ Verdict judge(const std::vector<WorkerState>& workers, double now, bool had_file
   }
   if (!all_over(workers)) return judge_living(workers, now);
   if (in_phase(workers, Phase::Stopping)) {
-    return {RunState::Stopped, "Stopped on request; the run can be resumed from its last checkpoint."};
+    return {RunState::Stopped,
+            "Stopped on request; the run can be resumed from its last checkpoint."};
   }
   return {RunState::Ended, "The run has ended."};
 }

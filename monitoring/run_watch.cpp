@@ -10,8 +10,8 @@ namespace {
 
 using board::Part;
 using nlohmann::json;
-constexpr double kRateWindow = 60;   // s
-constexpr double kFilesEvery = 10;   // s between looks at manifest and settings
+constexpr double kRateWindow = 60;  // s
+constexpr double kFilesEvery = 10;  // s between looks at manifest and settings
 
 json finite(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
@@ -53,7 +53,8 @@ std::vector<WorkerState> read_workers(const std::string& run_folder) {
   return workers;
 }
 
-RunWatch::RunWatch(std::filesystem::path run) : run_(std::move(run)), log_(run_ / "metrics.jsonl") {}
+RunWatch::RunWatch(std::filesystem::path run)
+    : run_(std::move(run)), log_(run_ / "metrics.jsonl") {}
 
 void RunWatch::sample() {
   const auto workers = read_workers(run_.string());
@@ -75,7 +76,8 @@ void RunWatch::sample() {
 json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now) const {
   const board::StepReport& r = workers.front().report;
   json terms = json::object();
-  for (std::uint32_t i = 0; i < r.term_count; ++i) terms[r.terms[i].name] = finite(r.terms[i].value);
+  for (std::uint32_t i = 0; i < r.term_count; ++i)
+    terms[r.terms[i].name] = finite(r.terms[i].value);
   json pairs_per_s = nullptr, eta = nullptr;
   if (ticks_.size() > 1 && ticks_.back().step > ticks_.front().step) {
     const double seconds = ticks_.back().time - ticks_.front().time;
@@ -88,8 +90,10 @@ json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now
   }
   json checkpoint = nullptr;
   if (r.checkpoint_last_unix > 0) {
-    checkpoint = {{"step", r.checkpoint_last_step}, {"age", finite(now - r.checkpoint_last_unix)},
-                  {"bytes", r.checkpoint_bytes}, {"seconds", finite(r.checkpoint_seconds)},
+    checkpoint = {{"step", r.checkpoint_last_step},
+                  {"age", finite(now - r.checkpoint_last_unix)},
+                  {"bytes", r.checkpoint_bytes},
+                  {"seconds", finite(r.checkpoint_seconds)},
                   {"failures", r.checkpoint_failures}};
   }
   return {{"phase", board::phase_name(r.phase)},
@@ -137,7 +141,8 @@ json RunWatch::metrics_json(std::int64_t since, std::int64_t generation) const {
   if (generation != log_.generation()) since = -1;  // what the page holds is no longer true
   json rows = json::array(), validation = json::array();
   const auto& points = log_.points();
-  auto point = std::partition_point(points.begin(), points.end(), [=](const auto& p) { return p.step <= since; });
+  auto point = std::partition_point(points.begin(), points.end(),
+                                    [=](const auto& p) { return p.step <= since; });
   for (; point != points.end(); ++point) {
     json row = {point->step};
     for (const double value : point->values) row.push_back(finite(value));
@@ -146,8 +151,12 @@ json RunWatch::metrics_json(std::int64_t since, std::int64_t generation) const {
   for (const ValidationPoint& v : log_.validation()) {
     validation.push_back({{"step", v.step}, {"values", v.values}});
   }
-  return {{"generation", log_.generation()}, {"stride", log_.stride()}, {"since", since},
-          {"columns", log_.columns()},       {"rows", rows},            {"validation", validation},
+  return {{"generation", log_.generation()},
+          {"stride", log_.stride()},
+          {"since", since},
+          {"columns", log_.columns()},
+          {"rows", rows},
+          {"validation", validation},
           {"resumed_at", log_.totals().resumed_at}};
 }
 

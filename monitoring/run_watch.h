@@ -43,8 +43,9 @@ class RunWatch {
   explicit RunWatch(std::filesystem::path run);
   // Reads boards and the growth of metrics.jsonl. Thread-safe, as is everything below.
   void sample();
-  nlohmann::json run_json() const;                       // /data/run.json
-  nlohmann::json metrics_json(std::int64_t since, std::int64_t generation) const;  // /data/metrics.json
+  nlohmann::json run_json() const;  // /data/run.json
+  nlohmann::json metrics_json(std::int64_t since,
+                              std::int64_t generation) const;  // /data/metrics.json
   const std::filesystem::path& folder() const noexcept { return run_; }
 
  private:

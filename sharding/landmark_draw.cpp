@@ -10,10 +10,13 @@ bool can_draw(const Grid& grid) noexcept {
 
 Index3 draw_landmark(const Volume& volume, std::int16_t above, CounterRng& rng) {
   const Index3& n = volume.grid.size;
-  const auto below = [&rng](std::int64_t bound) { return static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(bound))); };
+  const auto below = [&rng](std::int64_t bound) {
+    return static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(bound)));
+  };
   Index3 at;
   for (std::int64_t draw = 0; draw < kIntensityDraws; ++draw) {
-    at = {kUpperMargin + below(n.x - kUpperMargin), kUpperMargin + below(n.y - kUpperMargin), below(n.z - kUpperMargin)};
+    at = {kUpperMargin + below(n.x - kUpperMargin), kUpperMargin + below(n.y - kUpperMargin),
+          below(n.z - kUpperMargin)};
     if (volume.at(at) > above) break;
   }
   return at;

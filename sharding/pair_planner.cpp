@@ -1,5 +1,5 @@
-// Draws in batches: several candidates share one sweep of the key, the first above the threshold wins.
-// That is the distribution of drawing one by one (method.md 7.7).
+// Draws in batches: several candidates share one sweep of the key, the first above the threshold
+// wins. That is the distribution of drawing one by one (method.md 7.7).
 #include "sharding/pair_planner.h"
 
 #include <algorithm>
@@ -26,7 +26,8 @@ struct PairPlanner::Draw {
 };
 
 // Fills voxel and match of each draw: the first match above the threshold, else the best of all.
-void PairPlanner::draw_until_matched(std::size_t anchor, std::size_t partner, std::vector<Draw>& draws, PlanCounts& counts) {
+void PairPlanner::draw_until_matched(std::size_t anchor, std::size_t partner,
+                                     std::vector<Draw>& draws, PlanCounts& counts) {
   const auto volume = studies_.volume(anchor);
   const auto above = static_cast<std::int16_t>(plan_.window_low);
   const auto open = [this](const Draw& d) { return !d.accepted && d.attempts < plan_.attempts; };
@@ -59,22 +60,26 @@ void PairPlanner::draw_until_matched(std::size_t anchor, std::size_t partner, st
 }
 
 // found[s][d]: where draw d lies in `study`; the primary partner's match is known already.
-void PairPlanner::seek(std::size_t anchor, std::size_t study, const std::vector<std::size_t>& primary,
-                       const std::vector<Draw>& draws, std::vector<std::vector<match::Match>>& found) {
+void PairPlanner::seek(std::size_t anchor, std::size_t study,
+                       const std::vector<std::size_t>& primary, const std::vector<Draw>& draws,
+                       std::vector<std::vector<match::Match>>& found) {
   std::vector<Point3> points;
   for (std::size_t d = 0; d < draws.size(); ++d) {
     if (primary[d] != study) points.push_back(point(draws[d].voxel));
   }
-  const auto matches = points.empty() ? std::vector<match::Match>{} : studies_.match(anchor, study, points);
+  const auto matches =
+      points.empty() ? std::vector<match::Match>{} : studies_.match(anchor, study, points);
   std::vector<match::Match> all;
-  for (std::size_t d = 0, m = 0; d < draws.size(); ++d) all.push_back(primary[d] == study ? draws[d].match : matches[m++]);
+  for (std::size_t d = 0, m = 0; d < draws.size(); ++d)
+    all.push_back(primary[d] == study ? draws[d].match : matches[m++]);
   found.push_back(std::move(all));
 }
 
 // Landmarks with the pairs of the study they were drawn in.
-std::vector<Landmark> PairPlanner::admit(std::size_t anchor, const std::vector<std::size_t>& others,
-                                         const std::vector<std::size_t>& primary, const std::vector<Draw>& draws,
-                                         const std::vector<std::vector<match::Match>>& found) const {
+std::vector<Landmark> PairPlanner::admit(
+    std::size_t anchor, const std::vector<std::size_t>& others,
+    const std::vector<std::size_t>& primary, const std::vector<Draw>& draws,
+    const std::vector<std::vector<match::Match>>& found) const {
   std::vector<Landmark> landmarks(draws.size());
   for (std::size_t d = 0; d < draws.size(); ++d) {
     Landmark& landmark = landmarks[d];
@@ -91,11 +96,14 @@ std::vector<Landmark> PairPlanner::admit(std::size_t anchor, const std::vector<s
 }
 
 // Adds the pairs of two studies that both found the landmark.
-void PairPlanner::admit_among(const std::vector<std::size_t>& others, const std::vector<std::vector<match::Match>>& found,
+void PairPlanner::admit_among(const std::vector<std::size_t>& others,
+                              const std::vector<std::vector<match::Match>>& found,
                               std::vector<Landmark>& landmarks) const {
   const auto row = [](const Landmark& l, std::size_t study) {
     return static_cast<std::size_t>(
-        std::find_if(l.crops.begin(), l.crops.end(), [study](const PlannedCrop& c) { return c.study == study; }) - l.crops.begin());
+        std::find_if(l.crops.begin(), l.crops.end(),
+                     [study](const PlannedCrop& c) { return c.study == study; }) -
+        l.crops.begin());
   };
   for (std::size_t s = 0; s < others.size(); ++s) {
     for (std::size_t t = s + 1; t < others.size(); ++t) {
@@ -108,7 +116,8 @@ void PairPlanner::admit_among(const std::vector<std::size_t>& others, const std:
         a.push_back(found[s][d].index);
         b.push_back(found[t][d].index);
       }
-      const auto scores = both.empty() ? std::vector<double>{} : studies_.similarity(others[s], a, others[t], b);
+      const auto scores =
+          both.empty() ? std::vector<double>{} : studies_.similarity(others[s], a, others[t], b);
       for (std::size_t i = 0; i < both.size(); ++i) {
         if (scores[i] <= plan_.threshold) continue;
         Landmark& l = landmarks[both[i]];
@@ -119,19 +128,23 @@ void PairPlanner::admit_among(const std::vector<std::size_t>& others, const std:
   }
 }
 
-std::vector<Landmark> PairPlanner::landmarks_of(const Group& group, std::size_t anchor, PlanCounts& counts) {
+std::vector<Landmark> PairPlanner::landmarks_of(const Group& group, std::size_t anchor,
+                                                PlanCounts& counts) {
   if (!can_draw(studies_.volume(anchor)->grid)) {
     ++counts.small_studies;
     return {};
   }
   std::vector<std::size_t> others;
-  std::copy_if(group.studies.begin(), group.studies.end(), std::back_inserter(others), [anchor](std::size_t s) { return s != anchor; });
+  std::copy_if(group.studies.begin(), group.studies.end(), std::back_inserter(others),
+               [anchor](std::size_t s) { return s != anchor; });
   std::vector<Draw> draws;
   std::vector<std::size_t> primary;
   for (std::size_t j = 0; j < others.size(); ++j) {
     std::vector<Draw> part;
-    for (auto slot = static_cast<std::int64_t>(j); slot < plan_.points_per_study; slot += static_cast<std::int64_t>(others.size())) {
-      part.push_back({CounterRng(plan_.seed, "landmark-" + ids_[anchor], static_cast<std::uint64_t>(slot))});
+    for (auto slot = static_cast<std::int64_t>(j); slot < plan_.points_per_study;
+         slot += static_cast<std::int64_t>(others.size())) {
+      part.push_back(
+          {CounterRng(plan_.seed, "landmark-" + ids_[anchor], static_cast<std::uint64_t>(slot))});
     }
     draw_until_matched(anchor, others[j], part, counts);
     for (Draw& draw : part) {

@@ -17,7 +17,8 @@
 namespace homolog::shard {
 namespace fs = std::filesystem;
 
-std::vector<import::CatalogEntry> distinct(const std::vector<import::CatalogEntry>& entries, std::int64_t& duplicates) {
+std::vector<import::CatalogEntry> distinct(const std::vector<import::CatalogEntry>& entries,
+                                           std::int64_t& duplicates) {
   std::set<std::string> seen;
   std::vector<import::CatalogEntry> out;
   for (const auto& entry : entries) {
@@ -31,8 +32,8 @@ std::vector<import::CatalogEntry> distinct(const std::vector<import::CatalogEntr
   return out;
 }
 
-ShardBuilder::ShardBuilder(ShardPlan plan, std::vector<import::CatalogEntry> entries, Studies& studies,
-                           std::string sam_hash, fs::path out)
+ShardBuilder::ShardBuilder(ShardPlan plan, std::vector<import::CatalogEntry> entries,
+                           Studies& studies, std::string sam_hash, fs::path out)
     : plan_(std::move(plan)),
       entries_(std::move(entries)),
       studies_(studies),
@@ -57,21 +58,28 @@ bool ShardBuilder::already_there(store::StoreManifest& manifest) const {
   if (!fs::exists(out_ / "store.json")) return false;
   manifest = store::load_manifest(out_);
   if (manifest.header.plan_hash == plan_hash_) return true;
-  throw Error(Fault::Usage, out_.string() + " holds a finished store of other settings, studies or SAM weights",
+  throw Error(Fault::Usage,
+              out_.string() + " holds a finished store of other settings, studies or SAM weights",
               "choose another --out, or remove that folder");
 }
 
 store::ShardSummary ShardBuilder::kept(const fs::path& file, const Group& group) const {
   const store::ShardReader shard(file);
   if (!(shard.header() == header(group.split))) {
-    throw Error(Fault::Usage, file.string() + " is a shard of other settings, studies or SAM weights",
+    throw Error(Fault::Usage,
+                file.string() + " is a shard of other settings, studies or SAM weights",
                 "choose another --out, or remove that folder");
   }
-  return {file.filename().string(), group.split, static_cast<std::int64_t>(shard.pairs().size()),
-          static_cast<std::int64_t>(shard.crops().size()), fs::file_size(file), xxh3_64_file(file)};
+  return {file.filename().string(),
+          group.split,
+          static_cast<std::int64_t>(shard.pairs().size()),
+          static_cast<std::int64_t>(shard.crops().size()),
+          fs::file_size(file),
+          xxh3_64_file(file)};
 }
 
-void ShardBuilder::add(const Landmark& landmark, const Group& group, store::ShardWriter& writer, BuildCounts& counts) {
+void ShardBuilder::add(const Landmark& landmark, const Group& group, store::ShardWriter& writer,
+                       BuildCounts& counts) {
   const Index3 size = header(group.split).crop;
   std::vector<std::optional<Crop>> crops;
   for (const PlannedCrop& planned : landmark.crops) {
@@ -89,8 +97,11 @@ void ShardBuilder::add(const Landmark& landmark, const Group& group, store::Shar
     const Grid& grid = studies_.volume(planned.study)->grid;
     const Point3 world = grid.to_world(planned.voxel);
     store::CropRecord record;
-    record.study = static_cast<std::uint32_t>(std::find(group.studies.begin(), group.studies.end(), planned.study) - group.studies.begin());
-    record.voxel = {static_cast<std::int32_t>(planned.voxel.x), static_cast<std::int32_t>(planned.voxel.y),
+    record.study = static_cast<std::uint32_t>(
+        std::find(group.studies.begin(), group.studies.end(), planned.study) -
+        group.studies.begin());
+    record.voxel = {static_cast<std::int32_t>(planned.voxel.x),
+                    static_cast<std::int32_t>(planned.voxel.y),
                     static_cast<std::int32_t>(planned.voxel.z)};
     record.centre_lps_mm = {world.x, world.y, world.z};
     record.spacing_mm = {grid.spacing.x, grid.spacing.y, grid.spacing.z};
@@ -106,27 +117,33 @@ void ShardBuilder::add(const Landmark& landmark, const Group& group, store::Shar
   }
 }
 
-store::ShardSummary ShardBuilder::write(const fs::path& file, const Group& group, BuildCounts& counts,
+store::ShardSummary ShardBuilder::write(const fs::path& file, const Group& group,
+                                        BuildCounts& counts,
                                         const std::function<void(std::int64_t)>& advanced) {
   std::vector<std::string> ids;
   for (const std::size_t study : group.studies) ids.push_back(ids_[study]);
   store::ShardWriter writer(file, header(group.split), ids);
   PairPlanner planner(plan_, ids_, studies_);
   for (const std::size_t anchor : group.studies) {
-    for (const Landmark& landmark : planner.landmarks_of(group, anchor, counts.plan)) add(landmark, group, writer, counts);
+    for (const Landmark& landmark : planner.landmarks_of(group, anchor, counts.plan))
+      add(landmark, group, writer, counts);
     advanced(plan_.points_per_study);
     if (stop_signals_received() > 0) {
-      throw Error(Fault::Stopped, "stopped on request; finished shards are in " + out_.string(), "run the same command again to go on");
+      throw Error(Fault::Stopped, "stopped on request; finished shards are in " + out_.string(),
+                  "run the same command again to go on");
     }
   }
   // An empty shard is not worth a file: the unsealed writer leaves nothing.
   return writer.pairs() == 0 ? store::ShardSummary{} : writer.seal();
 }
 
-store::StoreManifest ShardBuilder::build(BuildCounts& counts, const std::function<void(std::int64_t)>& advanced) {
+store::StoreManifest ShardBuilder::build(BuildCounts& counts,
+                                         const std::function<void(std::int64_t)>& advanced) {
   std::error_code ec;
   fs::create_directories(out_, ec);
-  if (ec) throw Error(Fault::Environment, "cannot create " + out_.string() + ": " + ec.message(), "choose another --out");
+  if (ec)
+    throw Error(Fault::Environment, "cannot create " + out_.string() + ": " + ec.message(),
+                "choose another --out");
   remove_leftovers(out_);
   store::StoreManifest manifest;
   if (already_there(manifest)) {
@@ -141,14 +158,17 @@ store::StoreManifest ShardBuilder::build(BuildCounts& counts, const std::functio
     const bool keep = fs::exists(file);
     store::ShardSummary shard = keep ? kept(file, group) : write(file, group, counts, advanced);
     if (keep) advanced(plan_.points_per_study * static_cast<std::int64_t>(group.studies.size()));
-    for (const std::size_t study : group.studies) manifest.studies[group.split].push_back(ids_[study]);
+    for (const std::size_t study : group.studies)
+      manifest.studies[group.split].push_back(ids_[study]);
     if (shard.pairs == 0) continue;
     ++(keep ? counts.kept_shards : counts.written_shards);
     manifest.shards.push_back(std::move(shard));
   }
   if (manifest.pairs("train") == 0) {
-    throw Error(Fault::Data, "no pair possible: " + std::to_string(counts.refused_crops) + " crops were refused, " +
-                                 std::to_string(counts.plan.small_studies) + " studies were too small for a landmark",
+    throw Error(Fault::Data,
+                "no pair possible: " + std::to_string(counts.refused_crops) +
+                    " crops were refused, " + std::to_string(counts.plan.small_studies) +
+                    " studies were too small for a landmark",
                 "choose a smaller shard.crop, or raise shard.refuse_outside");
   }
   store::save_manifest(out_, manifest);

@@ -15,31 +15,35 @@ namespace homolog::shard {
 struct BuildCounts {
   PlanCounts plan;
   std::int64_t kept_shards = 0, written_shards = 0;
-  std::int64_t warned_crops = 0;    // more of them outside the volume than shard.warn_outside
-  std::int64_t refused_crops = 0;   // than shard.refuse_outside, or without any body
-  std::int64_t duplicates = 0;      // studies with the content of another
+  std::int64_t warned_crops = 0;   // more of them outside the volume than shard.warn_outside
+  std::int64_t refused_crops = 0;  // than shard.refuse_outside, or without any body
+  std::int64_t duplicates = 0;     // studies with the content of another
 };
 
 // Studies of the catalogue without those that repeat another's content (the first id stays).
-std::vector<import::CatalogEntry> distinct(const std::vector<import::CatalogEntry>& entries, std::int64_t& duplicates);
+std::vector<import::CatalogEntry> distinct(const std::vector<import::CatalogEntry>& entries,
+                                           std::int64_t& duplicates);
 
 class ShardBuilder {
  public:
   // `studies` and `entries` share indices. `sam_hash`: 16 hex digits.
-  ShardBuilder(ShardPlan plan, std::vector<import::CatalogEntry> entries, Studies& studies, std::string sam_hash,
-               std::filesystem::path out);
+  ShardBuilder(ShardPlan plan, std::vector<import::CatalogEntry> entries, Studies& studies,
+               std::string sam_hash, std::filesystem::path out);
   // Landmarks that all groups draw, for a progress display.
   std::int64_t total_landmarks() const;
   // `advanced(n)`: n landmarks more are done. Throws Fault::Usage: `out` holds a store of other
-  // settings; Fault::Data: no pair possible; Fault::Environment: disk full; Fault::Stopped: a signal.
-  store::StoreManifest build(BuildCounts& counts, const std::function<void(std::int64_t)>& advanced);
+  // settings; Fault::Data: no pair possible; Fault::Environment: disk full; Fault::Stopped: a
+  // signal.
+  store::StoreManifest build(BuildCounts& counts,
+                             const std::function<void(std::int64_t)>& advanced);
 
  private:
   bool already_there(store::StoreManifest& manifest) const;
   store::ShardSummary kept(const std::filesystem::path& file, const Group& group) const;
-  store::ShardSummary write(const std::filesystem::path& file, const Group& group, BuildCounts& counts,
-                            const std::function<void(std::int64_t)>& advanced);
-  void add(const Landmark& landmark, const Group& group, store::ShardWriter& writer, BuildCounts& counts);
+  store::ShardSummary write(const std::filesystem::path& file, const Group& group,
+                            BuildCounts& counts, const std::function<void(std::int64_t)>& advanced);
+  void add(const Landmark& landmark, const Group& group, store::ShardWriter& writer,
+           BuildCounts& counts);
   store::ShardHeader header(const std::string& split) const;
 
   ShardPlan plan_;

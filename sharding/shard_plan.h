@@ -17,11 +17,11 @@ namespace homolog::shard {
 struct ShardPlan {
   std::vector<std::int64_t> crop{192, 192, 64};  // x, y, z, voxels (method.md D1)
   std::int64_t points_per_study = 16;
-  std::int64_t partners = 4;          // studies that a landmark is sought in, its own included
-  double threshold = 0.7;             // similarity a pair is admitted above (method.md 2.4)
-  std::int64_t attempts = 101;        // draws before the best one is taken
-  double validation = 0.1;            // share of the studies
-  std::int64_t margin = 0;            // voxels kept around a crop for random shifts
+  std::int64_t partners = 4;    // studies that a landmark is sought in, its own included
+  double threshold = 0.7;       // similarity a pair is admitted above (method.md 2.4)
+  std::int64_t attempts = 101;  // draws before the best one is taken
+  double validation = 0.1;      // share of the studies
+  std::int64_t margin = 0;      // voxels kept around a crop for random shifts
   std::int64_t window_low = -125, window_high = 255;
   std::string encoding = "uint16";
   std::string match = "refined";
@@ -42,6 +42,7 @@ std::map<std::string, std::string> settings(const ShardPlan& plan);
 // 16 hex digits over settings, SAM weights, studies and their content.
 std::string plan_hash(const ShardPlan& plan, const std::string& sam_hash,
                       const std::vector<import::CatalogEntry>& studies);
-store::ShardHeader header_of(const ShardPlan& plan, const std::string& sam_hash, const std::string& hash);
+store::ShardHeader header_of(const ShardPlan& plan, const std::string& sam_hash,
+                             const std::string& hash);
 
 }  // namespace homolog::shard

@@ -15,10 +15,11 @@ class Studies {
   virtual ~Studies() = default;
   virtual std::shared_ptr<const Volume> volume(std::size_t study) = 0;
   // Where each point of study `from` lies in study `to`.
-  virtual std::vector<match::Match> match(std::size_t from, std::size_t to, const std::vector<Point3>& points) = 0;
+  virtual std::vector<match::Match> match(std::size_t from, std::size_t to,
+                                          const std::vector<Point3>& points) = 0;
   // Similarity of point a[i] of study `from` and point b[i] of study `to`, -1..1; symmetric.
-  virtual std::vector<double> similarity(std::size_t from, const std::vector<Point3>& a, std::size_t to,
-                                         const std::vector<Point3>& b) = 0;
+  virtual std::vector<double> similarity(std::size_t from, const std::vector<Point3>& a,
+                                         std::size_t to, const std::vector<Point3>& b) = 0;
 };
 
 }  // namespace homolog::shard

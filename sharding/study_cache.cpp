@@ -13,7 +13,11 @@ namespace homolog::shard {
 
 StudyCache::StudyCache(std::vector<import::CatalogEntry> entries, match::Embedder& embedder,
                        std::filesystem::path embeddings, match::Mode mode, std::size_t capacity)
-    : entries_(std::move(entries)), embedder_(embedder), folder_(std::move(embeddings)), mode_(mode), capacity_(capacity) {}
+    : entries_(std::move(entries)),
+      embedder_(embedder),
+      folder_(std::move(embeddings)),
+      mode_(mode),
+      capacity_(capacity) {}
 
 StudyCache::Held& StudyCache::hold(std::size_t study) {
   for (auto it = held_.begin(); it != held_.end(); ++it) {
@@ -22,7 +26,8 @@ StudyCache::Held& StudyCache::hold(std::size_t study) {
     return held_.front();
   }
   while (held_.size() >= capacity_) held_.pop_back();
-  held_.push_front({study, std::make_shared<const Volume>(import::load_volume(entries_[study])), nullptr});
+  held_.push_front(
+      {study, std::make_shared<const Volume>(import::load_volume(entries_[study])), nullptr});
   return held_.front();
 }
 
@@ -35,15 +40,19 @@ std::shared_ptr<const match::Embedding> StudyCache::embedding(std::size_t study)
   if (!folder_.empty() && std::filesystem::exists(file)) {
     auto loaded = match::load_embedding(file);
     if (loaded.sam_hash != embedder_.sam_hash()) {
-      throw Error(Fault::Usage, file.string() + " was made with other SAM weights (" + loaded.sam_hash + ") than --sam (" +
-                                    embedder_.sam_hash() + ")",
+      throw Error(Fault::Usage,
+                  file.string() + " was made with other SAM weights (" + loaded.sam_hash +
+                      ") than --sam (" + embedder_.sam_hash() + ")",
                   "give the weights it was made with, or another --embeddings folder");
     }
-    const bool same_voxels = loaded.content_hash.empty() ? loaded.volume_grid == held.volume->grid
-                                                         : loaded.content_hash == entries_[study].content_hash;
+    const bool same_voxels = loaded.content_hash.empty()
+                                 ? loaded.volume_grid == held.volume->grid
+                                 : loaded.content_hash == entries_[study].content_hash;
     if (!same_voxels) {
-      throw Error(Fault::Data, file.string() + " is of another volume than the catalogue's " + entries_[study].id,
-                  "remove it, and run again");
+      throw Error(
+          Fault::Data,
+          file.string() + " is of another volume than the catalogue's " + entries_[study].id,
+          "remove it, and run again");
     }
     held.embedding = std::make_shared<const match::Embedding>(std::move(loaded));
   } else {
@@ -55,16 +64,21 @@ std::shared_ptr<const match::Embedding> StudyCache::embedding(std::size_t study)
   return held.embedding;
 }
 
-std::vector<match::Match> StudyCache::match(std::size_t from, std::size_t to, const std::vector<Point3>& points) {
+std::vector<match::Match> StudyCache::match(std::size_t from, std::size_t to,
+                                            const std::vector<Point3>& points) {
   const auto query = embedding(from), key = embedding(to);
   return match::match_points(*query, *key, points, mode_);
 }
 
-std::vector<double> StudyCache::similarity(std::size_t from, const std::vector<Point3>& a, std::size_t to,
-                                           const std::vector<Point3>& b) {
+std::vector<double> StudyCache::similarity(std::size_t from, const std::vector<Point3>& a,
+                                           std::size_t to, const std::vector<Point3>& b) {
   const auto first = embedding(from), second = embedding(to);
-  const auto u = match::query_vectors(*first, a, mode_), v = match::query_vectors(*second, b, mode_);
-  const at::Tensor sum_P = ((u.fine_PC * v.fine_PC).sum(1) + (u.coarse_PC * v.coarse_PC).sum(1)).mul(0.5).to(at::kDouble).contiguous();
+  const auto u = match::query_vectors(*first, a, mode_),
+             v = match::query_vectors(*second, b, mode_);
+  const at::Tensor sum_P = ((u.fine_PC * v.fine_PC).sum(1) + (u.coarse_PC * v.coarse_PC).sum(1))
+                               .mul(0.5)
+                               .to(at::kDouble)
+                               .contiguous();
   return {sum_P.data_ptr<double>(), sum_P.data_ptr<double>() + sum_P.numel()};
 }
 

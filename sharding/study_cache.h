@@ -19,7 +19,8 @@ class StudyCache : public Studies {
   StudyCache(std::vector<import::CatalogEntry> entries, match::Embedder& embedder,
              std::filesystem::path embeddings, match::Mode mode, std::size_t capacity);
   std::shared_ptr<const Volume> volume(std::size_t study) override;
-  std::vector<match::Match> match(std::size_t from, std::size_t to, const std::vector<Point3>& points) override;
+  std::vector<match::Match> match(std::size_t from, std::size_t to,
+                                  const std::vector<Point3>& points) override;
   std::vector<double> similarity(std::size_t from, const std::vector<Point3>& a, std::size_t to,
                                  const std::vector<Point3>& b) override;
 

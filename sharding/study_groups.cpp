@@ -21,12 +21,14 @@ std::vector<std::size_t> ranked(const std::vector<std::string>& ids, std::vector
   return which;
 }
 
-void cut(const std::string& split, const std::vector<std::size_t>& studies, std::size_t size, std::vector<Group>& out) {
+void cut(const std::string& split, const std::vector<std::size_t>& studies, std::size_t size,
+         std::vector<Group>& out) {
   for (std::size_t at = 0; at < studies.size();) {
     std::size_t take = std::min(size, studies.size() - at);
     if (studies.size() - at - take == 1) ++take;
     const auto from = studies.begin() + static_cast<std::ptrdiff_t>(at);
-    out.push_back({split, std::vector<std::size_t>(from, from + static_cast<std::ptrdiff_t>(take))});
+    out.push_back(
+        {split, std::vector<std::size_t>(from, from + static_cast<std::ptrdiff_t>(take))});
     at += take;
   }
 }
@@ -36,13 +38,16 @@ void cut(const std::string& split, const std::vector<std::size_t>& studies, std:
 std::vector<Group> make_groups(const std::vector<std::string>& ids, double validation_share,
                                std::int64_t partners, std::uint64_t seed) {
   if (ids.size() < 2) {
-    throw Error(Fault::Data, "no pair possible: the catalogue holds " + std::to_string(ids.size()) + " usable CT",
-                "a pair needs two studies: add scans and run homolog catalog again");
+    throw Error(
+        Fault::Data,
+        "no pair possible: the catalogue holds " + std::to_string(ids.size()) + " usable CT",
+        "a pair needs two studies: add scans and run homolog catalog again");
   }
   std::vector<std::size_t> all(ids.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   all = ranked(ids, std::move(all), "split", seed);
-  auto held = static_cast<std::size_t>(std::lround(validation_share * static_cast<double>(ids.size())));
+  auto held =
+      static_cast<std::size_t>(std::lround(validation_share * static_cast<double>(ids.size())));
   if (held == 1) held = 2;
   if (validation_share <= 0 || held + 2 > ids.size()) held = 0;
   const auto border = all.begin() + static_cast<std::ptrdiff_t>(held);

@@ -9,8 +9,8 @@
 namespace homolog::shard {
 
 struct Group {
-  std::string split;                  // "train" or "validation"
-  std::vector<std::size_t> studies;   // indices into the list of ids, at least two
+  std::string split;                 // "train" or "validation"
+  std::vector<std::size_t> studies;  // indices into the list of ids, at least two
 };
 
 // Train groups first. Splits have at least two studies or none; a last group of one joins the group

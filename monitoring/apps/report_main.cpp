@@ -21,7 +21,8 @@ int report(int argc, char** argv) {
   options.add("out", out, "the HTML file; empty: RUN/report.html");
   if (!options.parse(argc, argv)) return 0;
   if (runs.size() != 1) {
-    throw homolog::Error(homolog::Fault::Usage, "give one run folder", "as in: homolog report runs/demo");
+    throw homolog::Error(homolog::Fault::Usage, "give one run folder",
+                         "as in: homolog report runs/demo");
   }
   const auto result = homolog::monitoring::read_report(runs.front());
   if (out.empty()) out = std::filesystem::path(runs.front()) / "report.html";

@@ -31,7 +31,8 @@ constexpr int kTries = 1000;  // a copy takes about 0.1 us, a step of training m
 constexpr const char* kFolder = "/dev/shm";  // where Linux shows shm_open's objects
 
 static_assert(std::is_trivially_copyable_v<StepReport>);
-static_assert(sizeof(Term) == 32 && sizeof(StepReport) == 768, "a new layout needs a new kBoardVersion");
+static_assert(sizeof(Term) == 32 && sizeof(StepReport) == 768,
+              "a new layout needs a new kBoardVersion");
 static_assert(offsetof(StepReport, part_seconds_total) == 104);
 static_assert(offsetof(StepReport, terms) == 216 && offsetof(StepReport, resident_bytes) == 760);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "processes share these atomics");
@@ -39,11 +40,11 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "processes share 
 using Word = std::atomic<std::uint64_t>;
 
 struct Layout {
-  Word magic;            // stored last: a page that carries it is initialised
-  Word version_and_size; // kBoardVersion << 32 | sizeof(Layout)
+  Word magic;             // stored last: a page that carries it is initialised
+  Word version_and_size;  // kBoardVersion << 32 | sizeof(Layout)
   Word writer_pid;
-  Word writer_start;     // field 22 of /proc/PID/stat: a reused pid is another writer
-  Word sequence;         // reports published; the newest is in slot sequence % 2
+  Word writer_start;  // field 22 of /proc/PID/stat: a reused pid is another writer
+  Word sequence;      // reports published; the newest is in slot sequence % 2
   Word reserved[3];
   std::array<std::array<Word, kWords>, 2> slots;
 };
@@ -56,7 +57,8 @@ std::uint64_t start_of(std::int64_t pid) {
   const auto name_end = text.rfind(')');  // the name may hold spaces and brackets
   if (name_end == std::string::npos) return 0;
   std::size_t at = name_end + 1;
-  if (text.compare(at, 2, " Z") == 0 || text.compare(at, 2, " X") == 0) return 0;  // dead, not yet reaped
+  if (text.compare(at, 2, " Z") == 0 || text.compare(at, 2, " X") == 0)
+    return 0;  // dead, not yet reaped
   for (int field = 3; field < 22; ++field) at = text.find(' ', at + 1);
   return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at, nullptr, 10);
 }
@@ -71,22 +73,26 @@ std::string board_prefix(const std::string& run_folder) {
 }
 
 [[noreturn]] void fail(const std::string& doing, const std::string& name, int code) {
-  throw Error(Fault::Environment, "cannot " + doing + " the board " + name + ": " + std::strerror(code),
-              code == ENOSPC ? "free space in /dev/shm" : "check that /dev/shm is writable, and that "
-              "no other user's file of that name lies there");
+  throw Error(Fault::Environment,
+              "cannot " + doing + " the board " + name + ": " + std::strerror(code),
+              code == ENOSPC ? "free space in /dev/shm"
+                             : "check that /dev/shm is writable, and that "
+                               "no other user's file of that name lies there");
 }
 
 }  // namespace
 
 const char* part_name(Part part) noexcept {
-  static constexpr const char* names[] = {"data_wait", "h2d", "forward", "backward", "allreduce_exposed",
-                                          "clip", "optimizer", "ema", "checkpoint_block", "other"};
+  static constexpr const char* names[] = {"data_wait",         "h2d",  "forward",   "backward",
+                                          "allreduce_exposed", "clip", "optimizer", "ema",
+                                          "checkpoint_block",  "other"};
   static_assert(std::size(names) == static_cast<std::size_t>(Part::Count));
   return part < Part::Count ? names[static_cast<std::size_t>(part)] : "unknown";
 }
 
 const char* phase_name(Phase phase) noexcept {
-  static constexpr const char* names[] = {"init", "train", "validate", "save", "stopping", "done", "failed"};
+  static constexpr const char* names[] = {"init",     "train", "validate", "save",
+                                          "stopping", "done",  "failed"};
   const auto index = static_cast<std::size_t>(phase);
   return index < std::size(names) ? names[index] : "unknown";
 }
@@ -116,7 +122,8 @@ BoardWriter::BoardWriter(const std::string& run_folder, int rank) {
     fail("map", name, code);
   }
   page_ = new (memory) Page();
-  page_->version_and_size.store(std::uint64_t{kBoardVersion} << 32 | sizeof(Page), std::memory_order_relaxed);
+  page_->version_and_size.store(std::uint64_t{kBoardVersion} << 32 | sizeof(Page),
+                                std::memory_order_relaxed);
   page_->writer_pid.store(static_cast<std::uint64_t>(getpid()), std::memory_order_relaxed);
   page_->writer_start.store(start_of(getpid()), std::memory_order_relaxed);
   page_->magic.store(kMagic, std::memory_order_release);
@@ -155,7 +162,9 @@ std::optional<BoardReader> BoardReader::open(const std::string& run_folder, int 
   return std::optional<BoardReader>(std::move(reader));
 }
 
-BoardReader::BoardReader(BoardReader&& other) noexcept : page_(other.page_) { other.page_ = nullptr; }
+BoardReader::BoardReader(BoardReader&& other) noexcept : page_(other.page_) {
+  other.page_ = nullptr;
+}
 BoardReader::~BoardReader() {
   if (page_) ::munmap(page_, sizeof(Layout));
 }
@@ -182,7 +191,9 @@ bool BoardReader::writer_alive() const noexcept {
   const auto* page = static_cast<const Layout*>(page_);
   const std::uint64_t start = page->writer_start.load(std::memory_order_relaxed);
   try {
-    return start != 0 && start_of(static_cast<std::int64_t>(page->writer_pid.load(std::memory_order_relaxed))) == start;
+    return start != 0 &&
+           start_of(static_cast<std::int64_t>(page->writer_pid.load(std::memory_order_relaxed))) ==
+               start;
   } catch (...) {  // out of memory: say what we last knew
     return true;
   }

@@ -17,12 +17,24 @@ inline constexpr int kMaxTerms = 12;
 
 enum class Phase : std::uint32_t { Init, Train, Validate, Save, Stopping, Done, Failed };
 // Parts of a step; their seconds sum to the step's.
-enum class Part : std::uint32_t { DataWait, HostToDevice, Forward, Backward, AllReduceExposed, Clip, Optimizer, Ema, CheckpointBlock, Other, Count };
-const char* part_name(Part part) noexcept;    // "data_wait", ...
+enum class Part : std::uint32_t {
+  DataWait,
+  HostToDevice,
+  Forward,
+  Backward,
+  AllReduceExposed,
+  Clip,
+  Optimizer,
+  Ema,
+  CheckpointBlock,
+  Other,
+  Count
+};
+const char* part_name(Part part) noexcept;  // "data_wait", ...
 const char* phase_name(Phase phase) noexcept;
 
 struct Term {
-  char name[24];     // zero-terminated
+  char name[24];  // zero-terminated
   double value;
 };
 
@@ -32,11 +44,11 @@ struct StepReport {
   Phase phase;
   std::uint32_t term_count;
   std::int64_t step, total_steps, epoch, total_epochs, steps_per_epoch, resumed_from_step;
-  double started_unix, last_step_unix;                 // wall clock, s
-  double step_seconds;                                 // the last step
+  double started_unix, last_step_unix;  // wall clock, s
+  double step_seconds;                  // the last step
   std::array<double, static_cast<std::size_t>(Part::Count)> part_seconds_total;
   std::uint64_t steps_total, pairs_total, skipped_total, nonfinite_total;
-  std::array<Term, kMaxTerms> terms;                   // last logged world means; "total" first
+  std::array<Term, kMaxTerms> terms;  // last logged world means; "total" first
   double learning_rate, weight_decay, ema_momentum, teacher_temperature, gradient_norm;
   double allreduce_seconds_total;
   std::uint64_t allreduce_bytes_total;
@@ -48,14 +60,15 @@ struct StepReport {
   std::uint64_t resident_bytes;
 };
 
-// Name of the shared memory object: "/homolog-" + 16 hex digits of the run folder's path + "-" + rank.
+// Name of the shared memory object: "/homolog-" + 16 hex digits of the run folder's path + "-" +
+// rank.
 std::string board_name(const std::string& run_folder, int rank);
 
 class BoardWriter {
  public:
   // Replaces a stale board of the same name. Throws Fault::Environment.
   BoardWriter(const std::string& run_folder, int rank);
-  ~BoardWriter();   // leaves the page for the reader; the sidecar or the next run removes it
+  ~BoardWriter();  // leaves the page for the reader; the sidecar or the next run removes it
   void publish(const StepReport& report) noexcept;  // wait-free
 
  private:
@@ -73,7 +86,7 @@ class BoardReader {
   // The last complete report, also of a writer that died while writing the next.
   // nullopt: nothing published yet, or the writer publishes faster than we copy.
   std::optional<StepReport> read() const noexcept;
-  bool writer_alive() const noexcept;               // its process still exists on this host
+  bool writer_alive() const noexcept;  // its process still exists on this host
 
  private:
   explicit BoardReader(void* page) : page_(page) {}

@@ -103,8 +103,8 @@ void refuse_if_no_ct(const import::Survey& survey, const std::vector<std::string
   if (survey.count(Verdict::Accept) + survey.count(Verdict::Warn) > 0) return;
   std::string where;
   for (const std::string& path : paths) where += " " + path;
-  std::string what = "no CT found in" + where + ": looked at " + std::to_string(survey.looked_at) + " files, " +
-                     std::to_string(survey.ignored) + " are no scans, " +
+  std::string what = "no CT found in" + where + ": looked at " + std::to_string(survey.looked_at) +
+                     " files, " + std::to_string(survey.ignored) + " are no scans, " +
                      std::to_string(survey.count(Verdict::Reject)) + " inputs refused";
   for (const std::string& line : survey.commonest_refusals(5)) what += "\n  " + line;
   throw Error(Fault::Data, what, "give folders that hold CT as DICOM, NIfTI, NRRD or MetaImage");

@@ -43,7 +43,9 @@ void report(const store::StoreManifest& m, const shard::BuildCounts& c, const Ar
     std::printf("%s\n", row.dump().c_str());
     return;
   }
-  for (const auto& [key, value] : row.items()) std::printf("%-18s %s\n", key.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+  for (const auto& [key, value] : row.items())
+    std::printf("%-18s %s\n", key.c_str(),
+                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
 }
 
 int shard_main(int argc, char** argv) {
@@ -52,8 +54,10 @@ int shard_main(int argc, char** argv) {
                   "Match landmarks across studies and store their crops as pairs");
   options.add("catalog", a.catalog, "catalogue from homolog catalog", {.required = true});
   options.add("sam", a.sam, "weights from homolog sam train", {.required = true});
-  options.add("out", a.out, "folder of the store; the same command again goes on where it stood", {.required = true});
-  options.add("embeddings", a.embeddings, "folder of homolog sam embed, read where present, written where not");
+  options.add("out", a.out, "folder of the store; the same command again goes on where it stood",
+              {.required = true});
+  options.add("embeddings", a.embeddings,
+              "folder of homolog sam embed, read where present, written where not");
   options.add("json", a.json, "report as one JSON line");
   declare(options, a.plan);
   if (!options.parse(argc, argv)) return 0;
@@ -63,15 +67,18 @@ int shard_main(int argc, char** argv) {
   const auto entries = shard::distinct(import::read_catalog(a.catalog), counts.duplicates);
   match::Embedder embedder(a.sam);
   if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
-  shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(), static_cast<std::size_t>(a.plan.studies_in_memory));
+  shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(),
+                            static_cast<std::size_t>(a.plan.studies_in_memory));
   shard::ShardBuilder builder(a.plan, entries, studies, embedder.sam_hash(), a.out);
   Progress progress("sharding", builder.total_landmarks(), "landmarks");
   const auto manifest = builder.build(counts, [&progress](std::int64_t n) { progress.advance(n); });
   progress.finish();
   if (counts.plan.fallbacks > 0) {
-    log::warn("landmarks taken below the threshold", {{"fallbacks", counts.plan.fallbacks}, {"landmarks", counts.plan.landmarks}});
+    log::warn("landmarks taken below the threshold",
+              {{"fallbacks", counts.plan.fallbacks}, {"landmarks", counts.plan.landmarks}});
   }
-  if (counts.warned_crops > 0) log::warn("crops mostly outside the volume", {{"crops", counts.warned_crops}});
+  if (counts.warned_crops > 0)
+    log::warn("crops mostly outside the volume", {{"crops", counts.warned_crops}});
   if (counts.refused_crops > 0) log::warn("crops refused", {{"crops", counts.refused_crops}});
   report(manifest, counts, a);
   return 0;
@@ -81,5 +88,6 @@ int shard_main(int argc, char** argv) {
 }  // namespace homolog
 
 int main(int argc, char** argv) {
-  return homolog::run_main(argc, argv, "homolog shard", [&] { return homolog::shard_main(argc, argv); });
+  return homolog::run_main(argc, argv, "homolog shard",
+                           [&] { return homolog::shard_main(argc, argv); });
 }

@@ -13,9 +13,9 @@ enum class Mode {
 };
 
 struct Match {
-  Point3 index;     // continuous voxel index in the key volume, clamped to [0, n-1]
-  Index3 voxel;     // rounded (Exact: truncated, as 7.6 step 5)
-  double score;     // similarity at the arg-max, -1..1
+  Point3 index;  // continuous voxel index in the key volume, clamped to [0, n-1]
+  Index3 voxel;  // rounded (Exact: truncated, as 7.6 step 5)
+  double score;  // similarity at the arg-max, -1..1
 };
 
 // For each query point (continuous voxel index in the query volume) its match in the key volume.

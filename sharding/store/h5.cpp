@@ -10,7 +10,8 @@ namespace {
 Handle array_of(hid_t base, hsize_t n) { return {H5Tarray_create2(base, 1, &n), H5Tclose}; }
 
 [[noreturn]] void bad_attribute(const char* name, const std::filesystem::path& file) {
-  throw Error(Fault::Data, file.string() + ": attribute '" + name + "' is missing or of another type",
+  throw Error(Fault::Data,
+              file.string() + ": attribute '" + name + "' is missing or of another type",
               "this is not a shard written by homolog; write the store again with homolog shard");
 }
 
@@ -67,9 +68,11 @@ Handle fixed_string(std::size_t size) {
 
 void write_attribute(hid_t at, const char* name, int value) {
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Handle attribute(H5Acreate2(at, name, H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const Handle attribute(H5Acreate2(at, name, H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT),
+                         H5Aclose);
   if (!attribute.valid() || H5Awrite(attribute, H5T_NATIVE_INT, &value) < 0) {
-    throw Error(Fault::Environment, std::string("cannot write attribute ") + name + ": " + last_message());
+    throw Error(Fault::Environment,
+                std::string("cannot write attribute ") + name + ": " + last_message());
   }
 }
 
@@ -78,7 +81,8 @@ void write_attribute(hid_t at, const char* name, const std::string& value) {
   const Handle type = fixed_string(value.size());
   const Handle attribute(H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (!attribute.valid() || H5Awrite(attribute, type, value.data()) < 0) {
-    throw Error(Fault::Environment, std::string("cannot write attribute ") + name + ": " + last_message());
+    throw Error(Fault::Environment,
+                std::string("cannot write attribute ") + name + ": " + last_message());
   }
 }
 

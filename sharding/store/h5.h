@@ -40,8 +40,8 @@ void be_quiet();
 // The innermost message of HDF5's error stack, "" when none.
 std::string last_message();
 
-Handle crop_type();   // of CropRecord in memory
-Handle pair_type();   // of PairRecord
+Handle crop_type();  // of CropRecord in memory
+Handle pair_type();  // of PairRecord
 Handle packed(hid_t type);
 Handle fixed_string(std::size_t size);
 

@@ -10,7 +10,9 @@ namespace homolog::store {
 namespace {
 
 std::size_t shard_of(const std::vector<std::int64_t>& first, std::int64_t index) {
-  return static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), index) - first.begin()) - 1;
+  return static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), index) -
+                                  first.begin()) -
+         1;
 }
 
 void check(const std::filesystem::path& file, const ShardSummary& said, const ShardReader& shard,
@@ -19,7 +21,8 @@ void check(const std::filesystem::path& file, const ShardSummary& said, const Sh
   ShardHeader expected = manifest.header;
   expected.split = said.split;
   const char* what = nullptr;
-  if (std::filesystem::file_size(file, ignored) != said.bytes) what = "its size is not the one in store.json";
+  if (std::filesystem::file_size(file, ignored) != said.bytes)
+    what = "its size is not the one in store.json";
   if (!(shard.header() == expected)) what = "its settings are not those of store.json";
   if (static_cast<std::int64_t>(shard.pairs().size()) != said.pairs ||
       static_cast<std::int64_t>(shard.crops().size()) != said.crops) {
@@ -27,13 +30,15 @@ void check(const std::filesystem::path& file, const ShardSummary& said, const Sh
   }
   if (what) {
     throw Error(Fault::Data, file.string() + ": " + what,
-                "shards of two stores were mixed: copy the store again, or write it again with homolog shard");
+                "shards of two stores were mixed: copy the store again, or write it again with "
+                "homolog shard");
   }
 }
 
 }  // namespace
 
-PairStore::PairStore(std::filesystem::path folder, const std::string& split) : manifest_(load_manifest(folder)) {
+PairStore::PairStore(std::filesystem::path folder, const std::string& split)
+    : manifest_(load_manifest(folder)) {
   std::int64_t global = 0;
   for (const ShardSummary& said : manifest_.shards) {
     const std::int64_t first = global;

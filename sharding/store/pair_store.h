@@ -23,16 +23,16 @@ class PairStore {
   struct Place {
     const ShardReader* shard;
     PairRecord pair;
-    std::int64_t row;   // in the shard's pair_table
+    std::int64_t row;  // in the shard's pair_table
   };
-  Place at(std::int64_t index) const;          // 0 <= index < pairs()
+  Place at(std::int64_t index) const;  // 0 <= index < pairs()
   // The pair's index over all splits: unique in the store.
   std::uint64_t global_index(std::int64_t index) const;
 
  private:
   StoreManifest manifest_;
   std::vector<ShardReader> shards_;
-  std::vector<std::int64_t> first_;        // first index of each shard within the split
+  std::vector<std::int64_t> first_;  // first index of each shard within the split
   std::vector<std::int64_t> global_first_;
   std::int64_t pairs_ = 0;
 };

@@ -40,17 +40,21 @@ void validate(const ShardHeader& header) {
   if (width <= 0 || width > 32767) {
     refuse("an HU window of width " + std::to_string(width), "the width goes from 1 to 32767 HU");
   }
-  if (header.margin < 0 || 2 * header.margin >= std::min({header.crop.x, header.crop.y, header.crop.z})) {
-    refuse("a margin of " + std::to_string(header.margin) + " voxels", "twice the margin must fit in the crop");
+  if (header.margin < 0 ||
+      2 * header.margin >= std::min({header.crop.x, header.crop.y, header.crop.z})) {
+    refuse("a margin of " + std::to_string(header.margin) + " voxels",
+           "twice the margin must fit in the crop");
   }
   if (header.split != "train" && header.split != "validation") {
     refuse("a split named '" + header.split + "'", "train or validation");
   }
-  if (!is_hex_id(header.sam_hash)) refuse("a SAM hash that is not 16 hex digits", "pass Embedder::sam_hash()");
+  if (!is_hex_id(header.sam_hash))
+    refuse("a SAM hash that is not 16 hex digits", "pass Embedder::sam_hash()");
   if (!is_hex_id(header.plan_hash)) refuse("a plan hash that is not 16 hex digits", "pass hex64()");
 }
 
-void encode(const ShardHeader& header, std::span<const std::int16_t> hu, std::span<std::uint16_t> stored) {
+void encode(const ShardHeader& header, std::span<const std::int16_t> hu,
+            std::span<std::uint16_t> stored) {
   if (header.encoding == Encoding::RawI16) {
     std::transform(hu.begin(), hu.end(), stored.begin(),
                    [](std::int16_t v) { return static_cast<std::uint16_t>(v); });

@@ -1,5 +1,6 @@
 // Opens a shard through HDF5 and checks every bound before a byte of a crop is read.
-// Only what the format lists may be in the file: no links, no filters on tables, no further attribute.
+// Only what the format lists may be in the file: no links, no filters on tables, no further
+// attribute.
 #pragma once
 
 #include "sharding/store/h5.h"
@@ -9,7 +10,8 @@ namespace homolog::store {
 
 class ShardOpener {
  public:
-  ShardOpener(ShardReader& reader, std::uint64_t file_bytes) : reader_(reader), file_bytes_(file_bytes) {}
+  ShardOpener(ShardReader& reader, std::uint64_t file_bytes)
+      : reader_(reader), file_bytes_(file_bytes) {}
   void open();
 
  private:

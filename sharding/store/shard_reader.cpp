@@ -61,8 +61,11 @@ void ShardReader::read_crop(std::int64_t row, std::span<std::uint16_t> out,
     const ssize_t n = ::pread(descriptor_, scratch.data() + done, chunk.size - done,
                               static_cast<off_t>(chunk.offset + done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Error(Fault::Environment, where(row) + ": " + std::strerror(errno), "check the disk or network");
-    if (n == 0) throw Error(Fault::Data, where(row) + ": the file ends within it", "copy this shard again");
+    if (n < 0)
+      throw Error(Fault::Environment, where(row) + ": " + std::strerror(errno),
+                  "check the disk or network");
+    if (n == 0)
+      throw Error(Fault::Data, where(row) + ": the file ends within it", "copy this shard again");
     done += static_cast<std::uint64_t>(n);
   }
   if (!decompress({scratch.data(), chunk.size}, out)) {

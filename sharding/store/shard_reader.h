@@ -28,8 +28,11 @@ class ShardReader {
   // Stored integers of a crop ([z][y][x]), checksum verified. `scratch` is reused. Thread-safe.
   // Throws Fault::Environment when the file cannot be read (a retry may help), Fault::Data when
   // what was read is wrong (it will not).
-  void read_crop(std::int64_t row, std::span<std::uint16_t> out, std::vector<std::byte>& scratch) const;
-  std::uint64_t packed_bytes(std::int64_t row) const { return chunks_.at(static_cast<std::size_t>(row)).size; }
+  void read_crop(std::int64_t row, std::span<std::uint16_t> out,
+                 std::vector<std::byte>& scratch) const;
+  std::uint64_t packed_bytes(std::int64_t row) const {
+    return chunks_.at(static_cast<std::size_t>(row)).size;
+  }
   // "shard-00000.h5, crop 12 at byte 4711".
   std::string where(std::int64_t row) const;
 

@@ -40,8 +40,10 @@ bool write_table(hid_t file, const char* name, hid_t type, const void* rows, std
   const h5::Handle disk_type = h5::packed(type);
   const h5::Handle plist(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_obj_track_times(plist, false);
-  const h5::Handle set(H5Dcreate2(file, name, disk_type, space, H5P_DEFAULT, plist, H5P_DEFAULT), H5Dclose);
-  return set.valid() && (count == 0 || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
+  const h5::Handle set(H5Dcreate2(file, name, disk_type, space, H5P_DEFAULT, plist, H5P_DEFAULT),
+                       H5Dclose);
+  return set.valid() &&
+         (count == 0 || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
 }
 
 }  // namespace
@@ -68,8 +70,9 @@ struct ShardWriter::State {
   }
 
   [[noreturn]] void fail(const std::string& reason) const {
-    throw Error(Fault::Environment, "cannot write " + path.string() + ": " + reason,
-                "free space there or choose another --out, then run again: finished shards are kept");
+    throw Error(
+        Fault::Environment, "cannot write " + path.string() + ": " + reason,
+        "free space there or choose another --out, then run again: finished shards are kept");
   }
   void reserve(std::uint64_t more) const {
     const off_t size = static_cast<off_t>(written + more) + kSlack;
@@ -81,7 +84,8 @@ struct ShardWriter::State {
 
 void ShardWriter::State::create() {
   h5::be_quiet();
-  file = {H5Fcreate(pending.temporary().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose};
+  file = {H5Fcreate(pending.temporary().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
+          H5Fclose};
   if (!file.valid()) fail(h5::last_message());
   reserve_fd = ::open(pending.temporary().c_str(), O_WRONLY | O_CLOEXEC);
   if (reserve_fd < 0) fail(std::strerror(errno));
@@ -100,12 +104,14 @@ void ShardWriter::State::create() {
   if (!crops.valid()) fail(h5::last_message());
 }
 
-ShardWriter::ShardWriter(std::filesystem::path file, ShardHeader header, std::vector<std::string> studies) {
+ShardWriter::ShardWriter(std::filesystem::path file, ShardHeader header,
+                         std::vector<std::string> studies) {
   validate(header);
   for (std::size_t i = 0; i < studies.size(); ++i) {
     if (is_hex_id(studies[i])) continue;
-    throw Error(Fault::Usage, "study " + std::to_string(i) + " of " + file.filename().string() +
-                                  " has an id that is not a pseudonym (16 hex digits)",
+    throw Error(Fault::Usage,
+                "study " + std::to_string(i) + " of " + file.filename().string() +
+                    " has an id that is not a pseudonym (16 hex digits)",
                 "take ids from a catalogue written by homolog catalog");
   }
   state_ = std::make_unique<State>(std::move(file), std::move(header), std::move(studies));
@@ -115,13 +121,16 @@ ShardWriter::~ShardWriter() = default;
 
 std::uint32_t ShardWriter::add_crop(CropRecord record, std::span<const std::int16_t> hu) {
   State& s = *state_;
-  if (static_cast<std::int64_t>(hu.size()) != s.header.voxels() || record.study >= s.studies.size()) {
+  if (static_cast<std::int64_t>(hu.size()) != s.header.voxels() ||
+      record.study >= s.studies.size()) {
     throw Error(Fault::Usage, "a crop of " + std::to_string(hu.size()) + " voxels of study row " +
-                                  std::to_string(record.study) + " does not fit the shard's header");
+                                  std::to_string(record.study) +
+                                  " does not fit the shard's header");
   }
   if (crops() >= kMaxCropsPerShard) {
-    throw Error(Fault::Usage, s.path.filename().string() + " would hold more than " +
-                                  std::to_string(kMaxCropsPerShard) + " crops",
+    throw Error(Fault::Usage,
+                s.path.filename().string() + " would hold more than " +
+                    std::to_string(kMaxCropsPerShard) + " crops",
                 "lower shard.points_per_study or shard.partners");
   }
   s.stored.resize(hu.size());
@@ -131,7 +140,8 @@ std::uint32_t ShardWriter::add_crop(CropRecord record, std::span<const std::int1
   s.reserve(s.packed.size());
   const hsize_t row = s.crop_rows.size();
   const hsize_t dims[4] = {row + 1, static_cast<hsize_t>(s.header.crop.z),
-                           static_cast<hsize_t>(s.header.crop.y), static_cast<hsize_t>(s.header.crop.x)};
+                           static_cast<hsize_t>(s.header.crop.y),
+                           static_cast<hsize_t>(s.header.crop.x)};
   const hsize_t at[4] = {row, 0, 0, 0};
   if (H5Dset_extent(s.crops, dims) < 0 ||
       H5Dwrite_chunk(s.crops, H5P_DEFAULT, 0, at, s.packed.size(), s.packed.data()) < 0) {
@@ -147,15 +157,20 @@ void ShardWriter::add_pair(const PairRecord& pair) {
   const auto n = s.crop_rows.size();
   if (pair.query >= n || pair.key >= n || pair.query == pair.key || !std::isfinite(pair.score) ||
       s.crop_rows[pair.query].study == s.crop_rows[pair.key].study) {
-    throw Error(Fault::Usage, "pair (" + std::to_string(pair.query) + ", " + std::to_string(pair.key) +
+    throw Error(Fault::Usage, "pair (" + std::to_string(pair.query) + ", " +
+                                  std::to_string(pair.key) +
                                   ") does not name crops of two studies");
   }
   if (pairs() >= kMaxPairsPerShard) throw Error(Fault::Usage, "more pairs than a shard may hold");
   s.pair_rows.push_back(pair);
 }
 
-std::int64_t ShardWriter::crops() const noexcept { return static_cast<std::int64_t>(state_->crop_rows.size()); }
-std::int64_t ShardWriter::pairs() const noexcept { return static_cast<std::int64_t>(state_->pair_rows.size()); }
+std::int64_t ShardWriter::crops() const noexcept {
+  return static_cast<std::int64_t>(state_->crop_rows.size());
+}
+std::int64_t ShardWriter::pairs() const noexcept {
+  return static_cast<std::int64_t>(state_->pair_rows.size());
+}
 
 ShardSummary ShardWriter::seal() {
   State& s = *state_;
@@ -170,9 +185,14 @@ ShardSummary ShardWriter::seal() {
   }
   // What was reserved beyond the end goes back to the disk.
   struct stat info {};
-  if (::fstat(s.reserve_fd, &info) != 0 || ::ftruncate(s.reserve_fd, info.st_size) != 0) s.fail(std::strerror(errno));
-  ShardSummary summary{s.path.filename().string(), s.header.split, pairs(), crops(),
-                       static_cast<std::uint64_t>(info.st_size), xxh3_64_file(s.pending.temporary())};
+  if (::fstat(s.reserve_fd, &info) != 0 || ::ftruncate(s.reserve_fd, info.st_size) != 0)
+    s.fail(std::strerror(errno));
+  ShardSummary summary{s.path.filename().string(),
+                       s.header.split,
+                       pairs(),
+                       crops(),
+                       static_cast<std::uint64_t>(info.st_size),
+                       xxh3_64_file(s.pending.temporary())};
   s.pending.publish();
   return summary;
 }

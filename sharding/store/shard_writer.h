@@ -14,11 +14,11 @@ namespace homolog::store {
 
 // What store.json says about a shard.
 struct ShardSummary {
-  std::string file;            // name within the store
+  std::string file;  // name within the store
   std::string split;
   std::int64_t pairs = 0, crops = 0;
-  std::uint64_t bytes = 0;     // of the file
-  std::uint64_t xxh3 = 0;      // of the file
+  std::uint64_t bytes = 0;  // of the file
+  std::uint64_t xxh3 = 0;   // of the file
   bool operator==(const ShardSummary&) const = default;
 };
 

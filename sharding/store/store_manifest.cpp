@@ -19,8 +19,12 @@ Json to_json(const StoreManifest& m) {
   const ShardHeader& h = m.header;
   Json shards = Json::array();
   for (const ShardSummary& s : m.shards) {
-    shards.push_back({{"file", s.file}, {"split", s.split}, {"pairs", s.pairs}, {"crops", s.crops},
-                      {"bytes", s.bytes}, {"xxh3", hex64(s.xxh3)}});
+    shards.push_back({{"file", s.file},
+                      {"split", s.split},
+                      {"pairs", s.pairs},
+                      {"crops", s.crops},
+                      {"bytes", s.bytes},
+                      {"xxh3", hex64(s.xxh3)}});
   }
   return {{"format", kStoreFormat},
           {"version", kFormatVersion},
@@ -51,8 +55,9 @@ StoreManifest from_json(const Json& j) {
   m.config = j.at("config").get<std::map<std::string, std::string>>();
   m.studies = j.at("studies").get<std::map<std::string, std::vector<std::string>>>();
   for (const Json& s : j.at("shards")) {
-    m.shards.push_back({s.at("file").get<std::string>(), s.at("split").get<std::string>(), s.at("pairs").get<std::int64_t>(),
-                        s.at("crops").get<std::int64_t>(), s.at("bytes").get<std::uint64_t>(),
+    m.shards.push_back({s.at("file").get<std::string>(), s.at("split").get<std::string>(),
+                        s.at("pairs").get<std::int64_t>(), s.at("crops").get<std::int64_t>(),
+                        s.at("bytes").get<std::uint64_t>(),
                         std::stoull(s.at("xxh3").get<std::string>(), nullptr, 16)});
   }
   return m;
@@ -79,7 +84,8 @@ std::uint64_t StoreManifest::bytes() const {
 void save_manifest(const std::filesystem::path& store, StoreManifest& manifest) {
   for (const auto& [split, ids] : manifest.studies) {
     for (const auto& id : ids) {
-      if (!is_hex_id(id)) throw Error(Fault::Usage, "a study id in split " + split + " is no pseudonym");
+      if (!is_hex_id(id))
+        throw Error(Fault::Usage, "a study id in split " + split + " is no pseudonym");
     }
   }
   Json json = to_json(manifest);
@@ -94,7 +100,9 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
     throw Error(Fault::Data, file.string() + ": " + what, remedy);
   };
   std::ifstream in(file);
-  if (!in) refuse("missing, so this is no finished store", "run homolog shard to its end, or check data.store");
+  if (!in)
+    refuse("missing, so this is no finished store",
+           "run homolog shard to its end, or check data.store");
   std::ostringstream text;
   text << in.rdbuf();
   StoreManifest manifest;
@@ -110,7 +118,8 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
     json.erase("hash");
     manifest = from_json(json);
     manifest.hash = xxh3_64(json.dump());
-    if (hex64(manifest.hash) != hash) refuse("was changed after it was written", "restore it, or run homolog shard again");
+    if (hex64(manifest.hash) != hash)
+      refuse("was changed after it was written", "restore it, or run homolog shard again");
     validate(manifest.header);
   } catch (const Error&) {
     throw;
@@ -118,7 +127,8 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
     refuse(std::string("damaged: ") + e.what(), "restore it, or run homolog shard again");
   }
   for (const auto& shard : manifest.shards) {
-    if (shard.file.find('/') != std::string::npos) refuse("a shard outside the store", "restore it");
+    if (shard.file.find('/') != std::string::npos)
+      refuse("a shard outside the store", "restore it");
   }
   return manifest;
 }

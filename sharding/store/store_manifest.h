@@ -12,11 +12,12 @@
 namespace homolog::store {
 
 struct StoreManifest {
-  ShardHeader header;                          // `split` unused
-  std::map<std::string, std::string> config;   // settings of the planner: numbers and words, no paths
+  ShardHeader header;  // `split` unused
+  std::map<std::string, std::string>
+      config;  // settings of the planner: numbers and words, no paths
   std::map<std::string, std::vector<std::string>> studies;  // split -> pseudonyms
-  std::vector<ShardSummary> shards;            // train first; the order defines global pair indices
-  std::uint64_t hash = 0;                      // of all the above
+  std::vector<ShardSummary> shards;  // train first; the order defines global pair indices
+  std::uint64_t hash = 0;            // of all the above
 
   std::int64_t pairs(const std::string& split) const;  // "" for all
   std::int64_t crops() const;

@@ -41,9 +41,11 @@ class Verifier {
     std::map<std::string, std::string> split_of;
     for (const auto& [split, ids] : manifest_.studies) {
       for (const std::string& id : ids) {
-        if (!is_hex_id(id)) add("store.json", -1, "a study id that is no pseudonym in split " + split);
+        if (!is_hex_id(id))
+          add("store.json", -1, "a study id that is no pseudonym in split " + split);
         const auto [at, fresh] = split_of.emplace(id, split);
-        if (!fresh && at->second != split) add("store.json", -1, "study " + id + " is in two splits");
+        if (!fresh && at->second != split)
+          add("store.json", -1, "study " + id + " is in two splits");
       }
     }
     studies_ = std::move(split_of);
@@ -54,7 +56,8 @@ class Verifier {
     for (const auto& s : manifest_.shards) listed.insert(s.file);
     for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
       // The name is not shown: a stray file may bear a patient's.
-      if (!listed.contains(entry.path().filename().string())) add("store.json", -1, "a file lies in the store that is not listed");
+      if (!listed.contains(entry.path().filename().string()))
+        add("store.json", -1, "a file lies in the store that is not listed");
     }
   }
 
@@ -66,13 +69,16 @@ class Verifier {
     ShardHeader expected = manifest_.header;
     expected.split = said.split;
     if (!(shard.header() == expected)) add(said.file, -1, "settings differ from store.json");
-    if (std::filesystem::file_size(file) != said.bytes || xxh3_64_file(file) != said.xxh3) add(said.file, -1, "size or xxh3 differs from store.json");
-    if (static_cast<std::int64_t>(shard.pairs().size()) != said.pairs || static_cast<std::int64_t>(shard.crops().size()) != said.crops) {
+    if (std::filesystem::file_size(file) != said.bytes || xxh3_64_file(file) != said.xxh3)
+      add(said.file, -1, "size or xxh3 differs from store.json");
+    if (static_cast<std::int64_t>(shard.pairs().size()) != said.pairs ||
+        static_cast<std::int64_t>(shard.crops().size()) != said.crops) {
       add(said.file, -1, "number of pairs or crops differs from store.json");
     }
     for (const std::string& id : shard.studies()) {
       const auto at = studies_.find(id);
-      if (at == studies_.end() || at->second != said.split) add(said.file, -1, "study " + id + " is not in split " + said.split + " of store.json");
+      if (at == studies_.end() || at->second != said.split)
+        add(said.file, -1, "study " + id + " is not in split " + said.split + " of store.json");
     }
     check_crops(shard, said.file);
   }
@@ -89,7 +95,8 @@ class Verifier {
         add(name, row, e.summary());
         continue;
       }
-      if (h.encoding == Encoding::ClippedU16 && *std::max_element(crop.begin(), crop.end()) > h.window_high_hu - h.window_low_hu) {
+      if (h.encoding == Encoding::ClippedU16 &&
+          *std::max_element(crop.begin(), crop.end()) > h.window_high_hu - h.window_low_hu) {
         add(name, row, "a value beyond the window");
       }
     }
@@ -105,7 +112,8 @@ class Verifier {
 
 }  // namespace
 
-VerifyResult verify(const std::filesystem::path& store, const std::function<void(std::int64_t)>& advanced) {
+VerifyResult verify(const std::filesystem::path& store,
+                    const std::function<void(std::int64_t)>& advanced) {
   return Verifier(store, advanced).run();
 }
 

@@ -10,13 +10,13 @@
 namespace homolog::store {
 
 struct Finding {
-  std::string shard;     // file name, "store.json" for the manifest
+  std::string shard;       // file name, "store.json" for the manifest
   std::int64_t crop = -1;  // row, -1: the whole shard
   std::string what;
 };
 
 struct VerifyResult {
-  std::vector<Finding> findings;   // empty: the store is whole
+  std::vector<Finding> findings;  // empty: the store is whole
   std::int64_t shards = 0, crops = 0, pairs = 0;
 };
 
@@ -24,6 +24,7 @@ struct VerifyResult {
 // with store.json, decodes every crop and compares its checksum and range, checks that no study is
 // in two splits and that no unlisted file lies in the folder. Throws Fault::Data when store.json
 // itself cannot be read. `advanced(n)`: n crops more are done.
-VerifyResult verify(const std::filesystem::path& store, const std::function<void(std::int64_t)>& advanced = {});
+VerifyResult verify(const std::filesystem::path& store,
+                    const std::function<void(std::int64_t)>& advanced = {});
 
 }  // namespace homolog::store

@@ -18,7 +18,8 @@ namespace {
 constexpr std::string_view kMark = ".tmp-";
 
 [[noreturn]] void fail(const std::string& doing, const std::filesystem::path& path, int code) {
-  throw Error(Fault::Environment, "cannot " + doing + " " + path.string() + ": " + std::strerror(code),
+  throw Error(Fault::Environment,
+              "cannot " + doing + " " + path.string() + ": " + std::strerror(code),
               code == ENOSPC || code == EDQUOT ? "free space there, or choose another disk"
                                                : "check that the folder exists and is writable");
 }
@@ -33,8 +34,8 @@ std::string host_name() {
 
 std::filesystem::path temporary_beside(const std::filesystem::path& final_name) {
   static std::atomic<int> serial{0};
-  return final_name.string() + std::string(kMark) + host_name() + "-" + std::to_string(getpid()) + "-" +
-         std::to_string(serial++);
+  return final_name.string() + std::string(kMark) + host_name() + "-" + std::to_string(getpid()) +
+         "-" + std::to_string(serial++);
 }
 
 void fsync_path(const std::filesystem::path& path) {

@@ -16,8 +16,8 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-std::string utc_timestamp();  // "2026-11-23T13:30:44.123Z"
-double unix_seconds();        // wall clock, seconds since 1970
+std::string utc_timestamp();                 // "2026-11-23T13:30:44.123Z"
+double unix_seconds();                       // wall clock, seconds since 1970
 std::string human_duration(double seconds);  // "42 s", "3 min 05 s", "2 h 07 min"
 
 }  // namespace homolog

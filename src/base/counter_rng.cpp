@@ -29,9 +29,10 @@ CounterRng::CounterRng(std::uint64_t seed, std::string_view purpose, std::uint64
 
 std::uint32_t CounterRng::u32() noexcept {
   if (used_ == 4) {
-    words_ = philox4x32({static_cast<std::uint32_t>(block_), static_cast<std::uint32_t>(block_ >> 32),
-                         static_cast<std::uint32_t>(index_), static_cast<std::uint32_t>(index_ >> 32)},
-                        key_);
+    words_ =
+        philox4x32({static_cast<std::uint32_t>(block_), static_cast<std::uint32_t>(block_ >> 32),
+                    static_cast<std::uint32_t>(index_), static_cast<std::uint32_t>(index_ >> 32)},
+                   key_);
     ++block_;
     used_ = 0;
   }

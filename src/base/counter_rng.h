@@ -19,10 +19,10 @@ class CounterRng {
 
   std::uint32_t u32() noexcept;
   std::uint64_t u64() noexcept;
-  double uniform() noexcept;                            // [0, 1)
-  double uniform(double low, double high) noexcept;     // [low, high)
-  std::uint64_t below(std::uint64_t bound) noexcept;    // [0, bound), unbiased; bound > 0
-  double normal() noexcept;                             // mean 0, variance 1 (Box-Muller)
+  double uniform() noexcept;                              // [0, 1)
+  double uniform(double low, double high) noexcept;       // [low, high)
+  std::uint64_t below(std::uint64_t bound) noexcept;      // [0, bound), unbiased; bound > 0
+  double normal() noexcept;                               // mean 0, variance 1 (Box-Muller)
   std::vector<std::int64_t> permutation(std::int64_t n);  // of 0..n-1 (Fisher-Yates)
 
  private:

@@ -8,13 +8,20 @@ int exit_code(Fault fault) noexcept { return static_cast<int>(fault); }
 
 const char* fault_name(Fault fault) noexcept {
   switch (fault) {
-    case Fault::Usage: return "usage";
-    case Fault::Data: return "data";
-    case Fault::Environment: return "environment";
-    case Fault::Diverged: return "diverged";
-    case Fault::Replicas: return "replicas";
-    case Fault::Stopped: return "stopped";
-    case Fault::NoProgress: return "no-progress";
+    case Fault::Usage:
+      return "usage";
+    case Fault::Data:
+      return "data";
+    case Fault::Environment:
+      return "environment";
+    case Fault::Diverged:
+      return "diverged";
+    case Fault::Replicas:
+      return "replicas";
+    case Fault::Stopped:
+      return "stopped";
+    case Fault::NoProgress:
+      return "no-progress";
   }
   return "unknown";
 }

@@ -10,13 +10,13 @@ namespace homolog {
 
 // Exit codes are a published contract (docs/guide/exit-codes.md): never renumber.
 enum class Fault : int {
-  Usage = 2,         // wrong option, config, or combination of them
-  Data = 3,          // an input is missing, broken, or of another version
-  Environment = 4,   // machine: GPU, MPI, NCCL, network, disk full, port in use
-  Diverged = 5,      // training produced non-finite numbers for too long
-  Replicas = 6,      // ranks no longer hold the same weights
-  Stopped = 75,      // stopped on request, resumable: requeue
-  NoProgress = 93,   // restarted without progress: do not requeue
+  Usage = 2,        // wrong option, config, or combination of them
+  Data = 3,         // an input is missing, broken, or of another version
+  Environment = 4,  // machine: GPU, MPI, NCCL, network, disk full, port in use
+  Diverged = 5,     // training produced non-finite numbers for too long
+  Replicas = 6,     // ranks no longer hold the same weights
+  Stopped = 75,     // stopped on request, resumable: requeue
+  NoProgress = 93,  // restarted without progress: do not requeue
 };
 
 int exit_code(Fault fault) noexcept;

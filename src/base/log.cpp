@@ -43,9 +43,12 @@ std::string as_text(std::string_view event, std::initializer_list<Field> fields)
     std::visit(
         [&line](const auto& v) {
           using T = std::decay_t<decltype(v)>;
-          if constexpr (std::is_same_v<T, std::string>) line += v;
-          else if constexpr (std::is_same_v<T, bool>) line += v ? "true" : "false";
-          else line += fmt::format("{:.6g}", static_cast<double>(v));
+          if constexpr (std::is_same_v<T, std::string>)
+            line += v;
+          else if constexpr (std::is_same_v<T, bool>)
+            line += v ? "true" : "false";
+          else
+            line += fmt::format("{:.6g}", static_cast<double>(v));
         },
         field.value);
   }
@@ -95,7 +98,9 @@ void open(const std::filesystem::path& file, int rank) {
     s.file->flush_on(spdlog::level::info);
     s.file->set_error_handler([](const std::string& message) {
       static bool told = false;
-      if (!told) std::fprintf(stderr, "log file: %s; further log lines go to stderr only\n", message.c_str());
+      if (!told)
+        std::fprintf(stderr, "log file: %s; further log lines go to stderr only\n",
+                     message.c_str());
       told = true;
     });
     s.rank = rank;

@@ -20,11 +20,11 @@ struct Field {
   Field(std::string_view k, const std::filesystem::path& v) : key(k), value(v.string()) {}
   Field(std::string_view k, bool v) : key(k), value(v) {}
   template <class T>
-    requires std::is_floating_point_v<T>
-  Field(std::string_view k, T v) : key(k), value(static_cast<double>(v)) {}
+  requires std::is_floating_point_v<T> Field(std::string_view k, T v)
+      : key(k), value(static_cast<double>(v)) {}
   template <class T>
-    requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
-  Field(std::string_view k, T v) : key(k), value(static_cast<std::int64_t>(v)) {}
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) Field(std::string_view k, T v)
+      : key(k), value(static_cast<std::int64_t>(v)) {}
 };
 
 // An event is a short phrase; values go into fields. Never a patient's name, id or path component.

@@ -39,15 +39,25 @@ T number(const std::string& text, const Rule& rule) {
   return value;
 }
 
-void read(const std::string& text, const Rule& rule, std::int64_t& out) { out = number<std::int64_t>(text, rule); }
+void read(const std::string& text, const Rule& rule, std::int64_t& out) {
+  out = number<std::int64_t>(text, rule);
+}
 void read(const std::string& text, const Rule& rule, int& out) { out = number<int>(text, rule); }
-void read(const std::string& text, const Rule& rule, std::uint64_t& out) { out = number<std::uint64_t>(text, rule); }
-void read(const std::string& text, const Rule& rule, double& out) { out = number<double>(text, rule); }
+void read(const std::string& text, const Rule& rule, std::uint64_t& out) {
+  out = number<std::uint64_t>(text, rule);
+}
+void read(const std::string& text, const Rule& rule, double& out) {
+  out = number<double>(text, rule);
+}
 void read(const std::string& text, const Rule&, bool& out) {
-  static const std::vector<std::string> yes = {"true", "yes", "on", "1"}, no = {"false", "no", "off", "0"};
-  if (std::find(yes.begin(), yes.end(), text) != yes.end()) out = true;
-  else if (std::find(no.begin(), no.end(), text) != no.end()) out = false;
-  else throw Wrong{"true or false"};
+  static const std::vector<std::string> yes = {"true", "yes", "on", "1"},
+                                        no = {"false", "no", "off", "0"};
+  if (std::find(yes.begin(), yes.end(), text) != yes.end())
+    out = true;
+  else if (std::find(no.begin(), no.end(), text) != no.end())
+    out = false;
+  else
+    throw Wrong{"true or false"};
 }
 void read(const std::string& text, const Rule& rule, std::string& out) {
   const auto& choices = rule.choices;
@@ -61,7 +71,8 @@ void read(const std::string& text, const Rule&, std::filesystem::path& out) { ou
 template <class T>
 void read(const std::string& text, const Rule& rule, std::vector<T>& out) {
   std::vector<T> list;
-  for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {  // "4," ends in an empty entry: wrong
+  for (std::size_t begin = 0;
+       !text.empty() && begin <= text.size();) {  // "4," ends in an empty entry: wrong
     const auto end = std::min(text.find(',', begin), text.size());
     std::string part = text.substr(begin, end - begin);
     begin = end + 1;
@@ -76,11 +87,16 @@ void read(const std::string& text, const Rule& rule, std::vector<T>& out) {
 
 template <class T>
 std::string text_of(const T& value) {
-  if constexpr (std::is_same_v<T, bool>) return value ? "true" : "false";
-  else if constexpr (std::is_floating_point_v<T>) return number_text(value);
-  else if constexpr (std::is_integral_v<T>) return std::to_string(value);
-  else if constexpr (std::is_same_v<T, std::filesystem::path>) return value.string();
-  else return value;
+  if constexpr (std::is_same_v<T, bool>)
+    return value ? "true" : "false";
+  else if constexpr (std::is_floating_point_v<T>)
+    return number_text(value);
+  else if constexpr (std::is_integral_v<T>)
+    return std::to_string(value);
+  else if constexpr (std::is_same_v<T, std::filesystem::path>)
+    return value.string();
+  else
+    return value;
 }
 template <class T>
 std::string text_of(const std::vector<T>& list) {

@@ -86,7 +86,8 @@ Options::Options(std::string program, std::string usage, std::string summary)
 }
 Options::~Options() = default;
 
-void Options::add_target(const std::string& key, Target target, const std::string& help, Rule rule) {
+void Options::add_target(const std::string& key, Target target, const std::string& help,
+                         Rule rule) {
   if (!state_->index.emplace(key, state_->entries.size()).second) {
     throw std::logic_error("option declared twice: " + key);
   }
@@ -94,7 +95,8 @@ void Options::add_target(const std::string& key, Target target, const std::strin
   state_->entries.push_back(std::move(entry));
 }
 
-void Options::positional(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+void Options::positional(const std::string& name, std::vector<std::string>& values,
+                         const std::string& help) {
   state_->positional = &values;
   state_->positional_name = name;
   state_->positional_help = help;
@@ -112,7 +114,8 @@ void Options::State::unknown(const std::string& key, const std::string& where) c
               near.empty() ? "see " + program + " --help" : "did you mean " + near + "?");
 }
 
-void Options::State::assign(const std::string& key, const std::string& text, const std::string& where) {
+void Options::State::assign(const std::string& key, const std::string& text,
+                            const std::string& where) {
   const auto found = index.find(key);
   if (found == index.end()) {
     if (is_foreign(key)) return;
@@ -138,7 +141,8 @@ void Options::State::read_file(const std::filesystem::path& file) {
     const std::string& key = option.string_key;
     const std::string where = locate(file, key);
     if (!seen.insert(key).second) {
-      throw Error(Fault::Usage, where + ": " + key + " is given twice in this file", "keep one of the two");
+      throw Error(Fault::Usage, where + ": " + key + " is given twice in this file",
+                  "keep one of the two");
     }
     if (key.find('.') == std::string::npos) unknown(key, where);
     assign(key, option.value.empty() ? "" : option.value.front(), where);
@@ -161,11 +165,17 @@ bool Options::parse(int argc, const char* const* argv) {
   }
   po::parsed_options parsed(&description);
   try {
-    const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing &
+    const auto style = po::command_line_style::unix_style &
+                       ~po::command_line_style::allow_guessing &
                        ~po::command_line_style::allow_short;
-    parsed = po::command_line_parser(argc, argv).options(description).style(style).allow_unregistered().run();
+    parsed = po::command_line_parser(argc, argv)
+                 .options(description)
+                 .style(style)
+                 .allow_unregistered()
+                 .run();
   } catch (const po::error& e) {
-    throw Error(Fault::Usage, std::string("command line: ") + e.what(), "see " + s.program + " --help");
+    throw Error(Fault::Usage, std::string("command line: ") + e.what(),
+                "see " + s.program + " --help");
   }
   std::vector<std::pair<std::string, std::string>> sets, direct;
   std::vector<std::filesystem::path> files;
@@ -175,7 +185,8 @@ bool Options::parse(int argc, const char* const* argv) {
     std::string value = option.value.empty() ? "" : option.value.front();
     if (option.position_key >= 0 || option.string_key.empty()) {
       if (!s.positional) {
-        throw Error(Fault::Usage, "command line: unexpected word '" + value + "'", "see " + s.program + " --help");
+        throw Error(Fault::Usage, "command line: unexpected word '" + value + "'",
+                    "see " + s.program + " --help");
       }
       s.positional->insert(s.positional->end(), option.value.begin(), option.value.end());
     } else if (option.string_key == "help") {
@@ -189,7 +200,8 @@ bool Options::parse(int argc, const char* const* argv) {
     } else if (option.string_key == "set") {
       const auto equals = value.find('=');
       if (equals == std::string::npos) {
-        throw Error(Fault::Usage, "command line: --set " + value + " has no '='", "write --set section.key=value");
+        throw Error(Fault::Usage, "command line: --set " + value + " has no '='",
+                    "write --set section.key=value");
       }
       sets.emplace_back(value.substr(0, equals), value.substr(equals + 1));
       s.config_arguments.insert(s.config_arguments.end(), {"--set", value});
@@ -197,11 +209,13 @@ bool Options::parse(int argc, const char* const* argv) {
       // --section.key=value, --section.key value or --section.flag of another program is handed on.
       if (s.is_foreign(option.string_key)) {
         const bool alone = option.original_tokens.front().find('=') == std::string::npos;
-        const bool word_follows = i + 1 < parsed.options.size() && parsed.options[i + 1].position_key >= 0;
+        const bool word_follows =
+            i + 1 < parsed.options.size() && parsed.options[i + 1].position_key >= 0;
         if (alone && option.value.empty()) {
           value = word_follows ? parsed.options[++i].value.front() : "true";
         }
-        s.config_arguments.insert(s.config_arguments.end(), {"--set", option.string_key + "=" + value});
+        s.config_arguments.insert(s.config_arguments.end(),
+                                  {"--set", option.string_key + "=" + value});
       } else {
         s.unknown(option.string_key, "command line");
       }
@@ -210,7 +224,8 @@ bool Options::parse(int argc, const char* const* argv) {
       if (option.value.empty()) value = "true";
       direct.emplace_back(option.string_key, value);
       if (option.string_key.find('.') != std::string::npos) {
-        s.config_arguments.insert(s.config_arguments.end(), {"--set", option.string_key + "=" + value});
+        s.config_arguments.insert(s.config_arguments.end(),
+                                  {"--set", option.string_key + "=" + value});
       }
     }
   }
@@ -223,7 +238,8 @@ bool Options::parse(int argc, const char* const* argv) {
   }
   for (const Entry& entry : s.entries) {
     if (entry.rule.required && !entry.set) {
-      throw Error(Fault::Usage, "--" + entry.key + " is missing: " + entry.help, "see " + s.program + " --help");
+      throw Error(Fault::Usage, "--" + entry.key + " is missing: " + entry.help,
+                  "see " + s.program + " --help");
     }
   }
   return true;
@@ -243,15 +259,18 @@ std::string Options::help() const {
     section = here;
     text += "  --" + entry.key;
     if (!entry.rule.unit.empty()) text += " (" + entry.rule.unit + ")";
-    if (entry.rule.required) text += "  required";
-    else if (!entry.default_text.empty()) text += "  default " + entry.default_text;
+    if (entry.rule.required)
+      text += "  required";
+    else if (!entry.default_text.empty())
+      text += "  default " + entry.default_text;
     text += "\n      " + entry.help + option_value::describe(entry.rule) + "\n";
   }
   text += "\ncommon\n  --help, --version, --build-info\n";
   if (dotted) {
-    text += "  --config FILE      INI file; may be given several times, later ones win\n"
-            "  --set KEY=VALUE    one setting, wins over files\n"
-            "  --dump-config      print the resolved settings as INI and end\n";
+    text +=
+        "  --config FILE      INI file; may be given several times, later ones win\n"
+        "  --set KEY=VALUE    one setting, wins over files\n"
+        "  --dump-config      print the resolved settings as INI and end\n";
   }
   return text;
 }
@@ -263,13 +282,15 @@ std::string Options::dump() const {
     const auto dot = entry.key.find('.');
     if (dot == std::string::npos) continue;
     const std::string name = entry.key.substr(0, dot);
-    if (std::find(sections.begin(), sections.end(), name) == sections.end()) sections.push_back(name);
+    if (std::find(sections.begin(), sections.end(), name) == sections.end())
+      sections.push_back(name);
   }
   for (const std::string& name : sections) {
     text += (text.empty() ? "[" : "\n[") + name + "]\n";
     for (const Entry& entry : state_->entries) {
       if (entry.key.starts_with(name + ".")) {
-        text += entry.key.substr(name.size() + 1) + " = " + option_value::print(entry.target) + "\n";
+        text +=
+            entry.key.substr(name.size() + 1) + " = " + option_value::print(entry.target) + "\n";
       }
     }
   }
@@ -285,7 +306,9 @@ std::vector<std::string> Options::keys() const {
 bool Options::was_set(const std::string& key) const {
   return state_->entries.at(state_->index.at(key)).set;
 }
-const std::vector<std::filesystem::path>& Options::config_files() const { return state_->config_files; }
+const std::vector<std::filesystem::path>& Options::config_files() const {
+  return state_->config_files;
+}
 std::vector<std::string> Options::config_arguments() const { return state_->config_arguments; }
 
 std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates) {

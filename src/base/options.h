@@ -45,7 +45,8 @@ class Options {
     add_target(key, Target(&value), help, std::move(rule));
   }
   // Words without a dash, in order. At most one declaration.
-  void positional(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  void positional(const std::string& name, std::vector<std::string>& values,
+                  const std::string& help);
   // Keys of these INI sections belong to another program, which checks them.
   void leave_to_others(std::vector<std::string> sections);
 
@@ -68,7 +69,8 @@ class Options {
   std::unique_ptr<State> state_;
 };
 
-// The candidate with the smallest edit distance, or "" when none is near (distance > 1/3 of length, at least 2).
+// The candidate with the smallest edit distance, or "" when none is near (distance > 1/3 of length,
+// at least 2).
 std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace homolog

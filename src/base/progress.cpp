@@ -13,7 +13,10 @@ constexpr int kBarCells = 24;
 }  // namespace
 
 Progress::Progress(std::string label, std::int64_t total, std::string unit)
-    : label_(std::move(label)), unit_(std::move(unit)), total_(total), terminal_(isatty(STDERR_FILENO)) {}
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      total_(total),
+      terminal_(isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() { finish(); }
 
@@ -22,7 +25,8 @@ std::string Progress::line(const std::string& label, std::int64_t done, std::int
   char text[160];
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   if (total <= 0) {
-    std::snprintf(text, sizeof text, "%lld %s, %.3g/s", static_cast<long long>(done), unit.c_str(), rate);
+    std::snprintf(text, sizeof text, "%lld %s, %.3g/s", static_cast<long long>(done), unit.c_str(),
+                  rate);
     return label + ": " + text;
   }
   std::snprintf(text, sizeof text, "%lld/%lld %s (%d %%), %.3g/s", static_cast<long long>(done),

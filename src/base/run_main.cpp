@@ -20,9 +20,11 @@ int run_main(int argc, char** argv, const char* program, const std::function<int
       return 0;
     }
     if (word == "--build-info") {
-      std::printf("version   %s\ncommit    %s\nbuild     %s\ncompiler  %s\ntrainer   %s\ncuda      %s\nsanitizer %s\n",
-                  HOMOLOG_VERSION, HOMOLOG_COMMIT, HOMOLOG_BUILD_TYPE, HOMOLOG_COMPILER,
-                  HOMOLOG_WITH_TRAINER, HOMOLOG_WITH_CUDA, *HOMOLOG_SANITIZER ? HOMOLOG_SANITIZER : "none");
+      std::printf(
+          "version   %s\ncommit    %s\nbuild     %s\ncompiler  %s\ntrainer   %s\ncuda      "
+          "%s\nsanitizer %s\n",
+          HOMOLOG_VERSION, HOMOLOG_COMMIT, HOMOLOG_BUILD_TYPE, HOMOLOG_COMPILER,
+          HOMOLOG_WITH_TRAINER, HOMOLOG_WITH_CUDA, *HOMOLOG_SANITIZER ? HOMOLOG_SANITIZER : "none");
       return 0;
     }
   }
@@ -32,7 +34,9 @@ int run_main(int argc, char** argv, const char* program, const std::function<int
     std::fprintf(stderr, "%s: %s\n", program, e.what());
     return exit_code(e.fault());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "%s: out of memory\n  fix: use smaller crops or batches, or a larger machine\n", program);
+    std::fprintf(stderr,
+                 "%s: out of memory\n  fix: use smaller crops or batches, or a larger machine\n",
+                 program);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s: unexpected: %s\n", program, e.what());
   }

@@ -16,16 +16,20 @@ namespace {
 
 at::Generator generator_for(const at::Device& device, std::uint64_t seed) {
   if (device.is_cpu()) return at::make_generator<at::CPUGeneratorImpl>(seed);
-  at::Generator generator = at::globalContext().getAcceleratorHooksInterface(device.type()).getNewGenerator(device.index());
+  at::Generator generator = at::globalContext()
+                                .getAcceleratorHooksInterface(device.type())
+                                .getNewGenerator(device.index());
   generator.set_current_seed(seed);
   return generator;
 }
 
 }  // namespace
 
-std::vector<std::int64_t> rotation_source(std::int64_t x_size, std::int64_t y_size, double degrees) {
+std::vector<std::int64_t> rotation_source(std::int64_t x_size, std::int64_t y_size,
+                                          double degrees) {
   const double angle = degrees * std::numbers::pi / 180, c = std::cos(angle), s = std::sin(angle);
-  const double cx = (static_cast<double>(x_size) - 1) / 2, cy = (static_cast<double>(y_size) - 1) / 2;
+  const double cx = (static_cast<double>(x_size) - 1) / 2,
+               cy = (static_cast<double>(y_size) - 1) / 2;
   std::vector<std::int64_t> source;
   source.reserve(static_cast<std::size_t>(x_size * y_size));
   for (std::int64_t x = 0; x < x_size; ++x) {
@@ -40,14 +44,16 @@ std::vector<std::int64_t> rotation_source(std::int64_t x_size, std::int64_t y_si
   return source;
 }
 
-at::Tensor augment(const at::Tensor& crop_B1XYZ, const std::vector<std::uint64_t>& ids, std::uint64_t seed,
-                   std::uint64_t epoch, View view, const AugmentPlan& plan) {
-  const std::int64_t batch = crop_B1XYZ.size(0), X = crop_B1XYZ.size(2), Y = crop_B1XYZ.size(3), Z = crop_B1XYZ.size(4);
+at::Tensor augment(const at::Tensor& crop_B1XYZ, const std::vector<std::uint64_t>& ids,
+                   std::uint64_t seed, std::uint64_t epoch, View view, const AugmentPlan& plan) {
+  const std::int64_t batch = crop_B1XYZ.size(0), X = crop_B1XYZ.size(2), Y = crop_B1XYZ.size(3),
+                     Z = crop_B1XYZ.size(4);
   TORCH_CHECK(static_cast<std::int64_t>(ids.size()) == batch, "augment needs one id per sample");
   at::Tensor out_B1XYZ = at::empty_like(crop_B1XYZ, at::MemoryFormat::Contiguous);
   for (std::int64_t b = 0; b < batch; ++b) {
     // One stream per (seed, epoch, view); the sample is its index.
-    const std::uint64_t stream = xxh3_64(hex64(seed) + hex64(epoch) + hex64(static_cast<std::uint64_t>(view)));
+    const std::uint64_t stream =
+        xxh3_64(hex64(seed) + hex64(epoch) + hex64(static_cast<std::uint64_t>(view)));
     CounterRng rng(stream, "augment", ids[static_cast<std::size_t>(b)]);
     const double degrees = rng.uniform(-plan.rotation_degrees, plan.rotation_degrees);
     const std::uint64_t noise_seed = rng.u64();

@@ -14,7 +14,8 @@ at::Tensor BatchBuffers::take() {
   for (const at::Tensor& buffer : buffers_) {
     if (buffer.use_count() == 1 && buffer.storage().use_count() == 1) return buffer;
   }
-  buffers_.push_back(at::empty(shape_, at::TensorOptions().dtype(at::kShort).pinned_memory(at::hasCUDA())));
+  buffers_.push_back(
+      at::empty(shape_, at::TensorOptions().dtype(at::kShort).pinned_memory(at::hasCUDA())));
   return buffers_.back();
 }
 

@@ -32,7 +32,8 @@ struct DecodePool::Shared {
   std::vector<Watch> watches;
   std::vector<std::thread> threads;
 
-  Shared(Plan p, Work w) : plan(p), work(std::move(w)), watches(static_cast<std::size_t>(p.threads)) {}
+  Shared(Plan p, Work w)
+      : plan(p), work(std::move(w)), watches(static_cast<std::size_t>(p.threads)) {}
   void run(Watch& watch);
   Slot* take(std::uint64_t& sequence, std::int64_t& row);
 };
@@ -40,7 +41,9 @@ struct DecodePool::Shared {
 // The next row to fill, or nullptr at the end. Opens its batch when it is the first row.
 DecodePool::Shared::Slot* DecodePool::Shared::take(std::uint64_t& sequence, std::int64_t& row) {
   std::unique_lock lock(mutex);
-  room.wait(lock, [this] { return stop || next_sequence < head + static_cast<std::uint64_t>(plan.ahead); });
+  room.wait(lock, [this] {
+    return stop || next_sequence < head + static_cast<std::uint64_t>(plan.ahead);
+  });
   if (stop) return nullptr;
   sequence = next_sequence;
   row = next_row;
@@ -78,7 +81,8 @@ void DecodePool::Shared::run(Watch& watch) {
   }
 }
 
-DecodePool::DecodePool(Plan plan, Work work) : shared_(std::make_shared<Shared>(plan, std::move(work))) {
+DecodePool::DecodePool(Plan plan, Work work)
+    : shared_(std::make_shared<Shared>(plan, std::move(work))) {
   for (Watch& watch : shared_->watches) {
     watch = -1;
     shared_->threads.emplace_back([shared = shared_, &watch] { shared->run(watch); });
@@ -101,15 +105,17 @@ PairBatch DecodePool::next() {
   std::unique_lock lock(s.mutex);
   const auto limit = std::chrono::duration<double>(s.plan.timeout_s);
   const auto due = [&s] { return !s.slots.empty() && s.slots.front()->missing == 0; };
-  for (std::uint64_t before = s.rows_done; !s.finished.wait_for(lock, limit, due); before = s.rows_done) {
+  for (std::uint64_t before = s.rows_done; !s.finished.wait_for(lock, limit, due);
+       before = s.rows_done) {
     if (s.rows_done != before) continue;
     s.hung = true;
     std::string reading;
     for (const Watch& watch : s.watches) {
       if (watch >= 0) reading += (reading.empty() ? "" : "; ") + s.work.describe(watch);
     }
-    throw Error(Fault::Data, "no pair came within " + std::to_string(s.plan.timeout_s) + " s while reading " +
-                                 (reading.empty() ? "nothing" : reading),
+    throw Error(Fault::Data,
+                "no pair came within " + std::to_string(s.plan.timeout_s) + " s while reading " +
+                    (reading.empty() ? "nothing" : reading),
                 "check the file system that holds the store, or raise data.read_timeout_s");
   }
   const std::unique_ptr<Shared::Slot> slot = std::move(s.slots.front());

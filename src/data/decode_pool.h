@@ -16,14 +16,15 @@ class DecodePool {
  public:
   using Watch = std::atomic<std::int64_t>;
   struct Plan {
-    int threads = 1, ahead = 4;   // threads, batches open at a time
-    std::int64_t rows = 1;        // of a batch
-    double timeout_s = 60;        // without any row finished
+    int threads = 1, ahead = 4;  // threads, batches open at a time
+    std::int64_t rows = 1;       // of a batch
+    double timeout_s = 60;       // without any row finished
   };
   struct Work {
     std::function<PairBatch(std::uint64_t sequence)> open;  // called by one thread at a time
     // May set `watch` to what it reads. Runs in any thread; must keep alive what it captures.
-    std::function<void(std::uint64_t sequence, std::int64_t row, PairBatch& batch, Watch& watch)> fill;
+    std::function<void(std::uint64_t sequence, std::int64_t row, PairBatch& batch, Watch& watch)>
+        fill;
     std::function<std::string(std::int64_t watched)> describe;
   };
 

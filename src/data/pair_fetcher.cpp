@@ -14,11 +14,13 @@ namespace {
 constexpr int kRetries = 3;
 }
 
-PairFetcher::PairFetcher(const std::filesystem::path& folder, const std::string& split, std::int64_t budget)
+PairFetcher::PairFetcher(const std::filesystem::path& folder, const std::string& split,
+                         std::int64_t budget)
     : store_(folder, split), budget_(budget) {}
 
-std::int64_t PairFetcher::fetch(const PairOrder& order, const Partition& partition, std::int64_t position,
-                                std::int16_t* query, std::int16_t* key, Watch& watch) {
+std::int64_t PairFetcher::fetch(const PairOrder& order, const Partition& partition,
+                                std::int64_t position, std::int16_t* query, std::int16_t* key,
+                                Watch& watch) {
   std::int64_t index = static_cast<std::int64_t>(order.at(static_cast<std::uint64_t>(position)));
   for (std::int64_t attempt = 0; !read(index, query, key, watch); ++attempt) {
     if (attempt > 2 * budget_ + 8) {
@@ -53,7 +55,8 @@ bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* ke
 
 void PairFetcher::read_crop(const store::ShardReader& shard, std::uint32_t row, std::int16_t* out) {
   thread_local std::vector<std::byte> scratch;
-  const std::span stored(reinterpret_cast<std::uint16_t*>(out), static_cast<std::size_t>(shard.header().voxels()));
+  const std::span stored(reinterpret_cast<std::uint16_t*>(out),
+                         static_cast<std::size_t>(shard.header().voxels()));
   for (int attempt = 0;; ++attempt) {
     try {
       shard.read_crop(row, stored, scratch);
@@ -78,11 +81,15 @@ void PairFetcher::quarantine(std::int64_t index, const std::string& reason) {
     count = static_cast<std::int64_t>(bad_.size());
   }
   ++quarantined_;
-  log::warn("record quarantined", {{"reason", reason}, {"pair_row", place.row}, {"quarantined", count}, {"budget", budget_}});
+  log::warn(
+      "record quarantined",
+      {{"reason", reason}, {"pair_row", place.row}, {"quarantined", count}, {"budget", budget_}});
   if (count > budget_) {
-    throw Error(Fault::Data, std::to_string(count) + " bad records, the budget is " + std::to_string(budget_) +
-                                 "; the last: " + reason,
-                "run homolog store verify and copy the broken shards again, or raise data.bad_record_budget");
+    throw Error(Fault::Data,
+                std::to_string(count) + " bad records, the budget is " + std::to_string(budget_) +
+                    "; the last: " + reason,
+                "run homolog store verify and copy the broken shards again, or raise "
+                "data.bad_record_budget");
   }
 }
 

@@ -25,8 +25,8 @@ class PairFetcher {
   PairFetcher(const std::filesystem::path& folder, const std::string& split, std::int64_t budget);
 
   const store::PairStore& store() const noexcept { return store_; }
-  // The pair at `position` of `order`, or the one that replaces it (Partition::reserve). Returns the
-  // index of the pair delivered. Throws Fault::Data when the budget is spent. Thread-safe.
+  // The pair at `position` of `order`, or the one that replaces it (Partition::reserve). Returns
+  // the index of the pair delivered. Throws Fault::Data when the budget is spent. Thread-safe.
   // `query`, `key`: header().voxels() integers each, HU - window_low clipped to the window.
   std::int64_t fetch(const PairOrder& order, const Partition& partition, std::int64_t position,
                      std::int16_t* query, std::int16_t* key, Watch& watch);

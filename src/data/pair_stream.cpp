@@ -42,24 +42,29 @@ struct Reading {
   PairBatch open(std::uint64_t sequence) {
     const Place at = place(sequence);
     const bool last = at.step + 1 == partition.steps();
-    return {buffers.take(), buffers.take(), std::vector<std::uint64_t>(static_cast<std::size_t>(plan.batch)),
-            last ? Cursor{at.epoch + 1, 0} : Cursor{at.epoch, static_cast<std::uint64_t>(at.step) + 1}};
+    return {
+        buffers.take(), buffers.take(),
+        std::vector<std::uint64_t>(static_cast<std::size_t>(plan.batch)),
+        last ? Cursor{at.epoch + 1, 0} : Cursor{at.epoch, static_cast<std::uint64_t>(at.step) + 1}};
   }
   void fill(std::uint64_t sequence, std::int64_t row, PairBatch& batch, Watch& watch) {
     const Place at = place(sequence);
     const PairOrder order(static_cast<std::uint64_t>(partition.pairs), plan.seed, at.epoch);
     const std::int64_t voxels = fetcher.store().header().voxels();
-    const std::int64_t index = fetcher.fetch(order, partition, partition.position(at.step, at.micro, row),
-                                             batch.query_BDHW.data_ptr<std::int16_t>() + row * voxels,
-                                             batch.key_BDHW.data_ptr<std::int16_t>() + row * voxels, watch);
+    const std::int64_t index =
+        fetcher.fetch(order, partition, partition.position(at.step, at.micro, row),
+                      batch.query_BDHW.data_ptr<std::int16_t>() + row * voxels,
+                      batch.key_BDHW.data_ptr<std::int16_t>() + row * voxels, watch);
     batch.ids[static_cast<std::size_t>(row)] = fetcher.store().global_index(index);
   }
 };
 
 void check(const PairStreamPlan& plan) {
-  if (plan.batch < 1 || plan.accumulate < 1 || plan.threads < 1 || plan.ahead < 1 || plan.world < 1 ||
-      plan.rank < 0 || plan.rank >= plan.world || !(plan.read_timeout_s > 0)) {
-    throw Error(Fault::Usage, "batch, accumulate, threads, ahead, world and read_timeout_s must be positive, rank below world");
+  if (plan.batch < 1 || plan.accumulate < 1 || plan.threads < 1 || plan.ahead < 1 ||
+      plan.world < 1 || plan.rank < 0 || plan.rank >= plan.world || !(plan.read_timeout_s > 0)) {
+    throw Error(Fault::Usage,
+                "batch, accumulate, threads, ahead, world and read_timeout_s must be positive, "
+                "rank below world");
   }
 }
 
@@ -78,22 +83,28 @@ PairStream::PairStream(PairStreamPlan plan, Cursor start) : state_(std::make_uni
   const auto& reading = state_->reading;
   const PairStreamPlan& p = reading->plan;
   if (reading->partition.steps() == 0) {
-    throw Error(Fault::Data, p.store.string() + " holds " + std::to_string(pairs()) + " pairs in split " + p.split +
-                                 ", one global batch needs " + std::to_string(reading->partition.global_batch()) + " (batch " +
-                                 std::to_string(p.batch) + " x accumulate " + std::to_string(p.accumulate) + " x " +
-                                 std::to_string(p.world) + " ranks)",
+    throw Error(Fault::Data,
+                p.store.string() + " holds " + std::to_string(pairs()) + " pairs in split " +
+                    p.split + ", one global batch needs " +
+                    std::to_string(reading->partition.global_batch()) + " (batch " +
+                    std::to_string(p.batch) + " x accumulate " + std::to_string(p.accumulate) +
+                    " x " + std::to_string(p.world) + " ranks)",
                 "lower batch or accumulate, use fewer ranks, or shard more pairs");
   }
   if (start.position > static_cast<std::uint64_t>(steps_per_epoch())) {
-    throw Error(Fault::Data, "the cursor stands at batch " + std::to_string(start.position) + " of an epoch of " +
-                                 std::to_string(steps_per_epoch()),
+    throw Error(Fault::Data,
+                "the cursor stands at batch " + std::to_string(start.position) +
+                    " of an epoch of " + std::to_string(steps_per_epoch()),
                 "resume with the store and global batch that the checkpoint was written with");
   }
   state_->pool = std::make_unique<DecodePool>(
       DecodePool::Plan{p.threads, p.ahead, p.batch, p.read_timeout_s},
-      DecodePool::Work{[reading](std::uint64_t s) { return reading->open(s); },
-                       [reading](std::uint64_t s, std::int64_t row, PairBatch& b, Watch& w) { reading->fill(s, row, b, w); },
-                       [reading](std::int64_t watched) { return reading->fetcher.describe(watched); }});
+      DecodePool::Work{
+          [reading](std::uint64_t s) { return reading->open(s); },
+          [reading](std::uint64_t s, std::int64_t row, PairBatch& b, Watch& w) {
+            reading->fill(s, row, b, w);
+          },
+          [reading](std::int64_t watched) { return reading->fetcher.describe(watched); }});
 }
 PairStream::~PairStream() = default;
 
@@ -105,9 +116,15 @@ std::array<std::int64_t, 3> PairStream::crop_xyz() const {
   return {c.x, c.y, c.z};
 }
 int PairStream::margin() const { return state_->reading->fetcher.store().header().margin; }
-int PairStream::window_low_hu() const { return state_->reading->fetcher.store().header().window_low_hu; }
-int PairStream::window_high_hu() const { return state_->reading->fetcher.store().header().window_high_hu; }
-std::uint64_t PairStream::store_hash() const { return state_->reading->fetcher.store().manifest().hash; }
+int PairStream::window_low_hu() const {
+  return state_->reading->fetcher.store().header().window_low_hu;
+}
+int PairStream::window_high_hu() const {
+  return state_->reading->fetcher.store().header().window_high_hu;
+}
+std::uint64_t PairStream::store_hash() const {
+  return state_->reading->fetcher.store().manifest().hash;
+}
 StreamCounters PairStream::counters() const {
   StreamCounters c = state_->reading->fetcher.counters();
   c.queue_depth = state_->pool->ready();

@@ -22,41 +22,43 @@ struct Cursor {
 
 struct PairStreamPlan {
   std::filesystem::path store;
-  std::string split = "train";        // "train" or "validation"
+  std::string split = "train";  // "train" or "validation"
   std::uint64_t seed = 123;
   int rank = 0, world = 1;
-  std::int64_t batch = 1;             // pairs per rank
-  std::int64_t accumulate = 1;        // batches per step: a global batch is batch*accumulate*world pairs
-  int threads = 1, ahead = 4;         // decode threads, batches kept ready
+  std::int64_t batch = 1;       // pairs per rank
+  std::int64_t accumulate = 1;  // batches per step: a global batch is batch*accumulate*world pairs
+  int threads = 1, ahead = 4;   // decode threads, batches kept ready
   std::int64_t bad_record_budget = 16;
   double read_timeout_s = 60;
 };
 
 // Stored order: [pair][z][y][x], LPS, HU - window_low as stored integers widened to int16.
 struct PairBatch {
-  at::Tensor query_BDHW, key_BDHW;    // int16, host (pinned where a GPU is)
-  std::vector<std::uint64_t> ids;     // global pair indices
-  Cursor next;                        // the cursor after this batch's step
+  at::Tensor query_BDHW, key_BDHW;  // int16, host (pinned where a GPU is)
+  std::vector<std::uint64_t> ids;   // global pair indices
+  Cursor next;                      // the cursor after this batch's step
 };
 
-struct StreamCounters {               // for the board
+struct StreamCounters {  // for the board
   std::uint64_t bytes_read = 0, bytes_decoded = 0, quarantined = 0, retries = 0;
   std::int64_t queue_depth = 0, queue_capacity = 0;
 };
 
 class PairStream {
  public:
-  // Throws Fault::Data: no store, other version, too few pairs for one global batch (says how many).
+  // Throws Fault::Data: no store, other version, too few pairs for one global batch (says how
+  // many).
   PairStream(PairStreamPlan plan, Cursor start);
   ~PairStream();
   // This rank's next local batch; `accumulate` of them make a step, and all of these carry the same
   // `next`, so that a cursor always stands between two optimiser steps. A pair that cannot be
   // read is replaced by one of the epoch's left-out tail (Partition::reserve).
-  PairBatch next();                   // blocks; throws Fault::Data on budget spent or read timeout
-  std::int64_t steps_per_epoch() const;  // floor(pairs / global batch); the tail is another one each epoch
+  PairBatch next();  // blocks; throws Fault::Data on budget spent or read timeout
+  std::int64_t steps_per_epoch()
+      const;  // floor(pairs / global batch); the tail is another one each epoch
   std::int64_t pairs() const;
   std::array<std::int64_t, 3> crop_xyz() const;  // sides of the stored crops, margin included
-  int margin() const;                 // voxels on each side of a crop meant for random shifts
+  int margin() const;  // voxels on each side of a crop meant for random shifts
   int window_low_hu() const, window_high_hu() const;
   std::uint64_t store_hash() const;
   StreamCounters counters() const;

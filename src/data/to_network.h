@@ -1,5 +1,6 @@
-// The one place where stored integers become network input: LPS [z][y][x] -> RAS+ (X, Y, Z), [0, 1].
-// One pass on the tensor's device: flip x and y, permute, scale (method.md 2.2, D5; design section 2).
+// The one place where stored integers become network input: LPS [z][y][x] -> RAS+ (X, Y, Z), [0,
+// 1]. One pass on the tensor's device: flip x and y, permute, scale (method.md 2.2, D5; design
+// section 2).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,7 +18,8 @@ at::Tensor to_network(const at::Tensor& stored_BDHW, int window_width);
 // Takes the crop out of its margin, moved by up to `margin` voxels on each axis: one shift per
 // sample, from (seed, epoch, id), so that query and key of a pair move alike. margin 0: the input.
 // `shift` false: the middle.
-at::Tensor take_crop(const at::Tensor& stored_BDHW, int margin, const std::vector<std::uint64_t>& ids,
-                     std::uint64_t seed, std::uint64_t epoch, bool shift);
+at::Tensor take_crop(const at::Tensor& stored_BDHW, int margin,
+                     const std::vector<std::uint64_t>& ids, std::uint64_t seed, std::uint64_t epoch,
+                     bool shift);
 
 }  // namespace homolog::data

@@ -34,14 +34,19 @@ constexpr Command kCommands[] = {
 std::filesystem::path own_folder() {
   std::error_code code;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", code);
-  if (code) throw homolog::Error(homolog::Fault::Environment, "cannot find the folder of this program");
+  if (code)
+    throw homolog::Error(homolog::Fault::Environment, "cannot find the folder of this program");
   return self.parent_path();
 }
 
 void print_help() {
-  std::printf("usage: homolog COMMAND [options]\n\nSelf-supervised pre-training of 3D CT encoders on matched anatomy.\n\n");
-  for (const Command& command : kCommands) std::printf("  %-9s %s\n", command.name, command.summary);
-  std::printf("\nhomolog COMMAND --help shows a command's options. homolog --version, --build-info\n");
+  std::printf(
+      "usage: homolog COMMAND [options]\n\nSelf-supervised pre-training of 3D CT encoders on "
+      "matched anatomy.\n\n");
+  for (const Command& command : kCommands)
+    std::printf("  %-9s %s\n", command.name, command.summary);
+  std::printf(
+      "\nhomolog COMMAND --help shows a command's options. homolog --version, --build-info\n");
 }
 
 int dispatch(int argc, char** argv) {
@@ -58,23 +63,27 @@ int dispatch(int argc, char** argv) {
   }
   if (!known) {
     const std::string near = homolog::nearest_word(word, names);
-    throw homolog::Error(homolog::Fault::Usage, "unknown command '" + word + "'",
-                         near.empty() ? "homolog --help lists the commands" : "did you mean " + near + "?");
+    throw homolog::Error(
+        homolog::Fault::Usage, "unknown command '" + word + "'",
+        near.empty() ? "homolog --help lists the commands" : "did you mean " + near + "?");
   }
   const auto program = own_folder() / ("homolog-" + word);
   if (!std::filesystem::exists(program)) {
-    throw homolog::Error(homolog::Fault::Environment, "homolog " + word + " is not part of this build",
-                         "build it with ./run build (the preset `tools` holds only the tools without LibTorch)");
+    throw homolog::Error(
+        homolog::Fault::Environment, "homolog " + word + " is not part of this build",
+        "build it with ./run build (the preset `tools` holds only the tools without LibTorch)");
   }
   argv[1] = const_cast<char*>(program.c_str());
   ::execv(program.c_str(), argv + 1);
-  throw homolog::Error(homolog::Fault::Environment, "cannot start " + program.string() + ": " + std::strerror(errno));
+  throw homolog::Error(homolog::Fault::Environment,
+                       "cannot start " + program.string() + ": " + std::strerror(errno));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   // Only the dispatcher's own --version; a command's words are its own.
-  const bool own = argc > 1 && (std::string(argv[1]) == "--version" || std::string(argv[1]) == "--build-info");
+  const bool own =
+      argc > 1 && (std::string(argv[1]) == "--version" || std::string(argv[1]) == "--build-info");
   return homolog::run_main(own ? 2 : 1, argv, "homolog", [&] { return dispatch(argc, argv); });
 }

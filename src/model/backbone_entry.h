@@ -25,7 +25,7 @@ struct Entry {
   std::unique_ptr<Factory> (*factory)();
 };
 
-std::vector<const Entry*> catalog();  // generated
+std::vector<const Entry*> catalog();         // generated
 const Entry& find(const std::string& name);  // throws Fault::Usage with the nearest name
 
 }  // namespace homolog::backbone

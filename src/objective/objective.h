@@ -17,24 +17,24 @@ namespace homolog::objective {
 // (augmented for the target network).
 struct Views {
   std::map<std::string, torch::Tensor> tensors;
-  std::vector<std::uint64_t> ids;   // one per sample of the batch: seeds masks, names bad samples
+  std::vector<std::uint64_t> ids;  // one per sample of the batch: seeds masks, names bad samples
   const torch::Tensor& at(const std::string& name) const { return tensors.at(name); }
 };
 
 struct StepInfo {
-  std::int64_t step = 0, total_steps = 1;    // optimiser steps
+  std::int64_t step = 0, total_steps = 1;  // optimiser steps
   std::int64_t epoch = 0, total_epochs = 1;
   std::uint64_t seed = 0;
-  bool training = true;                       // false: validation, nothing may change
+  bool training = true;  // false: validation, nothing may change
 };
 
 struct LossTerm {
-  std::string name;        // "inter", "intra", "reconstruction", "acc", ...
-  torch::Tensor value;     // 0-dim, detached, weighted as in the total; averaged over ranks
+  std::string name;     // "inter", "intra", "reconstruction", "acc", ...
+  torch::Tensor value;  // 0-dim, detached, weighted as in the total; averaged over ranks
 };
 
 struct Loss {
-  torch::Tensor total;                    // 0-dim, mean over the local batch
+  torch::Tensor total;  // 0-dim, mean over the local batch
   std::vector<LossTerm> terms;
   // Local sums for the state of the objective (centres), flat float32; summed over ranks by the
   // engine and handed to absorb(). Empty in validation.
@@ -43,9 +43,9 @@ struct Loss {
 
 // How the engine treats one parameter.
 struct ParameterRule {
-  bool trained = true;         // false: fixed, no gradient, not in the arena
-  bool decayed = true;         // weight decay; default: neither 1-D nor named bias (method.md 5)
-  bool clipped = true;         // per-tensor or global clipping applies (CASA: false, D28)
+  bool trained = true;  // false: fixed, no gradient, not in the arena
+  bool decayed = true;  // weight decay; default: neither 1-D nor named bias (method.md 5)
+  bool clipped = true;  // per-tensor or global clipping applies (CASA: false, D28)
   bool frozen_first_epoch = false;  // gradient dropped in epoch 0 (last layers)
 };
 

@@ -16,7 +16,8 @@ class Factory {
   virtual ~Factory() = default;
   virtual void declare(Options& options) = 0;  // "objective.NAME.key"
   // `backbone` is the chosen backbone's factory; objectives with a network of their own ignore it.
-  virtual std::unique_ptr<Objective> make(const backbone::Factory& backbone, const backbone::Size3& crop) const = 0;
+  virtual std::unique_ptr<Objective> make(const backbone::Factory& backbone,
+                                          const backbone::Size3& crop) const = 0;
 };
 
 struct Entry {
@@ -25,7 +26,7 @@ struct Entry {
   std::unique_ptr<Factory> (*factory)();
 };
 
-std::vector<const Entry*> catalog();  // generated
+std::vector<const Entry*> catalog();         // generated
 const Entry& find(const std::string& name);  // throws Fault::Usage with the nearest name
 
 }  // namespace homolog::objective

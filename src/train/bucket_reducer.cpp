@@ -2,9 +2,9 @@
 #include "train/bucket_reducer.h"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/autograd.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
-#include <torch/autograd.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 

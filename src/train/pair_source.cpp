@@ -20,20 +20,30 @@ void declare(Options& o, PairSourcePlan& p) {
   o.add("data.store", p.store, "pair store that homolog shard wrote");
   o.add("data.threads", p.threads, "threads that read and decode", {.min = 1, .max = 256});
   o.add("data.ahead", p.ahead, "batches kept ready", {.min = 1, .max = 256});
-  o.add("data.bad_record_budget", p.bad_record_budget, "unreadable pairs that a rank replaces before the run ends", {.min = 0});
-  o.add("data.read_timeout_s", p.read_timeout_s, "longest wait for one pair", {.min = 0.1, .unit = "s"});
-  o.add("data.augment_teacher", p.augment_teacher, "rotate and add noise to what the target network sees");
+  o.add("data.bad_record_budget", p.bad_record_budget,
+        "unreadable pairs that a rank replaces before the run ends", {.min = 0});
+  o.add("data.read_timeout_s", p.read_timeout_s, "longest wait for one pair",
+        {.min = 0.1, .unit = "s"});
+  o.add("data.augment_teacher", p.augment_teacher,
+        "rotate and add noise to what the target network sees");
   o.add("data.random_shift", p.random_shift, "move crops within their stored margin");
-  o.add("data.rotation_degrees", p.augment.rotation_degrees, "largest in-plane rotation", {.min = 0, .max = 180, .unit = "degrees"});
-  o.add("data.noise", p.augment.noise, "standard deviation of the noise, on the [0, 1] scale", {.min = 0, .max = 10});
+  o.add("data.rotation_degrees", p.augment.rotation_degrees, "largest in-plane rotation",
+        {.min = 0, .max = 180, .unit = "degrees"});
+  o.add("data.noise", p.augment.noise, "standard deviation of the noise, on the [0, 1] scale",
+        {.min = 0, .max = 10});
 }
 
 PairStoreFacts pair_store_facts(const std::filesystem::path& store) {
-  if (store.empty()) throw Error(Fault::Usage, "data.store is not set", "give --data.store the folder that homolog shard wrote");
+  if (store.empty())
+    throw Error(Fault::Usage, "data.store is not set",
+                "give --data.store the folder that homolog shard wrote");
   const auto manifest = store::load_manifest(store);
   const Index3& c = manifest.header.crop;
   const std::int64_t m = 2 * manifest.header.margin;
-  return {{c.x - m, c.y - m, c.z - m}, manifest.pairs("train"), manifest.pairs("validation"), hex64(manifest.hash)};
+  return {{c.x - m, c.y - m, c.z - m},
+          manifest.pairs("train"),
+          manifest.pairs("validation"),
+          hex64(manifest.hash)};
 }
 
 struct PairSource::State {
@@ -47,8 +57,8 @@ struct PairSource::State {
   State(const PairSourcePlan& p, const Start& s)
       : plan(p),
         start(s),
-        stream({p.store, "train", s.seed, s.rank, s.world, s.batch, s.accumulate, p.threads, p.ahead, p.bad_record_budget,
-                p.read_timeout_s},
+        stream({p.store, "train", s.seed, s.rank, s.world, s.batch, s.accumulate, p.threads,
+                p.ahead, p.bad_record_budget, p.read_timeout_s},
                s.cursor),
         validation(p.store, "validation", p.bad_record_budget) {}
 
@@ -57,17 +67,20 @@ struct PairSource::State {
   void hold(data::PairBatch batch);
 };
 
-objective::Views PairSource::State::views(const data::PairBatch& batch, std::uint64_t epoch, bool training) const {
+objective::Views PairSource::State::views(const data::PairBatch& batch, std::uint64_t epoch,
+                                          bool training) const {
   objective::Views views;
   views.ids = batch.ids;
   const auto add = [&](const std::string& name, const at::Tensor& stored_BDHW, data::View view) {
     const at::Tensor device_BDHW = stored_BDHW.to(start.device, /*non_blocking=*/true);
-    const at::Tensor crop_BDHW =
-        data::take_crop(device_BDHW, stream.margin(), batch.ids, start.seed, epoch, training && plan.random_shift);
+    const at::Tensor crop_BDHW = data::take_crop(device_BDHW, stream.margin(), batch.ids,
+                                                 start.seed, epoch, training && plan.random_shift);
     const at::Tensor plain_B1XYZ = data::to_network(crop_BDHW, width());
     views.tensors[name] = plain_B1XYZ;
     views.tensors["target_" + name] =
-        plan.augment_teacher ? data::augment(plain_B1XYZ, batch.ids, start.seed, epoch, view, plan.augment) : plain_B1XYZ;
+        plan.augment_teacher
+            ? data::augment(plain_B1XYZ, batch.ids, start.seed, epoch, view, plan.augment)
+            : plain_B1XYZ;
   };
   add("query_B1XYZ", batch.query_BDHW, data::View::Query);
   add("key_B1XYZ", batch.key_BDHW, data::View::Key);
@@ -85,7 +98,8 @@ void PairSource::State::hold(data::PairBatch batch) {
   }
 }
 
-PairSource::PairSource(const PairSourcePlan& plan, const Start& start) : state_(std::make_unique<State>(plan, start)) {}
+PairSource::PairSource(const PairSourcePlan& plan, const Start& start)
+    : state_(std::make_unique<State>(plan, start)) {}
 PairSource::~PairSource() {
   for (auto& [batch, event] : state_->in_flight) event.synchronize();
 }
@@ -109,7 +123,8 @@ Batch PairSource::next() {
 std::int64_t PairSource::steps_per_epoch() const { return state_->stream.steps_per_epoch(); }
 
 std::int64_t PairSource::validation_batches() const {
-  const std::int64_t pairs = state_->validation.store().pairs(), all = state_->start.batch * state_->start.world;
+  const std::int64_t pairs = state_->validation.store().pairs(),
+                     all = state_->start.batch * state_->start.world;
   return pairs == 0 ? 0 : std::max<std::int64_t>(1, pairs / all);
 }
 
@@ -118,17 +133,18 @@ Batch PairSource::validation_batch(std::int64_t index) {
   Stopwatch watch;
   const auto& header = s.validation.store().header();
   const std::int64_t pairs = s.validation.store().pairs(), size = s.start.batch;
-  const at::Tensor empty_BDHW = at::empty({size, header.crop.z, header.crop.y, header.crop.x}, at::kShort);
+  const at::Tensor empty_BDHW =
+      at::empty({size, header.crop.z, header.crop.y, header.crop.x}, at::kShort);
   data::PairBatch stored{empty_BDHW, at::empty_like(empty_BDHW), {}, s.start.cursor};
   // A fixed order all its own: validation must be the same in every epoch and run.
   const data::PairOrder order(static_cast<std::uint64_t>(pairs), 0, 0);
   const data::Partition partition{pairs, size, 1, s.start.rank, s.start.world};
   data::Watch ignored{-1};
   for (std::int64_t row = 0; row < size; ++row) {
-    const std::int64_t found =
-        s.validation.fetch(order, partition, partition.position(index, 0, row) % pairs,
-                           stored.query_BDHW.data_ptr<std::int16_t>() + row * header.voxels(),
-                           stored.key_BDHW.data_ptr<std::int16_t>() + row * header.voxels(), ignored);
+    const std::int64_t found = s.validation.fetch(
+        order, partition, partition.position(index, 0, row) % pairs,
+        stored.query_BDHW.data_ptr<std::int16_t>() + row * header.voxels(),
+        stored.key_BDHW.data_ptr<std::int16_t>() + row * header.voxels(), ignored);
     stored.ids.push_back(s.validation.store().global_index(found));
   }
   Batch batch;

@@ -1,5 +1,6 @@
-// Pairs of a store as the trainer's batches: stream, orientation and scale, the target's augmentation.
-// Gives "query_B1XYZ", "key_B1XYZ" and, augmented, "target_query_B1XYZ", "target_key_B1XYZ".
+// Pairs of a store as the trainer's batches: stream, orientation and scale, the target's
+// augmentation. Gives "query_B1XYZ", "key_B1XYZ" and, augmented, "target_query_B1XYZ",
+// "target_key_B1XYZ".
 #pragma once
 
 #include <array>
@@ -17,11 +18,11 @@ namespace homolog::train {
 
 struct PairSourcePlan {
   std::filesystem::path store;
-  int threads = 2, ahead = 4;             // decode threads, batches kept ready
+  int threads = 2, ahead = 4;  // decode threads, batches kept ready
   std::int64_t bad_record_budget = 16;
   double read_timeout_s = 60;
-  bool augment_teacher = true;            // false: the target sees the plain crop (D7)
-  bool random_shift = true;               // where the store's crops carry a margin
+  bool augment_teacher = true;  // false: the target sees the plain crop (D7)
+  bool random_shift = true;     // where the store's crops carry a margin
   data::AugmentPlan augment;
 };
 
@@ -33,7 +34,7 @@ void declare(Options& options, PairSourcePlan& plan);
 struct PairStoreFacts {
   std::array<std::int64_t, 3> crop_xyz{};  // of the network's input, without margin
   std::int64_t train_pairs = 0, validation_pairs = 0;
-  std::string hash;                        // 16 hex digits, for TrainingParts::identity
+  std::string hash;  // 16 hex digits, for TrainingParts::identity
 };
 PairStoreFacts pair_store_facts(const std::filesystem::path& store);
 

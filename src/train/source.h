@@ -1,4 +1,5 @@
-// Where the trainer's batches come from: pairs of a store (pair_source) or SAM's patches (patch_source).
+// Where the trainer's batches come from: pairs of a store (pair_source) or SAM's patches
+// (patch_source).
 #pragma once
 
 #include <cstdint>
@@ -9,20 +10,21 @@
 namespace homolog::train {
 
 struct Batch {
-  objective::Views views;      // on the training device
-  std::int64_t pairs = 0;      // samples in it (query/key pairs; view pairs for SAM)
-  data::Cursor next;           // of the source, once the step that used this batch is done
-  double wait_seconds = 0;     // spent waiting for data
-  double transfer_seconds = 0; // spent turning stored integers into network tensors
+  objective::Views views;       // on the training device
+  std::int64_t pairs = 0;       // samples in it (query/key pairs; view pairs for SAM)
+  data::Cursor next;            // of the source, once the step that used this batch is done
+  double wait_seconds = 0;      // spent waiting for data
+  double transfer_seconds = 0;  // spent turning stored integers into network tensors
 };
 
 class Source {
  public:
   virtual ~Source() = default;
-  virtual Batch next() = 0;                                   // this rank's next local batch
+  virtual Batch next() = 0;  // this rank's next local batch
   virtual std::int64_t steps_per_epoch() const = 0;
-  virtual std::int64_t validation_batches() const = 0;        // 0: no validation
-  virtual Batch validation_batch(std::int64_t index) = 0;     // this rank's slice; the same on every call; cursor untouched
+  virtual std::int64_t validation_batches() const = 0;  // 0: no validation
+  virtual Batch validation_batch(
+      std::int64_t index) = 0;  // this rank's slice; the same on every call; cursor untouched
   virtual data::StreamCounters counters() const = 0;
 };
 

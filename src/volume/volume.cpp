@@ -51,10 +51,14 @@ Box body_box(const Volume& volume, std::int16_t threshold) {
 Volume resample(const Volume& volume, const Grid& target) {
   const Grid& source = volume.grid;
   const Point3 first = source.to_index(target.origin);
-  const auto x_taps = taps(target.size.x, first.x, target.spacing.x / source.spacing.x, source.size.x);
-  const auto y_taps = taps(target.size.y, first.y, target.spacing.y / source.spacing.y, source.size.y);
-  const auto z_taps = taps(target.size.z, first.z, target.spacing.z / source.spacing.z, source.size.z);
-  Volume result{volume.id, target, std::vector<std::int16_t>(static_cast<std::size_t>(target.voxels()), kAirHu)};
+  const auto x_taps =
+      taps(target.size.x, first.x, target.spacing.x / source.spacing.x, source.size.x);
+  const auto y_taps =
+      taps(target.size.y, first.y, target.spacing.y / source.spacing.y, source.size.y);
+  const auto z_taps =
+      taps(target.size.z, first.z, target.spacing.z / source.spacing.z, source.size.z);
+  Volume result{volume.id, target,
+                std::vector<std::int16_t>(static_cast<std::size_t>(target.voxels()), kAirHu)};
   std::int16_t* out = result.hu.data();
   for (const Tap& z : z_taps) {
     for (const Tap& y : y_taps) {
@@ -62,10 +66,14 @@ Volume resample(const Volume& volume, const Grid& target) {
         out += target.size.x;
         continue;
       }
-      const auto row = [&](std::int64_t k, std::int64_t j) { return volume.hu.data() + (k * source.size.y + j) * source.size.x; };
-      const std::array<const std::int16_t*, 4> rows = {row(z.low, y.low), row(z.low, y.high), row(z.high, y.low), row(z.high, y.high)};
-      const std::array<float, 4> weight = {(1 - z.weight) * (1 - y.weight), (1 - z.weight) * y.weight,
-                                           z.weight * (1 - y.weight), z.weight * y.weight};
+      const auto row = [&](std::int64_t k, std::int64_t j) {
+        return volume.hu.data() + (k * source.size.y + j) * source.size.x;
+      };
+      const std::array<const std::int16_t*, 4> rows = {row(z.low, y.low), row(z.low, y.high),
+                                                       row(z.high, y.low), row(z.high, y.high)};
+      const std::array<float, 4> weight = {(1 - z.weight) * (1 - y.weight),
+                                           (1 - z.weight) * y.weight, z.weight * (1 - y.weight),
+                                           z.weight * y.weight};
       for (const Tap& x : x_taps) {
         if (x.low >= 0) {
           float sum = 0;

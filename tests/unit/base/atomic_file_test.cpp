@@ -27,7 +27,9 @@ class AtomicFile : public testing::Test {
     fs::create_directories(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }
-  std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), {})); }
+  std::size_t entries() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), {}));
+  }
   fs::path folder_;
 };
 
@@ -112,12 +114,14 @@ TEST_F(AtomicFile, LeftoversOfTheDeadGoAndThoseOfTheLivingStay) {
   EXPECT_EQ(remove_leftovers(folder_), 1);
   EXPECT_FALSE(fs::exists(dead));
   EXPECT_TRUE(fs::exists(mine));
-  EXPECT_TRUE(fs::exists(folder_ / "shard.tmp-another-host-1-0")) << "another host's process may live";
+  EXPECT_TRUE(fs::exists(folder_ / "shard.tmp-another-host-1-0"))
+      << "another host's process may live";
 }
 
 TEST_F(AtomicFile, TemporariesDiffer) {
   EXPECT_NE(temporary_beside("a"), temporary_beside("a"));
-  EXPECT_EQ(temporary_beside(folder_ / "a").parent_path(), folder_) << "same file system, so rename is atomic";
+  EXPECT_EQ(temporary_beside(folder_ / "a").parent_path(), folder_)
+      << "same file system, so rename is atomic";
 }
 
 }  // namespace

@@ -25,7 +25,9 @@ TEST(Hash, PiecesHashLikeTheWholeAndLikeTheFile) {
   std::string text(3'000'000, '\0');
   for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31);
   Xxh3 pieces;
-  pieces.update(text.data(), 1).update(text.data() + 1, 999'999).update(text.data() + 1'000'000, 2'000'000);
+  pieces.update(text.data(), 1)
+      .update(text.data() + 1, 999'999)
+      .update(text.data() + 1'000'000, 2'000'000);
   EXPECT_EQ(pieces.digest(), xxh3_64(text));
   const auto file = std::filesystem::temp_directory_path() / ("hash-" + std::to_string(getpid()));
   std::ofstream(file, std::ios::binary) << text;
@@ -34,7 +36,9 @@ TEST(Hash, PiecesHashLikeTheWholeAndLikeTheFile) {
   EXPECT_THROW(xxh3_64_file(file), Error);
 }
 
-TEST(Hash, AFolderIsNoFile) { EXPECT_THROW(xxh3_64_file(std::filesystem::temp_directory_path()), Error); }
+TEST(Hash, AFolderIsNoFile) {
+  EXPECT_THROW(xxh3_64_file(std::filesystem::temp_directory_path()), Error);
+}
 
 TEST(Hash, HmacMatchesRfc4231Case2) {
   EXPECT_EQ(hmac_sha256_hex("Jefe", "what do ya want for nothing?"),
@@ -47,7 +51,8 @@ TEST(Hash, KeysAreLongAndDiffer) {
 }
 
 TEST(CounterRng, PhiloxMatchesThePublishedVectors) {  // Random123, kat_vectors, philox4x32 10
-  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}),
+            (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox4x32({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
             (std::array<std::uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
@@ -55,9 +60,14 @@ TEST(CounterRng, PhiloxMatchesThePublishedVectors) {  // Random123, kat_vectors,
 }
 
 TEST(CounterRng, DrawsDependOnSeedPurposeAndIndexAlone) {
-  const auto first = [](std::uint64_t seed, const char* purpose, std::uint64_t index) { return CounterRng(seed, purpose, index).u64(); };
+  const auto first = [](std::uint64_t seed, const char* purpose, std::uint64_t index) {
+    return CounterRng(seed, purpose, index).u64();
+  };
   EXPECT_EQ(first(1, "mask", 2), first(1, "mask", 2));
-  EXPECT_EQ((std::set<std::uint64_t>{first(1, "mask", 2), first(2, "mask", 2), first(1, "order", 2), first(1, "mask", 3)}).size(), 4u);
+  EXPECT_EQ((std::set<std::uint64_t>{first(1, "mask", 2), first(2, "mask", 2), first(1, "order", 2),
+                                     first(1, "mask", 3)})
+                .size(),
+            4u);
 }
 
 TEST(CounterRng, UniformFillsItsRange) {

@@ -92,7 +92,8 @@ TEST_F(OptionsFile, UnknownKeyNamesTheNearestAndTheLine) {
   const std::string text = refusal({"--config", bad});
   EXPECT_NE(text.find("bad.ini:4"), std::string::npos) << text;
   EXPECT_NE(text.find("did you mean schedule.peak?"), std::string::npos) << text;
-  EXPECT_NE(refusal({"--set", "data.thread=1"}).find("did you mean data.threads?"), std::string::npos);
+  EXPECT_NE(refusal({"--set", "data.thread=1"}).find("did you mean data.threads?"),
+            std::string::npos);
   EXPECT_NE(refusal({"--schedule.peek=1"}).find("did you mean schedule.peak?"), std::string::npos);
   EXPECT_NE(refusal({"--zzzzzzzzzz=1"}).find("--help"), std::string::npos);
 }
@@ -101,18 +102,20 @@ TEST_F(OptionsFile, WrongValuesNameTheLineAndWhatWouldBeRight) {
   const std::string text = refusal({"--config", file("bad.ini", "[schedule]\n\npeak = 7\n")});
   EXPECT_NE(text.find("bad.ini:3"), std::string::npos) << text;
   EXPECT_NE(text.find("0 to 1"), std::string::npos) << text;
-  for (const char* word : {"--schedule.steps=0", "--schedule.steps=1.5", "--schedule.steps=", "--schedule.peak=nan",
-                           "--schedule.peak=inf", "--schedule.peak=1e", "--schedule.peak=0x1", "--model.fast=maybe",
-                           "--objective.kind=alise", "--model.heads=4,0", "--model.heads=4,,8", "--model.heads=a",
-                           "--schedule.steps=99999999999999999999", "--data.threads=3000000000", "--schedule.steps=+-3", "--data.threads=+-3",
-                           "--schedule.peak=", "--model.heads=4,"}) {
+  for (const char* word :
+       {"--schedule.steps=0", "--schedule.steps=1.5", "--schedule.steps=", "--schedule.peak=nan",
+        "--schedule.peak=inf", "--schedule.peak=1e", "--schedule.peak=0x1", "--model.fast=maybe",
+        "--objective.kind=alise", "--model.heads=4,0", "--model.heads=4,,8", "--model.heads=a",
+        "--schedule.steps=99999999999999999999", "--data.threads=3000000000",
+        "--schedule.steps=+-3", "--data.threads=+-3", "--schedule.peak=", "--model.heads=4,"}) {
     EXPECT_NE(refusal({word}), "") << word;
   }
   EXPECT_NE(refusal({"--objective.kind=alise"}).find("did you mean alice?"), std::string::npos);
 }
 
 TEST_F(OptionsFile, ListsBoolsAndSignsAreRead) {
-  parse({"--model.heads=4, 8,16", "--model.fast", "--schedule.steps=+7", "--model.names=a,b", "--out", "x y"});
+  parse({"--model.heads=4, 8,16", "--model.fast", "--schedule.steps=+7", "--model.names=a,b",
+         "--out", "x y"});
   EXPECT_EQ(plan_.heads, (std::vector<std::int64_t>{4, 8, 16}));
   EXPECT_TRUE(plan_.fast);
   EXPECT_EQ(plan_.steps, 7);
@@ -125,18 +128,22 @@ TEST_F(OptionsFile, ListsBoolsAndSignsAreRead) {
 }
 
 TEST_F(OptionsFile, ByteOrderMarkAndWindowsLinesAreAccepted) {
-  parse({"--config", file("win.ini", "\xEF\xBB\xBF[schedule]\r\npeak = 0.25\r\n\r\n# end\r\nsteps=3\r\n")});
+  parse({"--config",
+         file("win.ini", "\xEF\xBB\xBF[schedule]\r\npeak = 0.25\r\n\r\n# end\r\nsteps=3\r\n")});
   EXPECT_DOUBLE_EQ(plan_.peak, 0.25);
   EXPECT_EQ(plan_.steps, 3);
 }
 
 TEST_F(OptionsFile, TheLineIsRightInWindowsFilesToo) {
-  const auto text = refusal({"--config", file("win.ini", "\xEF\xBB\xBF[schedule]\r\npeak = 0.25\r\nsteps = x\r\n")});
+  const auto text = refusal(
+      {"--config", file("win.ini", "\xEF\xBB\xBF[schedule]\r\npeak = 0.25\r\nsteps = x\r\n")});
   EXPECT_NE(text.find("win.ini:3"), std::string::npos) << text;
 }
 
 TEST_F(OptionsFile, AKeyTwiceInAFileIsRefused) {
-  const auto text = refusal({"--config", file("two.ini", "[schedule]\npeak=0.1\n[data]\nthreads=1\n[schedule]\npeak=0.2\n")});
+  const auto text =
+      refusal({"--config",
+               file("two.ini", "[schedule]\npeak=0.1\n[data]\nthreads=1\n[schedule]\npeak=0.2\n")});
   EXPECT_NE(text.find("schedule.peak is given twice"), std::string::npos) << text;
 }
 
@@ -146,8 +153,8 @@ TEST_F(OptionsFile, ForeignSectionsAreLeftToOthersAndHandedOn) {
   parse({"--config", ini, "--cluster.what=2", "--set", "cluster.more=3", "--schedule.peak=0.5"});
   EXPECT_EQ(plan_.steps, 4);
   EXPECT_EQ(options_->config_arguments(),
-            (std::vector<std::string>{"--config", ini, "--set", "cluster.what=2", "--set", "cluster.more=3", "--set",
-                                      "schedule.peak=0.5"}));
+            (std::vector<std::string>{"--config", ini, "--set", "cluster.what=2", "--set",
+                                      "cluster.more=3", "--set", "schedule.peak=0.5"}));
   EXPECT_NE(refusal({"--config", file("d.ini", "[clusters]\na = 1\n")}), "");
 }
 
@@ -155,21 +162,25 @@ TEST_F(OptionsFile, ForeignOptionsMayStandApartFromTheirValueOrAlone) {
   foreign_ = {"cluster"};
   parse({"--cluster.what", "2", "--cluster.flag", "--cluster.last", "--schedule.steps", "5"});
   EXPECT_EQ(options_->config_arguments(),
-            (std::vector<std::string>{"--set", "cluster.what=2", "--set", "cluster.flag=true", "--set", "cluster.last=true",
-                                      "--set", "schedule.steps=5"}));
+            (std::vector<std::string>{"--set", "cluster.what=2", "--set", "cluster.flag=true",
+                                      "--set", "cluster.last=true", "--set", "schedule.steps=5"}));
 }
 
 TEST_F(OptionsFile, BrokenAndMissingFilesAreRefused) {
-  EXPECT_NE(refusal({"--config", (folder_ / "none.ini").string()}).find("none.ini"), std::string::npos);
+  EXPECT_NE(refusal({"--config", (folder_ / "none.ini").string()}).find("none.ini"),
+            std::string::npos);
   EXPECT_NE(refusal({"--config", folder_.string()}), "");
-  EXPECT_NE(refusal({"--config", file("e.ini", "[schedule]\nnot a pair\n")}).find("e.ini"), std::string::npos);
-  EXPECT_NE(refusal({"--config", file("f.ini", "steps = 3\n")}), "") << "a key outside of a section";
+  EXPECT_NE(refusal({"--config", file("e.ini", "[schedule]\nnot a pair\n")}).find("e.ini"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--config", file("f.ini", "steps = 3\n")}), "")
+      << "a key outside of a section";
   EXPECT_NE(refusal({"--set", "schedule.peak"}).find("'='"), std::string::npos);
   EXPECT_NE(refusal({"stray"}).find("stray"), std::string::npos);
 }
 
 TEST_F(OptionsFile, TheDumpReadsBackToTheSameSettings) {
-  parse({"--schedule.peak=0.12345678901234567", "--model.heads=1,2,3", "--model.fast", "--objective.kind=sam"});
+  parse({"--schedule.peak=0.12345678901234567", "--model.heads=1,2,3", "--model.fast",
+         "--objective.kind=sam"});
   const std::string dump = options_->dump();
   EXPECT_EQ(dump.find("out"), std::string::npos) << "only keys of sections";
   const Plan before = plan_;
@@ -192,7 +203,8 @@ TEST_F(OptionsFile, EmptyListsAndTextsSurviveTheDump) {
 TEST_F(OptionsFile, HelpTellsDefaultsUnitsAndChoices) {
   parse({});
   const std::string help = options_->help();
-  for (const char* part : {"usage: prog --out FILE", "--schedule.steps (steps)", "default 10", "0 to 1", "alice, sam", "3,6", "--set"}) {
+  for (const char* part : {"usage: prog --out FILE", "--schedule.steps (steps)", "default 10",
+                           "0 to 1", "alice, sam", "3,6", "--set"}) {
     EXPECT_NE(help.find(part), std::string::npos) << part;
   }
 }

@@ -18,8 +18,9 @@ namespace homolog {
 namespace {
 
 TEST(ErrorCodes, AreThePublishedOnes) {
-  const std::pair<Fault, int> codes[] = {{Fault::Usage, 2}, {Fault::Data, 3}, {Fault::Environment, 4}, {Fault::Diverged, 5},
-                                         {Fault::Replicas, 6}, {Fault::Stopped, 75}, {Fault::NoProgress, 93}};
+  const std::pair<Fault, int> codes[] = {
+      {Fault::Usage, 2},    {Fault::Data, 3},     {Fault::Environment, 4}, {Fault::Diverged, 5},
+      {Fault::Replicas, 6}, {Fault::Stopped, 75}, {Fault::NoProgress, 93}};
   std::set<std::string> names;
   for (const auto& [fault, code] : codes) {
     EXPECT_EQ(exit_code(fault), code);
@@ -40,7 +41,8 @@ TEST(RunMain, TurnsFaultsIntoExitCodes) {
   char* argv[] = {name, nullptr};
   EXPECT_EQ(run_main(1, argv, "prog", [] { return 7; }), 7);
   testing::internal::CaptureStderr();
-  EXPECT_EQ(run_main(1, argv, "prog", []() -> int { throw Error(Fault::Replicas, "odd", "look"); }), 6);
+  EXPECT_EQ(run_main(1, argv, "prog", []() -> int { throw Error(Fault::Replicas, "odd", "look"); }),
+            6);
   EXPECT_EQ(run_main(1, argv, "prog", []() -> int { throw std::bad_alloc(); }), 4);
   EXPECT_EQ(run_main(1, argv, "prog", []() -> int { throw std::runtime_error("library"); }), 4);
   const std::string text = testing::internal::GetCapturedStderr();
@@ -49,10 +51,12 @@ TEST(RunMain, TurnsFaultsIntoExitCodes) {
 }
 
 TEST(ProgressLine, TellsShareRateAndTimeLeft) {
-  EXPECT_EQ(Progress::line("read", 50, 200, 10, "pairs"), "read: 50/200 pairs (25 %), 5/s, 30 s left");
+  EXPECT_EQ(Progress::line("read", 50, 200, 10, "pairs"),
+            "read: 50/200 pairs (25 %), 5/s, 30 s left");
   EXPECT_EQ(Progress::line("read", 200, 200, 10, "pairs"), "read: 200/200 pairs (100 %), 20/s");
   EXPECT_EQ(Progress::line("scan", 50, 0, 10, "files"), "scan: 50 files, 5/s") << "unknown total";
-  EXPECT_EQ(Progress::line("read", 0, 10, 0, "pairs"), "read: 0/10 pairs (0 %), 0/s") << "no division by zero";
+  EXPECT_EQ(Progress::line("read", 0, 10, 0, "pairs"), "read: 0/10 pairs (0 %), 0/s")
+      << "no division by zero";
 }
 
 TEST(Progress, WritesPlainLinesWhereNoTerminalIs) {
@@ -66,7 +70,8 @@ TEST(Progress, WritesPlainLinesWhereNoTerminalIs) {
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_EQ(text.find('\r'), std::string::npos);
   EXPECT_NE(text.find("embed: 3/3 volumes (100 %)"), std::string::npos) << text;
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << "the first and the last only\n" << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << "the first and the last only\n"
+                                                           << text;
 }
 
 TEST(Progress, IsSilentWhenNothingHappened) {
@@ -103,7 +108,8 @@ TEST(Clock, DurationsReadWell) {
 }
 
 TEST(Log, WritesJsonLinesWithTypedFields) {
-  const auto file = std::filesystem::temp_directory_path() / ("log-" + std::to_string(getpid()) + "/deep/log.jsonl");
+  const auto file = std::filesystem::temp_directory_path() /
+                    ("log-" + std::to_string(getpid()) + "/deep/log.jsonl");
   log::set_terminal_level("off");
   log::open(file, 3);
   log::warn("an event", {{"count", 2}, {"ratio", 0.5}, {"ok", true}, {"name", "a\"b\xff"}});

@@ -31,7 +31,8 @@ StepReport report_of(std::int64_t n) {
 
 bool whole(const StepReport& r) {
   const double n = static_cast<double>(r.rank);
-  bool same = r.step == r.rank && r.epoch == r.rank && r.resident_bytes == static_cast<std::uint64_t>(r.rank);
+  bool same = r.step == r.rank && r.epoch == r.rank &&
+              r.resident_bytes == static_cast<std::uint64_t>(r.rank);
   for (const Term& term : r.terms) same = same && term.value == n;
   for (const double seconds : r.part_seconds_total) same = same && seconds == n;
   return same;
@@ -40,7 +41,8 @@ bool whole(const StepReport& r) {
 class Board : public testing::Test {
  protected:
   void SetUp() override {
-    run_ = (std::filesystem::temp_directory_path() / ("board-" + std::to_string(getpid()))).string();
+    run_ =
+        (std::filesystem::temp_directory_path() / ("board-" + std::to_string(getpid()))).string();
     remove_boards(run_, 4);
   }
   void TearDown() override { remove_boards(run_, 4); }

@@ -35,7 +35,8 @@ TEST(ToNetwork, LeftStaysLeft) {
 TEST(TakeCrop, ShiftsStayWithinTheMarginAndAreTheSameForBothViews) {
   const at::Tensor stored = at::arange(2 * 8 * 10 * 12, at::kShort).view({2, 8, 10, 12});
   const std::vector<std::uint64_t> ids{3, 4};
-  EXPECT_TRUE(at::equal(take_crop(stored, 2, ids, 1, 0, false), stored.slice(1, 2, 6).slice(2, 2, 8).slice(3, 2, 10)));
+  EXPECT_TRUE(at::equal(take_crop(stored, 2, ids, 1, 0, false),
+                        stored.slice(1, 2, 6).slice(2, 2, 8).slice(3, 2, 10)));
   const at::Tensor a = take_crop(stored, 2, ids, 1, 0, true);
   EXPECT_EQ(a.sizes(), (std::vector<std::int64_t>{2, 4, 6, 8}));
   EXPECT_TRUE(at::equal(a, take_crop(stored, 2, ids, 1, 0, true)));

@@ -39,13 +39,15 @@ TEST(PairOrder, EveryPairComesFirstAboutEquallyOften) {
   for (const auto& [pair, count] : first) EXPECT_NEAR(count, 1000, 150) << pair;
 }
 
-std::multiset<std::uint64_t> step_of(int world, std::int64_t batch, std::int64_t accumulate, std::int64_t step) {
+std::multiset<std::uint64_t> step_of(int world, std::int64_t batch, std::int64_t accumulate,
+                                     std::int64_t step) {
   std::multiset<std::uint64_t> all;
   const PairOrder order(103, 5, 2);
   for (int rank = 0; rank < world; ++rank) {
     const Partition p{103, batch, accumulate, rank, world};
     for (std::int64_t m = 0; m < accumulate; ++m) {
-      for (std::int64_t row = 0; row < batch; ++row) all.insert(order.at(static_cast<std::uint64_t>(p.position(step, m, row))));
+      for (std::int64_t row = 0; row < batch; ++row)
+        all.insert(order.at(static_cast<std::uint64_t>(p.position(step, m, row))));
     }
   }
   return all;
@@ -64,7 +66,8 @@ TEST(PairOrder, AGlobalBatchIsTheSameForEveryWorld) {
 TEST(PairOrder, ReplacementsComeFromTheLeftOutTail) {
   const Partition p{103, 8, 1, 0, 1};
   for (std::int64_t position = 0; position < 96; ++position) {
-    for (std::int64_t attempt = 0; attempt < 7; ++attempt) EXPECT_GE(p.reserve(position, attempt), 96);
+    for (std::int64_t attempt = 0; attempt < 7; ++attempt)
+      EXPECT_GE(p.reserve(position, attempt), 96);
   }
 }
 

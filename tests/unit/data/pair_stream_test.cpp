@@ -68,8 +68,10 @@ TEST_F(PairStreamTest, GivesTheCropsOfTheirIds) {
     ASSERT_EQ(batch.query_BDHW.sizes(), (std::vector<std::int64_t>{2, 8, 12, 16}));
     for (std::int64_t b = 0; b < 2; ++b) {
       for (const int side : {0, 1}) {
-        const auto hu = test::synthetic_hu(synthetic_, static_cast<std::int64_t>(batch.ids[b]), side);
-        const at::Tensor expected = at::tensor(at::ArrayRef<std::int16_t>(hu), at::kShort).clamp(-125, 255).add(125);
+        const auto hu =
+            test::synthetic_hu(synthetic_, static_cast<std::int64_t>(batch.ids[b]), side);
+        const at::Tensor expected =
+            at::tensor(at::ArrayRef<std::int16_t>(hu), at::kShort).clamp(-125, 255).add(125);
         EXPECT_TRUE(at::equal((side ? batch.key_BDHW : batch.query_BDHW)[b].flatten(), expected));
       }
     }
@@ -84,7 +86,8 @@ TEST_F(PairStreamTest, UsesEachPairAtMostOnceAnEpochAndLeavesOutAnotherTail) {
   for (int epoch = 0; epoch < 12; ++epoch) {
     std::set<std::uint64_t> seen;
     for (std::int64_t s = 0; s < stream.steps_per_epoch(); ++s) {
-      for (const auto id : stream.next().ids) EXPECT_TRUE(seen.insert(id).second) << "repeated " << id;
+      for (const auto id : stream.next().ids)
+        EXPECT_TRUE(seen.insert(id).second) << "repeated " << id;
     }
     for (std::uint64_t id = 0; id < 11; ++id) {
       if (!seen.contains(id)) left_out.insert(id);
@@ -108,7 +111,8 @@ TEST_F(PairStreamTest, ResumesAtCursorWithoutRepeatingAPair) {
   EXPECT_EQ(cursors[9], (Cursor{1, 0}));
   for (const int from : {2, 8, 10, 12}) {
     PairStream resumed(p, cursors[static_cast<std::size_t>(from) - 1]);
-    for (int i = from; i < from + 6; ++i) EXPECT_EQ(resumed.next().ids, ids[static_cast<std::size_t>(i)]);
+    for (int i = from; i < from + 6; ++i)
+      EXPECT_EQ(resumed.next().ids, ids[static_cast<std::size_t>(i)]);
   }
 }
 
@@ -168,7 +172,8 @@ TEST_F(PairStreamTest, TooFewPairsSaysHowMany) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::Data);
-    EXPECT_THAT(e.what(), ::testing::AllOf(::testing::HasSubstr("11 pairs"), ::testing::HasSubstr("needs 12")));
+    EXPECT_THAT(e.what(), ::testing::AllOf(::testing::HasSubstr("11 pairs"),
+                                           ::testing::HasSubstr("needs 12")));
   }
 }
 
@@ -194,13 +199,14 @@ TEST(DecodePool, AHungReadEndsInAnErrorThatNamesIt) {
   auto never = std::make_shared<std::promise<void>>();
   auto until = std::make_shared<std::shared_future<void>>(never->get_future());
   {
-    DecodePool pool({2, 2, 1, 0.2}, {[](std::uint64_t) { return PairBatch{}; },
-                                     [until](std::uint64_t s, std::int64_t, PairBatch&, DecodePool::Watch& w) {
-                                       w = 7;
-                                       if (s == 1) until->wait();
-                                       w = -1;
-                                     },
-                                     [](std::int64_t watched) { return "record " + std::to_string(watched); }});
+    DecodePool pool({2, 2, 1, 0.2},
+                    {[](std::uint64_t) { return PairBatch{}; },
+                     [until](std::uint64_t s, std::int64_t, PairBatch&, DecodePool::Watch& w) {
+                       w = 7;
+                       if (s == 1) until->wait();
+                       w = -1;
+                     },
+                     [](std::int64_t watched) { return "record " + std::to_string(watched); }});
     pool.next();
     try {
       pool.next();

@@ -15,8 +15,8 @@
 namespace homolog::test {
 
 struct SyntheticPlan {
-  std::int64_t train = 8, validation = 0;   // pairs
-  Index3 crop{32, 32, 16};                  // x, y, z
+  std::int64_t train = 8, validation = 0;  // pairs
+  Index3 crop{32, 32, 16};                 // x, y, z
   std::int64_t pairs_per_shard = 4;
   std::uint64_t seed = 1;
   store::Encoding encoding = store::Encoding::ClippedU16;
@@ -24,9 +24,11 @@ struct SyntheticPlan {
 };
 
 // HU of one crop of pair `pair`: three plane waves, the same for both sides, and noise of its own.
-inline std::vector<std::int16_t> synthetic_hu(const SyntheticPlan& plan, std::int64_t pair, int side) {
+inline std::vector<std::int16_t> synthetic_hu(const SyntheticPlan& plan, std::int64_t pair,
+                                              int side) {
   CounterRng shape(plan.seed, "synthetic-shape", static_cast<std::uint64_t>(pair));
-  CounterRng noise(plan.seed, side == 0 ? "synthetic-query" : "synthetic-key", static_cast<std::uint64_t>(pair));
+  CounterRng noise(plan.seed, side == 0 ? "synthetic-query" : "synthetic-key",
+                   static_cast<std::uint64_t>(pair));
   double f[3][4];
   for (auto& wave : f) {
     for (double& v : wave) v = shape.uniform(-0.3, 0.3);
@@ -39,21 +41,25 @@ inline std::vector<std::int16_t> synthetic_hu(const SyntheticPlan& plan, std::in
       for (std::int64_t x = 0; x < plan.crop.x; ++x) {
         double v = 60;
         for (const auto& w : f) v += 80 * std::sin(w[0] * x + w[1] * y + w[2] * z + w[3]);
-        hu.push_back(static_cast<std::int16_t>(std::lround(v) + static_cast<int>(noise.below(31)) - 15));
+        hu.push_back(
+            static_cast<std::int16_t>(std::lround(v) + static_cast<int>(noise.below(31)) - 15));
       }
     }
   }
   return hu;
 }
 
-inline void write_synthetic_shard(const std::filesystem::path& folder, store::StoreManifest& manifest,
-                                  const SyntheticPlan& plan, const std::string& split, std::int64_t first,
+inline void write_synthetic_shard(const std::filesystem::path& folder,
+                                  store::StoreManifest& manifest, const SyntheticPlan& plan,
+                                  const std::string& split, std::int64_t first,
                                   std::int64_t count) {
   store::ShardHeader header = manifest.header;
   header.split = split;
   const std::vector<std::string> studies{hex64(static_cast<std::uint64_t>(2 * first + 1)),
                                          hex64(static_cast<std::uint64_t>(2 * first + 2))};
-  store::ShardWriter writer(folder / store::shard_file_name(static_cast<std::int64_t>(manifest.shards.size())), header, studies);
+  store::ShardWriter writer(
+      folder / store::shard_file_name(static_cast<std::int64_t>(manifest.shards.size())), header,
+      studies);
   for (std::int64_t i = first; i < first + count; ++i) {
     store::CropRecord record;
     record.study = 0;
@@ -67,7 +73,8 @@ inline void write_synthetic_shard(const std::filesystem::path& folder, store::St
   list.insert(list.end(), studies.begin(), studies.end());
 }
 
-inline store::StoreManifest write_synthetic_store(const std::filesystem::path& folder, const SyntheticPlan& plan) {
+inline store::StoreManifest write_synthetic_store(const std::filesystem::path& folder,
+                                                  const SyntheticPlan& plan) {
   std::filesystem::create_directories(folder);
   store::StoreManifest manifest;
   manifest.header.crop = plan.crop;
@@ -78,7 +85,8 @@ inline store::StoreManifest write_synthetic_store(const std::filesystem::path& f
   manifest.config["source"] = "synthetic";
   const auto fill = [&](const std::string& split, std::int64_t from, std::int64_t total) {
     for (std::int64_t done = 0; done < total; done += plan.pairs_per_shard) {
-      write_synthetic_shard(folder, manifest, plan, split, from + done, std::min(plan.pairs_per_shard, total - done));
+      write_synthetic_shard(folder, manifest, plan, split, from + done,
+                            std::min(plan.pairs_per_shard, total - done));
     }
   };
   fill("train", 0, plan.train);

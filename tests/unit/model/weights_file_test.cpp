@@ -40,15 +40,19 @@ TEST_F(WeightsFileTest, ReturnsWhatWasWritten) {
   const WeightsFile back = read_weights(file_);
   EXPECT_EQ(back.metadata.at("note"), "x");
   ASSERT_EQ(back.tensors.size(), 3u);
-  for (const auto& [name, tensor] : weights_.tensors) EXPECT_TRUE(torch::equal(tensor, back.tensors.at(name))) << name;
+  for (const auto& [name, tensor] : weights_.tensors)
+    EXPECT_TRUE(torch::equal(tensor, back.tensors.at(name))) << name;
   EXPECT_EQ(weights_hash(back.tensors), weights_hash(weights_.tensors));
 }
 
 TEST_F(WeightsFileTest, IsReadByPythonsSafetensors) {
   write_weights(file_, weights_);
-  const std::string command = std::string(HOMOLOG_PYTHON) +
+  const std::string command =
+      std::string(HOMOLOG_PYTHON) +
       " -c \"import sys;from safetensors.numpy import load_file as l;d=l(sys.argv[1]);"
-      "assert d['b.weight'].tolist()[2]==[8,9,10,11] and d['a.half'].dtype=='float16' and int(d['scalar'])==7\" " + file_.string();
+      "assert d['b.weight'].tolist()[2]==[8,9,10,11] and d['a.half'].dtype=='float16' and "
+      "int(d['scalar'])==7\" " +
+      file_.string();
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 
@@ -71,10 +75,12 @@ TEST_F(WeightsFileTest, RefusesOverlapsAndHugeClaimsWithoutAllocating) {
     const std::uint64_t length = header.size();
     return std::string(reinterpret_cast<const char*>(&length), 8) + header + std::string(16, '\0');
   };
-  for (const char* header : {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
-                             R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,16]}})",
-                             R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})",
-                             R"({"a":{"dtype":"Q8","shape":[2],"data_offsets":[0,8]}})", R"({"a":3})", R"([1])", "{"}) {
+  for (
+      const char* header :
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+       R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,16]}})",
+       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})",
+       R"({"a":{"dtype":"Q8","shape":[2],"data_offsets":[0,8]}})", R"({"a":3})", R"([1])", "{"}) {
     put(with_header(header));
     EXPECT_THROW(read_weights(file_), Error) << header;
   }
@@ -84,14 +90,21 @@ TEST_F(WeightsFileTest, LoadsAllOrNothing) {
   torch::nn::Linear layer(2, 2);
   const torch::Tensor before = layer->weight.detach().clone();
   try {
-    load_into(*layer, {{"weight", torch::zeros({2, 2})}, {"bias", torch::full({2}, NAN)}, {"extra", torch::ones({1})}}, "test.safetensors");
+    load_into(*layer,
+              {{"weight", torch::zeros({2, 2})},
+               {"bias", torch::full({2}, NAN)},
+               {"extra", torch::ones({1})}},
+              "test.safetensors");
     FAIL();
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("bias: holds values that are not finite"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("bias: holds values that are not finite"),
+              std::string::npos)
+        << e.what();
     EXPECT_NE(std::string(e.what()).find("unexpected: extra"), std::string::npos);
   }
   EXPECT_TRUE(torch::equal(before, layer->weight));
-  load_into(*layer, {{"weight", torch::zeros({2, 2})}, {"bias", torch::ones({2})}}, "test.safetensors");
+  load_into(*layer, {{"weight", torch::zeros({2, 2})}, {"bias", torch::ones({2})}},
+            "test.safetensors");
   EXPECT_TRUE(torch::equal(layer->weight, torch::zeros({2, 2})));
 }
 

@@ -26,7 +26,8 @@ double at(const MetricsLog& log, const CurvePoint& point, const std::string& nam
 class MetricsLogFile : public testing::Test {
  protected:
   void SetUp() override {
-    file_ = std::filesystem::temp_directory_path() / ("metrics-" + std::to_string(getpid()) + ".jsonl");
+    file_ =
+        std::filesystem::temp_directory_path() / ("metrics-" + std::to_string(getpid()) + ".jsonl");
     std::filesystem::remove(file_);
   }
   void TearDown() override { std::filesystem::remove(file_); }
@@ -62,7 +63,8 @@ TEST_F(MetricsLogFile, AReplacedFileIsReadAnew) {
 TEST(MetricsLog, SumsPartsPairsAndSkips) {
   MetricsLog log("");
   log.feed(line(1, 5));
-  log.feed(R"({"step":2,"total":null,"seconds":1,"pairs_per_s":2,"skipped":true,"parts":{"forward":1}})");
+  log.feed(
+      R"({"step":2,"total":null,"seconds":1,"pairs_per_s":2,"skipped":true,"parts":{"forward":1}})");
   EXPECT_EQ(log.totals().steps, 2);
   EXPECT_EQ(log.totals().skipped, 1);
   EXPECT_DOUBLE_EQ(log.totals().seconds, 3);
@@ -91,7 +93,8 @@ TEST(MetricsLog, LongRunsKeepBoundedMemoryAndTheMean) {
   for (int step = 1; step <= 10000; ++step) log.feed(line(step, step));
   EXPECT_LE(log.points().size(), 100u);
   EXPECT_EQ(log.stride(), 128);
-  for (std::size_t i = 1; i < log.points().size(); ++i) EXPECT_LT(log.points()[i - 1].step, log.points()[i].step);
+  for (std::size_t i = 1; i < log.points().size(); ++i)
+    EXPECT_LT(log.points()[i - 1].step, log.points()[i].step);
   const CurvePoint& point = log.points()[10];
   EXPECT_NEAR(at(log, point, "total"), static_cast<double>(point.step) - 63.5, 1e-6);
   EXPECT_DOUBLE_EQ(log.loss_last(), 9995.5);
@@ -100,7 +103,8 @@ TEST(MetricsLog, LongRunsKeepBoundedMemoryAndTheMean) {
 
 TEST(MetricsLog, DamagedLinesAreCountedAndTheRestIsRead) {
   MetricsLog log("");
-  for (const char* bad : {"{", "[1]", "{\"loss\":1}", "nonsense", "{\"step\":\"1\"}"}) log.feed(bad);
+  for (const char* bad : {"{", "[1]", "{\"loss\":1}", "nonsense", "{\"step\":\"1\"}"})
+    log.feed(bad);
   log.feed("");
   log.feed(line(1, 5));
   EXPECT_EQ(log.totals().malformed, 5);

@@ -30,7 +30,8 @@ class Sidecar : public testing::Test {
   void SetUp() override {
     run_ = std::filesystem::temp_directory_path() / ("sidecar-" + std::to_string(getpid()));
     std::filesystem::create_directories(run_);
-    std::ofstream(run_ / "metrics.jsonl") << R"({"step":1,"total":2.5,"terms":{"inter":1}})" << "\n";
+    std::ofstream(run_ / "metrics.jsonl") << R"({"step":1,"total":2.5,"terms":{"inter":1}})"
+                                          << "\n";
   }
   void TearDown() override {
     board::remove_boards(run_.string(), 4);
@@ -61,9 +62,11 @@ TEST_F(Sidecar, PageDataTellsBoardsAndCurves) {
   const auto metrics = nlohmann::json::parse(table.at("/data/metrics.json")({}).body);
   EXPECT_EQ(metrics["rows"].size(), 1u);
   const auto nothing_new = nlohmann::json::parse(
-      table.at("/data/metrics.json")({{"since", "1"}, {"generation", metrics["generation"].dump()}}).body);
+      table.at("/data/metrics.json")({{"since", "1"}, {"generation", metrics["generation"].dump()}})
+          .body);
   EXPECT_TRUE(nothing_new["rows"].empty());
-  const auto all_again = nlohmann::json::parse(table.at("/data/metrics.json")({{"since", "1"}, {"generation", "-7"}}).body);
+  const auto all_again = nlohmann::json::parse(
+      table.at("/data/metrics.json")({{"since", "1"}, {"generation", "-7"}}).body);
   EXPECT_EQ(all_again["rows"].size(), 1u);
   for (const char* file : {"/", "/page.js", "/chart.js", "/page.css", "/icon.svg"}) {
     EXPECT_FALSE(table.at(file)({}).body.empty()) << file;
@@ -115,11 +118,13 @@ TEST_F(Sidecar, EndsByItselfAfterTheRunAndLeavesNoBoardBehind) {
   plan.workers = 1;
   plan.linger = 0.2;
   int port = 0;
-  serve(plan, [] { return false; }, [&](int p) {
-    port = p;
-    (void)!write(go[1], "x", 1);
-    waitpid(child, nullptr, 0);
-  });
+  serve(
+      plan, [] { return false; },
+      [&](int p) {
+        port = p;
+        (void)!write(go[1], "x", 1);
+        waitpid(child, nullptr, 0);
+      });
   EXPECT_GT(port, 0);
   EXPECT_TRUE(board::local_boards(run_.string()).empty());
 }
@@ -128,7 +133,8 @@ TEST_F(Sidecar, StopsAtOnceOnRequestAndLeavesLiveBoards) {
   board::BoardWriter writer(run_.string(), 0);
   writer.publish(report(Phase::Train, 1));
   std::atomic<bool> stop{false};
-  serve(plan_for(run_), [&] { return stop.load(); }, [&](int) { stop = true; });
+  serve(
+      plan_for(run_), [&] { return stop.load(); }, [&](int) { stop = true; });
   EXPECT_EQ(board::local_boards(run_.string()).size(), 1u);
 }
 

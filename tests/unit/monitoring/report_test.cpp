@@ -16,18 +16,23 @@ class Report : public testing::Test {
   void SetUp() override {
     run_ = std::filesystem::temp_directory_path() / ("report-" + std::to_string(getpid()));
     std::filesystem::create_directories(run_ / "checkpoints" / "step-00000040");
-    std::ofstream(run_ / "config.ini") << "[data]\nthreads = 3\nstore = /home/someone/stores/s\n[schedule]\nsteps=60\n";
-    std::ofstream(run_ / "manifest.json") << R"({"version":"0.1.0","world":2,"store_hash":"ab","resumed_from_step":40})";
+    std::ofstream(run_ / "config.ini")
+        << "[data]\nthreads = 3\nstore = /home/someone/stores/s\n[schedule]\nsteps=60\n";
+    std::ofstream(run_ / "manifest.json")
+        << R"({"version":"0.1.0","world":2,"store_hash":"ab","resumed_from_step":40})";
     std::ofstream(run_ / "checkpoints" / "step-00000040" / "manifest.json") << "{}";
     std::filesystem::create_directories(run_ / "checkpoints" / "step-00000050.tmp-host-1-0");
-    std::filesystem::create_directories(run_ / "checkpoints" / "step-00000060");  // no manifest: not complete
+    std::filesystem::create_directories(run_ / "checkpoints" /
+                                        "step-00000060");  // no manifest: not complete
   }
   void TearDown() override { std::filesystem::remove_all(run_); }
   void write_steps(int count, double wait, double loss_slope) {
     std::ofstream out(run_ / "metrics.jsonl");
     for (int step = 1; step <= count; ++step) {
-      out << R"({"step":)" << step << R"(,"total":)" << 10 + loss_slope * step << R"(,"terms":{"<inter>":1,"intra":2},"seconds":1,"parts":{"data_wait":)"
-          << wait << R"(,"forward":)" << 1 - wait << R"(},"pairs_per_s":8,"skipped":)" << (step == 3 ? "true" : "false") << "}\n";
+      out << R"({"step":)" << step << R"(,"total":)" << 10 + loss_slope * step
+          << R"(,"terms":{"<inter>":1,"intra":2},"seconds":1,"parts":{"data_wait":)" << wait
+          << R"(,"forward":)" << 1 - wait << R"(},"pairs_per_s":8,"skipped":)"
+          << (step == 3 ? "true" : "false") << "}\n";
     }
   }
   std::filesystem::path run_;
@@ -39,7 +44,8 @@ TEST_F(Report, TellsWhatRanAndWhereTheTimeWent) {
   EXPECT_EQ(report.phases.front().part, "forward");
   EXPECT_NEAR(report.share("data_wait"), 0.14, 1e-9);
   EXPECT_DOUBLE_EQ(report.pairs_per_s, 8);
-  EXPECT_EQ(report.resumed_at, (std::vector<std::int64_t>{40})) << "from the manifest, when the log does not show it";
+  EXPECT_EQ(report.resumed_at, (std::vector<std::int64_t>{40}))
+      << "from the manifest, when the log does not show it";
   EXPECT_EQ(report.identity.store, "s");
   ASSERT_EQ(report.checkpoints.size(), 1u) << "only complete checkpoints";
   const auto json = as_json(report);
@@ -99,7 +105,8 @@ TEST_F(Report, WhatIsNoRunIsRefusedWithARemedy) {
 }
 
 TEST(RunFiles, AnEmptyFolderHasAnIdentityWithoutFacts) {
-  const auto folder = std::filesystem::temp_directory_path() / ("empty-run-" + std::to_string(getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("empty-run-" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
   const RunIdentity id = read_identity(folder);
   EXPECT_EQ(id.name, folder.filename().string());

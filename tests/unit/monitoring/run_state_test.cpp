@@ -41,7 +41,9 @@ struct Case {
 };
 
 TEST(Judge, EveryCourseOfARunHasItsState) {
-  const auto w = [](int rank, Phase phase, bool alive, double silent = 1) { return worker(rank, phase, alive, silent); };
+  const auto w = [](int rank, Phase phase, bool alive, double silent = 1) {
+    return worker(rank, phase, alive, silent);
+  };
   const Case cases[] = {
       {{}, false, RunState::Waiting},
       {{}, true, RunState::Ended},
@@ -57,13 +59,15 @@ TEST(Judge, EveryCourseOfARunHasItsState) {
   };
   for (std::size_t i = 0; i < std::size(cases); ++i) {
     const Verdict verdict = judge(cases[i].workers, kNow, cases[i].had_files);
-    EXPECT_STREQ(state_name(verdict.state), state_name(cases[i].expected)) << "case " << i << ": " << verdict.message;
+    EXPECT_STREQ(state_name(verdict.state), state_name(cases[i].expected))
+        << "case " << i << ": " << verdict.message;
     EXPECT_FALSE(verdict.message.empty());
   }
 }
 
 TEST(Judge, NamesTheWorkersThatDied) {
-  const auto verdict = judge({worker(0, Phase::Train, true), worker(3, Phase::Train, false)}, kNow, true);
+  const auto verdict =
+      judge({worker(0, Phase::Train, true), worker(3, Phase::Train, false)}, kNow, true);
   EXPECT_EQ(verdict.message, "The process of worker 3 died after step 12.");
 }
 
@@ -80,7 +84,8 @@ std::string exposition(const std::vector<WorkerState>& workers) {
 }
 
 TEST(Collector, GlobalSeriesComeFromRankZeroAndLocalOnesFromAll) {
-  const std::string text = exposition({worker(0, Phase::Train, true), worker(1, Phase::Train, true)});
+  const std::string text =
+      exposition({worker(0, Phase::Train, true), worker(1, Phase::Train, true)});
   EXPECT_NE(text.find("homolog_world_size 2\n"), std::string::npos);
   EXPECT_NE(text.find("homolog_phase{phase=\"train\"} 1\n"), std::string::npos);
   EXPECT_NE(text.find("homolog_phase{phase=\"save\"} 0\n"), std::string::npos);
@@ -91,7 +96,8 @@ TEST(Collector, GlobalSeriesComeFromRankZeroAndLocalOnesFromAll) {
 }
 
 TEST(Collector, ADeadRankIsAbsentButForItsLastSign) {
-  const std::string text = exposition({worker(0, Phase::Train, true), worker(1, Phase::Train, false)});
+  const std::string text =
+      exposition({worker(0, Phase::Train, true), worker(1, Phase::Train, false)});
   EXPECT_NE(text.find("homolog_worker_up{rank=\"1\",local_rank=\"1\"} 0\n"), std::string::npos);
   EXPECT_NE(text.find("homolog_last_step_timestamp_seconds{rank=\"1\""), std::string::npos);
   EXPECT_EQ(text.find("homolog_steps_total{rank=\"1\""), std::string::npos);
@@ -123,7 +129,8 @@ TEST(Collector, ExpositionIsWellFormed) {
 
 TEST(Collector, CountersEndInTotalAndOnlyThey) {
   for (const auto& family : families({worker(0, Phase::Train, true)}, {}, kNow)) {
-    EXPECT_EQ(family.type == prometheus::MetricType::Counter, family.name.ends_with("_total")) << family.name;
+    EXPECT_EQ(family.type == prometheus::MetricType::Counter, family.name.ends_with("_total"))
+        << family.name;
     EXPECT_FALSE(family.help.empty());
     EXPECT_TRUE(family.name.starts_with("homolog_"));
   }

@@ -32,23 +32,29 @@ class MovedBodies : public Studies {
       v->hu.assign(static_cast<std::size_t>(v->grid.voxels()), kAirHu);
       for (std::int64_t z = 4; z < 36; ++z) {
         for (std::int64_t y = 8; y < 40; ++y) {
-          for (std::int64_t x = 12; x < 36; ++x) v->at({x + static_cast<std::int64_t>(i), y, z}) = static_cast<std::int16_t>((7 * x + 5 * y + 3 * z) % 300);
+          for (std::int64_t x = 12; x < 36; ++x)
+            v->at({x + static_cast<std::int64_t>(i), y, z}) =
+                static_cast<std::int16_t>((7 * x + 5 * y + 3 * z) % 300);
         }
       }
       volumes_.push_back(std::move(v));
     }
   }
   std::shared_ptr<const Volume> volume(std::size_t i) override { return volumes_[i]; }
-  std::vector<match::Match> match(std::size_t from, std::size_t to, const std::vector<Point3>& points) override {
+  std::vector<match::Match> match(std::size_t from, std::size_t to,
+                                  const std::vector<Point3>& points) override {
     std::vector<match::Match> out;
     for (const Point3& p : points) {
       const double x = p.x + static_cast<double>(to) - static_cast<double>(from);
-      const Index3 voxel = volumes_[to]->grid.clamped({static_cast<std::int64_t>(x), static_cast<std::int64_t>(p.y), static_cast<std::int64_t>(p.z)});
+      const Index3 voxel =
+          volumes_[to]->grid.clamped({static_cast<std::int64_t>(x), static_cast<std::int64_t>(p.y),
+                                      static_cast<std::int64_t>(p.z)});
       out.push_back({{x, p.y, p.z}, voxel, anchor_score});
     }
     return out;
   }
-  std::vector<double> similarity(std::size_t, const std::vector<Point3>& a, std::size_t, const std::vector<Point3>&) override {
+  std::vector<double> similarity(std::size_t, const std::vector<Point3>& a, std::size_t,
+                                 const std::vector<Point3>&) override {
     return std::vector<double>(a.size(), other_score);
   }
   double anchor_score = 0.9, other_score = 0.8;
@@ -82,7 +88,8 @@ TEST(StudyGroups, SplitFollowsTheIdNotTheCatalogueOrder) {
   const auto held = [](const std::vector<std::string>& list) {
     std::set<std::string> out;
     for (const Group& g : make_groups(list, 0.2, 4, 9)) {
-      if (g.split == "validation") for (const auto s : g.studies) out.insert(list[s]);
+      if (g.split == "validation")
+        for (const auto s : g.studies) out.insert(list[s]);
     }
     return out;
   };
@@ -136,7 +143,8 @@ class BuilderTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(out_); }
   store::StoreManifest build(BuildCounts& counts) {
-    return ShardBuilder(plan_, entries_, studies_, hex64(5), out_).build(counts, [](std::int64_t) {});
+    return ShardBuilder(plan_, entries_, studies_, hex64(5), out_).build(counts, [](std::int64_t) {
+    });
   }
   MovedBodies studies_{9};
   ShardPlan plan_;
@@ -148,9 +156,11 @@ TEST_F(BuilderTest, BuildsAWholeStoreWhosePairsShowTheSameAnatomy) {
   BuildCounts counts;
   const auto manifest = build(counts);
   EXPECT_TRUE(store::verify(out_).findings.empty());
-  // 7 train studies in groups of 3 and 4 (2 in validation); all directions of 3 or 4 studies a landmark.
+  // 7 train studies in groups of 3 and 4 (2 in validation); all directions of 3 or 4 studies a
+  // landmark.
   EXPECT_EQ(manifest.pairs("train"), 3 * 3 * 6 + 4 * 3 * 12);
-  EXPECT_EQ(manifest.crops(), 3 * 3 * 3 + 4 * 3 * 4 + 2 * 3 * 2) << "a landmark is stored once a study";
+  EXPECT_EQ(manifest.crops(), 3 * 3 * 3 + 4 * 3 * 4 + 2 * 3 * 2)
+      << "a landmark is stored once a study";
   const store::PairStore pairs(out_, "train");
   std::vector<std::byte> scratch;
   std::vector<std::uint16_t> query(16 * 16 * 16), key(query);
@@ -165,7 +175,8 @@ TEST_F(BuilderTest, BuildsAWholeStoreWhosePairsShowTheSameAnatomy) {
 TEST_F(BuilderTest, APairOfPartnersIsAdmittedOnItsOwnSimilarity) {
   studies_.other_score = 0.5;
   BuildCounts counts;
-  EXPECT_EQ(build(counts).pairs("train"), 3 * 3 * 4 + 4 * 3 * 6) << "only pairs with the study it was drawn in";
+  EXPECT_EQ(build(counts).pairs("train"), 3 * 3 * 4 + 4 * 3 * 6)
+      << "only pairs with the study it was drawn in";
 }
 
 TEST_F(BuilderTest, TheBestDrawIsTakenAndCountedWhenNoneReachesTheThreshold) {
@@ -258,7 +269,9 @@ TEST_F(BuilderTest, VerifyNamesShardAndCropOfAFlippedByte) {
   bytes.close();
   const auto findings = store::verify(out_).findings;
   ASSERT_FALSE(findings.empty());
-  EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [&](const auto& f) { return f.shard == manifest.shards[0].file && f.crop == 2; }));
+  EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [&](const auto& f) {
+    return f.shard == manifest.shards[0].file && f.crop == 2;
+  }));
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <thread>
 
@@ -42,7 +42,8 @@ class ShardTest : public ::testing::Test {
   }
   // Runs a line of Python on the shard (h5py, hdf5plugin, numpy as np; `f` is open for `mode`).
   static int python(const fs::path& file, const std::string& mode, const std::string& code) {
-    const std::string command = std::string(HOMOLOG_PYTHON) + " -c \"import h5py,hdf5plugin,numpy as np\nf=h5py.File('" +
+    const std::string command = std::string(HOMOLOG_PYTHON) +
+                                " -c \"import h5py,hdf5plugin,numpy as np\nf=h5py.File('" +
                                 file.string() + "','" + mode + "')\n" + code + "\nf.close()\" 2>&1";
     return std::system(command.c_str());
   }
@@ -74,7 +75,8 @@ TEST_F(ShardTest, UnclippedKeepsEveryHounsfieldUnit) {
   const auto hu = test::synthetic_hu(plan, 0, 0);
   for (std::size_t v = 0; v < out.size(); ++v) ASSERT_EQ(static_cast<std::int16_t>(out[v]), hu[v]);
   to_window(reader.header(), out);
-  for (std::size_t v = 0; v < out.size(); ++v) ASSERT_EQ(out[v], std::clamp<int>(hu[v], -125, 255) + 125);
+  for (std::size_t v = 0; v < out.size(); ++v)
+    ASSERT_EQ(out[v], std::clamp<int>(hu[v], -125, 255) + 125);
 }
 
 TEST_F(ShardTest, H5pyReadsTheSameCrops) {
@@ -87,7 +89,8 @@ TEST_F(ShardTest, H5pyReadsTheSameCrops) {
   std::uint64_t sum = 0;
   for (std::size_t v = 0; v < out.size(); ++v) sum += out[v] * (v % 97 + 1);
   EXPECT_EQ(python(file, "r",
-                   "c=f['crops'][5].astype(np.uint64); assert f['crops'].shape==(8,16,32,32), f['crops'].shape\n"
+                   "c=f['crops'][5].astype(np.uint64); assert f['crops'].shape==(8,16,32,32), "
+                   "f['crops'].shape\n"
                    "assert f['crops'].dtype==np.uint16 and f['crops'].chunks==(1,16,32,32)\n"
                    "w=np.arange(c.size,dtype=np.uint64)%97+1; assert int((c.ravel()*w).sum())==" +
                        std::to_string(sum) +
@@ -105,7 +108,8 @@ TEST_F(ShardTest, TheSameContentGivesTheSameBytesASecondLater) {
 TEST_F(ShardTest, TruncatedShardIsRefusedAtEveryLength) {
   const fs::path file = one_shard();
   const auto size = fs::file_size(file);
-  for (const auto keep : {size - 1, size / 2, size / 10, std::uintmax_t{100}, std::uintmax_t{1}, std::uintmax_t{0}}) {
+  for (const auto keep :
+       {size - 1, size / 2, size / 10, std::uintmax_t{100}, std::uintmax_t{1}, std::uintmax_t{0}}) {
     fs::resize_file(file, keep);
     EXPECT_NE(refusal(file), "") << keep << " bytes";
   }
@@ -119,15 +123,21 @@ TEST_F(ShardTest, RefusesWhatTheFormatDoesNotList) {
     return refusal(file);
   };
   EXPECT_THAT(mutated("f.attrs['version']=np.int32(2)"), ::testing::HasSubstr("version 2"));
-  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"), ::testing::HasSubstr("not of the format"));
-  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"), ::testing::Not(::testing::HasSubstr("Patient")));
+  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"),
+              ::testing::HasSubstr("not of the format"));
+  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"),
+              ::testing::Not(::testing::HasSubstr("Patient")));
   EXPECT_THAT(mutated("f['crops'].attrs['name']='DOE'"), ::testing::HasSubstr("not of the format"));
   EXPECT_THAT(mutated("f['more']=np.zeros(3)"), ::testing::HasSubstr("other objects"));
-  EXPECT_THAT(mutated("del f['studies']; f['studies']=h5py.ExternalLink('other.h5','/studies')"), ::testing::HasSubstr("link"));
-  EXPECT_THAT(mutated("t=f['pair_table'][:]; t['key'][1]=4000; f['pair_table'][:]=t"), ::testing::HasSubstr("row 1 of pair_table"));
+  EXPECT_THAT(mutated("del f['studies']; f['studies']=h5py.ExternalLink('other.h5','/studies')"),
+              ::testing::HasSubstr("link"));
+  EXPECT_THAT(mutated("t=f['pair_table'][:]; t['key'][1]=4000; f['pair_table'][:]=t"),
+              ::testing::HasSubstr("row 1 of pair_table"));
   EXPECT_THAT(mutated("f['crops'].resize(9,axis=0)"), ::testing::HasSubstr("crop 8 has no data"));
-  EXPECT_THAT(mutated("t=f['studies'][:]; t[0]=b'DOE^JOHN'; f['studies'][:]=t"), ::testing::HasSubstr("no pseudonym"));
-  EXPECT_THAT(mutated("del f['crop_table']; f.create_dataset('crop_table',(10**12,),chunks=(1024,),dtype='u8')"),
+  EXPECT_THAT(mutated("t=f['studies'][:]; t[0]=b'DOE^JOHN'; f['studies'][:]=t"),
+              ::testing::HasSubstr("no pseudonym"));
+  EXPECT_THAT(mutated("del f['crop_table']; "
+                      "f.create_dataset('crop_table',(10**12,),chunks=(1024,),dtype='u8')"),
               ::testing::HasSubstr("crop_table"));
 }
 

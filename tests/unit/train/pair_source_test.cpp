@@ -29,8 +29,12 @@ class PairSourceTest : public ::testing::Test {
   // The network's view of a stored crop, without shift.
   at::Tensor expected(std::uint64_t id, int side) const {
     const auto hu = test::synthetic_hu(synthetic_, static_cast<std::int64_t>(id), side);
-    const at::Tensor stored = at::tensor(at::ArrayRef<std::int16_t>(hu), at::kShort).clamp(-125, 255).add(125).to(at::kShort);
-    return data::to_network(data::take_crop(stored.view({1, 12, 16, 20}), 2, {id}, 0, 0, false), 380)[0];
+    const at::Tensor stored = at::tensor(at::ArrayRef<std::int16_t>(hu), at::kShort)
+                                  .clamp(-125, 255)
+                                  .add(125)
+                                  .to(at::kShort);
+    return data::to_network(data::take_crop(stored.view({1, 12, 16, 20}), 2, {id}, 0, 0, false),
+                            380)[0];
   }
   test::SyntheticPlan synthetic_;
   PairSourcePlan plan_;
@@ -45,8 +49,10 @@ TEST_F(PairSourceTest, PlainViewsAreTheStoredPair) {
     const Batch batch = source.next();
     ASSERT_EQ(batch.pairs, 2);
     for (std::int64_t b = 0; b < 2; ++b) {
-      EXPECT_TRUE(at::equal(batch.views.at("query_B1XYZ")[b], expected(batch.views.ids[static_cast<std::size_t>(b)], 0)));
-      EXPECT_TRUE(at::equal(batch.views.at("key_B1XYZ")[b], expected(batch.views.ids[static_cast<std::size_t>(b)], 1)));
+      EXPECT_TRUE(at::equal(batch.views.at("query_B1XYZ")[b],
+                            expected(batch.views.ids[static_cast<std::size_t>(b)], 0)));
+      EXPECT_TRUE(at::equal(batch.views.at("key_B1XYZ")[b],
+                            expected(batch.views.ids[static_cast<std::size_t>(b)], 1)));
     }
     EXPECT_FALSE(at::equal(batch.views.at("target_query_B1XYZ"), batch.views.at("query_B1XYZ")));
   }
@@ -69,7 +75,8 @@ TEST_F(PairSourceTest, ResumedBatchesAreBitEqual) {
     PairSource resumed(plan_, later);
     for (std::size_t i = from; i < 8; ++i) {
       const Batch batch = resumed.next();
-      for (const auto& [name, tensor] : batch.views.tensors) EXPECT_TRUE(at::equal(tensor, batches[i].views.at(name))) << name;
+      for (const auto& [name, tensor] : batch.views.tensors)
+        EXPECT_TRUE(at::equal(tensor, batches[i].views.at(name))) << name;
     }
   }
 }
@@ -82,7 +89,8 @@ TEST_F(PairSourceTest, ValidationIsTheSameOnEveryCallAndDisjointFromTraining) {
     source.next();
     const Batch again = source.validation_batch(i);
     for (const auto id : first.views.ids) EXPECT_GE(id, 7U);
-    for (const auto& [name, tensor] : first.views.tensors) EXPECT_TRUE(at::equal(tensor, again.views.at(name)));
+    for (const auto& [name, tensor] : first.views.tensors)
+      EXPECT_TRUE(at::equal(tensor, again.views.at(name)));
   }
 }
 
