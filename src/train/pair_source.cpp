@@ -27,6 +27,8 @@ void declare(Options& o, PairSourcePlan& p) {
   o.add("data.augment_teacher", p.augment_teacher,
         "rotate and add noise to what the target network sees");
   o.add("data.random_shift", p.random_shift, "move crops within their stored margin");
+  o.add("data.validation_pairs", p.validation_pairs,
+        "held-out pairs that a validation looks at, always the same; 0: all", {.min = 0});
   o.add("data.rotation_degrees", p.augment.rotation_degrees, "largest in-plane rotation",
         {.min = 0, .max = 180, .unit = "degrees"});
   o.add("data.noise", p.augment.noise, "standard deviation of the noise, on the [0, 1] scale",
@@ -123,7 +125,9 @@ Batch PairSource::next() {
 std::int64_t PairSource::steps_per_epoch() const { return state_->stream.steps_per_epoch(); }
 
 std::int64_t PairSource::validation_batches() const {
-  const std::int64_t pairs = state_->validation.store().pairs(),
+  const std::int64_t held_out = state_->validation.store().pairs(),
+                     limit = state_->plan.validation_pairs,
+                     pairs = limit > 0 ? std::min(limit, held_out) : held_out,
                      all = state_->start.batch * state_->start.world;
   return pairs == 0 ? 0 : std::max<std::int64_t>(1, pairs / all);
 }

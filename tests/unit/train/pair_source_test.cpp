@@ -94,5 +94,13 @@ TEST_F(PairSourceTest, ValidationIsTheSameOnEveryCallAndDisjointFromTraining) {
   }
 }
 
+TEST_F(PairSourceTest, ACappedValidationIsTheBeginningOfTheWholeOne) {
+  PairSource whole(plan_, start_);
+  plan_.validation_pairs = 2;
+  PairSource capped(plan_, start_);
+  ASSERT_EQ(capped.validation_batches(), 1);
+  EXPECT_EQ(capped.validation_batch(0).views.ids, whole.validation_batch(0).views.ids);
+}
+
 }  // namespace
 }  // namespace homolog::train
