@@ -65,7 +65,7 @@ class Bench:
     def stream(self):
         ours, peer = [], []
         for _ in range(self.repeats):
-            ours.append(json.loads(run([self.program("store"), "bench", self.store, "--json"]))["pairs_per_s"])
+            ours.append(json.loads(run([self.program("store"), "bench", self.store, "--json"]))["ours"])
             peer.append(float(run([sys.executable, HERE / "peer_h5py.py", self.store])))
         return [row("stream", "pairs read, checked, decoded; 1 thread, warm", ours, peer, "pairs/s", goal=5.0,
                     note="peer: h5py + hdf5plugin on the same shards, which checks nothing")]

@@ -13,8 +13,8 @@ for warm in (True, False):
     pairs = 0
     while time.perf_counter() - start < (0.2 if warm else 1.5):
         for shard in shards:
-            crops, table = shard["crops"], shard["pairs"][:]
-            for query, key in zip(table["query_crop"], table["key_crop"]):
+            crops, table = shard["crops"], shard["pair_table"][:]
+            for query, key in zip(table["query"], table["key"]):
                 crops[int(query)].max(), crops[int(key)].max()
                 pairs += 1
     seconds = time.perf_counter() - start
