@@ -10,6 +10,7 @@
 
 #include "base/counter_rng.h"
 #include "base/error.h"
+#include "sharding/phantom/rotation.h"
 #include "sharding/phantom/template_body.h"
 
 namespace homolog::phantom {
@@ -19,20 +20,6 @@ constexpr double kFinePitch = 26, kCoarsePitch = 85;  // mm
 constexpr double kMinJacobian = 0.25;
 // Root mean square of a tricubic B-spline with independent unit coefficients: (151/315)^(3/2).
 constexpr double kSplineGain = 0.3319;
-
-std::array<double, 9> rotation(double ax, double ay, double az) {
-  const double cx = std::cos(ax), sx = std::sin(ax), cy = std::cos(ay), sy = std::sin(ay),
-               cz = std::cos(az), sz = std::sin(az);
-  return {cz * cy,
-          cz * sy * sx - sz * cx,
-          cz * sy * cx + sz * sx,
-          sz * cy,
-          sz * sy * sx + cz * cx,
-          sz * sy * cx - cz * sx,
-          -sy,
-          cy * sx,
-          cy * cx};
-}
 
 double bounded_normal(CounterRng& rng, double mean, double deviation, double reach) {
   return mean + deviation * std::clamp(rng.normal(), -reach, reach);

@@ -5,38 +5,23 @@
 #include <cmath>
 #include <numbers>
 
+#include "sharding/phantom/rotation.h"
+
 namespace homolog::phantom {
-namespace {
-
-std::array<float, 9> rotation(Vec degrees) {
-  const float k = std::numbers::pi_v<float> / 180;
-  const float cx = std::cos(degrees.x * k), sx = std::sin(degrees.x * k);
-  const float cy = std::cos(degrees.y * k), sy = std::sin(degrees.y * k);
-  const float cz = std::cos(degrees.z * k), sz = std::sin(degrees.z * k);
-  return {cz * cy,
-          cz * sy * sx - sz * cx,
-          cz * sy * cx + sz * sx,
-          sz * cy,
-          sz * sy * sx + cz * cx,
-          sz * sy * cx - cz * sx,
-          -sy,
-          cy * sx,
-          cy * cx};
-}
-
-}  // namespace
-
 Shape Shape::oriented(Kind kind, Vec centre, Vec half, Vec tilt) {
   Shape shape;
   shape.kind_ = kind;
   shape.centre_ = centre;
-  const std::array<float, 9> r = rotation(tilt);  // columns: the solid's own axes
+  constexpr double kDegree = std::numbers::pi / 180;
+  // Columns: the solid's own axes.
+  const auto r = rotation(tilt.x * kDegree, tilt.y * kDegree, tilt.z * kDegree);
   const std::array<float, 3> h{half.x, half.y, half.z};
   std::array<float, 3> reach{};
   for (std::size_t axis = 0; axis < 3; ++axis) {
     for (std::size_t i = 0; i < 3; ++i) {
-      shape.to_unit_[axis * 3 + i] = r[i * 3 + axis] / h[axis];
-      reach[i] += std::abs(r[i * 3 + axis]) * h[axis];
+      const float turn = static_cast<float>(r[i * 3 + axis]);
+      shape.to_unit_[axis * 3 + i] = turn / h[axis];
+      reach[i] += std::abs(turn) * h[axis];
     }
   }
   shape.bounds_ = {{centre.x - reach[0], centre.y - reach[1], centre.z - reach[2]},

@@ -1,7 +1,7 @@
 // Defaults of the Objective interface, and look-up by name in the generated table.
 #include "objective/objective.h"
 
-#include "base/error.h"
+#include "base/find_entry.h"
 #include "objective/objective_entry.h"
 
 namespace homolog::objective {
@@ -14,17 +14,7 @@ ParameterRule Objective::rule(const std::string& name, const torch::Tensor& para
 }
 
 const Entry& find(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Entry* entry : catalog()) {
-    if (name == entry->name) return *entry;
-    names.emplace_back(entry->name);
-  }
-  std::string known;
-  for (const std::string& n : names) known += (known.empty() ? "" : ", ") + n;
-  const std::string nearest = nearest_word(name, names);
-  throw Error(Fault::Usage, "objective.name: no objective is called \"" + name + "\"",
-              nearest.empty() ? "choose one of: " + known
-                              : "did you mean \"" + nearest + "\"? known: " + known);
+  return find_entry(catalog(), name, "objective.name", "objective");
 }
 
 }  // namespace homolog::objective

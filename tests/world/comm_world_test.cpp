@@ -7,16 +7,15 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <thread>
 #include <vector>
 
 #include "cluster/comm/communicator.h"
+#include "tests/world/world_main.h"
 
 namespace {
 
 using namespace homolog::comm;
-Communicator* world = nullptr;
 
 int index() { return world->rank().index; }
 int size() { return world->rank().size; }
@@ -115,17 +114,3 @@ TEST(CommWorld, StartingReturnsBeforeTheOthersHaveStartedTheirs) {
 }
 
 }  // namespace
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  const int expected = argc > 1 ? std::atoi(argv[1]) : 0;
-  const auto connected = connect({.backend = "mpi", .timeout_s = 60});
-  world = connected.get();
-  if (size() != expected) {
-    std::cerr << "the world has " << size() << " ranks, expected " << expected << "\n";
-    return 1;
-  }
-  const int failed = RUN_ALL_TESTS();
-  world->close();
-  return failed;
-}

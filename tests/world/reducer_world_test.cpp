@@ -1,9 +1,8 @@
 // Claims about the gradient all-reduce at 2 and 4 ranks. Gradients are whole numbers, sums exact.
 #include <gtest/gtest.h>
 
-#include <iostream>
-
 #include "tests/unit/train/toy.h"
+#include "tests/world/world_main.h"
 #include "train/bucket_reducer.h"
 #include "train/consensus.h"
 
@@ -11,7 +10,6 @@ namespace {
 
 using namespace homolog;
 using namespace homolog::train;
-comm::Communicator* world = nullptr;
 
 // Layers whose gradient is (rank+1) * scale; `skip` leaves one layer without gradient on this rank.
 struct Linear final : objective::Objective {
@@ -110,17 +108,3 @@ TEST(ReducerWorld, OneRanksNanIsKnownByNameAndOneStopVoteStopsAll) {
 }
 
 }  // namespace
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  const int expected = argc > 1 ? std::atoi(argv[1]) : 0;
-  const auto connected = comm::connect({.backend = "mpi", .timeout_s = 60});
-  world = connected.get();
-  if (world->rank().size != expected) {
-    std::cerr << "the world has " << world->rank().size << " ranks, expected " << expected << "\n";
-    return 1;
-  }
-  const int failed = RUN_ALL_TESTS();
-  world->close();
-  return failed;
-}

@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/stop_signal.h"
 #include "cluster/comm/backends.h"
 #include "tests/unit/train/toy.h"
+#include "tests/world/world_main.h"
 #include "train/replica.h"
 
 namespace {
@@ -18,7 +18,6 @@ namespace {
 using namespace homolog;
 using namespace homolog::train;
 namespace fs = std::filesystem;
-comm::Communicator* world = nullptr;
 
 // One folder for all ranks, named by rank 0.
 struct Shared {
@@ -163,17 +162,3 @@ TEST(TrainingWorld,
 }
 
 }  // namespace
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  const int expected = argc > 1 ? std::atoi(argv[1]) : 0;
-  const auto connected = comm::connect({.backend = "mpi", .timeout_s = 60});
-  world = connected.get();
-  if (world->rank().size != expected) {
-    std::cerr << "the world has " << world->rank().size << " ranks, expected " << expected << "\n";
-    return 1;
-  }
-  const int failed = RUN_ALL_TESTS();
-  world->close();
-  return failed;
-}
