@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # slurm/pretrain.sbatch with stand-ins for srun and scontrol: the signal before the time limit leads to
-# a checkpoint, exit code 75 and one requeue; other ends are not requeued.
+# a checkpoint, exit code 75 and one requeue; other ends are not requeued. The sbatch lines that the texts
+# give are accepted as they stand, with as many tasks as GPUs a node.
 set -u
 bin=${HOMOLOG_BIN:?} source=${HOMOLOG_SOURCE:?}
 work=$(mktemp -d)
@@ -54,6 +55,19 @@ grep -q scontrol "$CALLS" && fail "done: requeued"
 FAKE_FAIL=1:exit:5 submit; wait $pid; code=$?
 [ $code = 5 ] || fail "diverged: exit code $code"
 grep -q scontrol "$CALLS" && fail "diverged: requeued"
+
+# value NAME WORD… is what --NAME says: the last one wins, as on the command line of sbatch.
+value() { local name=$1; shift; printf '%s\n' "$@" | sed -n "s/.*--$name=\([0-9]*\).*/\1/p" | tail -1; }
+defaults=$(grep '^#SBATCH' "$source/slurm/pretrain.sbatch")
+for text in README.md slurm/README.md slurm/pretrain.sbatch; do
+  line=$(sed -n 's/^\(# *\)\{0,1\}sbatch \(.*slurm\/pretrain.sbatch .*\)/\2/p' "$source/$text")
+  [ "$(grep -c . <<<"$line")" = 1 ] || { fail "$text: not one sbatch line"; continue; }
+  words=${line#*slurm/pretrain.sbatch }
+  (cd "$source" && exec bash slurm/pretrain.sbatch $words --dry-run) >"$work/log" 2>&1 || fail "$text: refused: $words"
+  grep -q -- '--run runs/alice' "$work/log" || fail "$text: runs/alice is not the run"
+  [ "$(value ntasks-per-node "$defaults" "$line")" = "$(value gpus-per-node "$defaults" "$line")" ] ||
+    fail "$text: tasks and GPUs a node differ: $line"
+done
 
 [ "$(wc -l <"$source/slurm/pretrain.sbatch")" -le 40 ] || fail "the batch script is longer than 40 lines"
 [ $failures = 0 ] && echo "all claims hold"
