@@ -2,12 +2,13 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
+#include "base/ini.h"
+#include "base/step_folders.h"
 
 namespace homolog::monitoring {
 namespace {
@@ -18,12 +19,6 @@ using nlohmann::json;
 std::string text_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::string trimmed(const std::string& text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
 // "" when the key is missing, or of another kind.
@@ -66,43 +61,23 @@ RunIdentity read_identity(const fs::path& run) {
 }
 
 std::map<std::string, std::string> read_settings(const fs::path& run) {
-  std::map<std::string, std::string> settings;
-  std::ifstream in(run / "config.ini");
-  std::string section;
-  for (std::string line; std::getline(in, line);) {
-    line = trimmed(line);
-    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
-    const auto equals = line.find('=');
-    if (line[0] == '[')
-      section = line.substr(1, line.find(']') - 1) + ".";
-    else if (equals != std::string::npos) {
-      settings[section + trimmed(line.substr(0, equals))] = trimmed(line.substr(equals + 1));
-    }
-  }
-  return settings;
+  return flat_settings(text_of(run / "config.ini"));
 }
 
 std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
   std::vector<CheckpointFolder> found;
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator(run / "checkpoints", code)) {
-    const std::string name = entry.path().filename().string();
-    char* end = nullptr;
-    const long long step =
-        name.starts_with("step-") ? std::strtoll(name.c_str() + 5, &end, 10) : -1;
+  for (const StepFolder& entry : step_folders(run / "checkpoints")) {
     struct stat status {};
-    if (step < 0 || *end != '\0' || ::stat((entry.path() / "manifest.json").c_str(), &status) != 0)
-      continue;
-    CheckpointFolder folder{name, step, static_cast<double>(status.st_mtime), 0};
+    if (!entry.complete || ::stat((entry.path / "manifest.json").c_str(), &status) != 0) continue;
+    CheckpointFolder folder{entry.path.filename().string(), entry.step,
+                            static_cast<double>(status.st_mtime), 0};
     std::error_code gone;  // a checkpoint may be removed while we look
-    for (const auto& file : fs::recursive_directory_iterator(entry.path(), gone)) {
+    for (const auto& file : fs::recursive_directory_iterator(entry.path, gone)) {
       if (file.is_regular_file(gone))
         folder.bytes += static_cast<std::uint64_t>(file.file_size(gone));
     }
     found.push_back(std::move(folder));
   }
-  std::sort(found.begin(), found.end(),
-            [](const auto& a, const auto& b) { return a.step < b.step; });
   return found;
 }
 

@@ -6,7 +6,11 @@
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <chrono>
 #include <cstring>
+#include <optional>
+#include <random>
 #include <string>
 #include <system_error>
 
@@ -15,9 +19,13 @@
 namespace homolog {
 namespace {
 
-constexpr std::string_view kMark = ".tmp-";
+namespace fs = std::filesystem;
 
-[[noreturn]] void fail(const std::string& doing, const std::filesystem::path& path, int code) {
+// NAME.tmp-HOST-PID-TOKEN.SERIAL
+constexpr std::string_view kMark = ".tmp-";
+constexpr auto kForeignAge = std::chrono::hours(24);
+
+[[noreturn]] void fail(const std::string& doing, const fs::path& path, int code) {
   throw Error(Fault::Environment,
               "cannot " + doing + " " + path.string() + ": " + std::strerror(code),
               code == ENOSPC || code == EDQUOT ? "free space there, or choose another disk"
@@ -30,15 +38,66 @@ std::string host_name() {
   return name;
 }
 
-}  // namespace
-
-std::filesystem::path temporary_beside(const std::filesystem::path& final_name) {
-  static std::atomic<int> serial{0};
-  return final_name.string() + std::string(kMark) + host_name() + "-" + std::to_string(getpid()) +
-         "-" + std::to_string(serial++);
+// Of this process alone: containers give their first processes the same pid again and again.
+const std::string& token() {
+  static const std::string drawn = [] {
+    std::random_device source;
+    return std::to_string(source()) + std::to_string(source());
+  }();
+  return drawn;
 }
 
-void fsync_path(const std::filesystem::path& path) {
+struct Owner {
+  std::string host, token;
+  pid_t pid = 0;
+};
+
+// Whose temporary name this is; read from the right, since a host's name may hold any dash.
+std::optional<Owner> owner_of(const std::string& name) {
+  const auto mark = name.rfind(kMark), last = name.rfind('-');
+  if (mark == std::string::npos || last < mark + kMark.size()) return std::nullopt;
+  const auto before = name.rfind('-', last - 1), begin = mark + kMark.size();
+  if (before == std::string::npos || before < begin) return std::nullopt;
+  Owner owner{name.substr(begin, before - begin),
+              name.substr(last + 1, name.find('.', last) - last - 1), 0};
+  const auto [end, bad] = std::from_chars(name.data() + before + 1, name.data() + last, owner.pid);
+  if (bad != std::errc() || end != name.data() + last || owner.pid <= 0) return std::nullopt;
+  return owner;
+}
+
+// The newest change in a file or folder, whose own time does not tell of writes deeper inside.
+fs::file_time_type last_change(const fs::path& path) {
+  std::error_code gone;
+  auto newest = fs::last_write_time(path, gone);
+  for (const auto& entry : fs::recursive_directory_iterator(path, gone)) {
+    const auto time = entry.last_write_time(gone);
+    if (!gone) newest = std::max(newest, time);
+  }
+  return newest;
+}
+
+// What another host's process left cannot be asked for its owner: there age decides.
+bool is_dead(const fs::path& path, const std::optional<Owner>& owner) {
+  if (!owner || owner->host != host_name())
+    return last_change(path) + kForeignAge < fs::file_time_type::clock::now();
+  if (owner->pid == getpid()) return owner->token != token();
+  return ::kill(owner->pid, 0) != 0 && errno == ESRCH;
+}
+
+}  // namespace
+
+fs::path temporary_beside(const fs::path& final_name) {
+  static std::atomic<int> serial{0};
+  fs::path name;
+  std::error_code code;
+  do {  // never a name that is taken: what lies there would be published with the rest
+    name = final_name.string() + std::string(kMark) + host_name() + "-" + std::to_string(getpid()) +
+           "-" + token() + "." + std::to_string(serial++);
+  } while (fs::symlink_status(name, code).type() != fs::file_type::not_found && !code);
+  return name;
+}
+
+void fsync_path(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) fail("open", path, errno);
   const int rc = ::fsync(descriptor);
@@ -47,10 +106,10 @@ void fsync_path(const std::filesystem::path& path) {
   if (rc != 0) fail("flush", path, code);
 }
 
-void write_file_atomically(const std::filesystem::path& file, std::string_view text) {
+void write_file_atomically(const fs::path& file, std::string_view text) {
   PendingPath pending(file);
   const int descriptor =
-      ::open(pending.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+      ::open(pending.temporary().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor < 0) fail("create", file, errno);
   for (std::size_t done = 0; done < text.size();) {
     const ssize_t n = ::write(descriptor, text.data() + done, text.size() - done);
@@ -66,38 +125,34 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view t
   pending.publish();
 }
 
-PendingPath::PendingPath(std::filesystem::path final_name)
+PendingPath::PendingPath(fs::path final_name)
     : final_(std::move(final_name)), temporary_(temporary_beside(final_)) {}
 
 PendingPath::~PendingPath() {
   if (published_) return;
   std::error_code ignored;
-  std::filesystem::remove_all(temporary_, ignored);
+  fs::remove_all(temporary_, ignored);
 }
 
 void PendingPath::publish() {
-  if (std::filesystem::is_directory(temporary_)) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(temporary_)) {
+  if (fs::is_directory(temporary_)) {
+    for (const auto& entry : fs::recursive_directory_iterator(temporary_)) {
       fsync_path(entry.path());
     }
   }
   fsync_path(temporary_);
   if (::rename(temporary_.c_str(), final_.c_str()) != 0) fail("rename to", final_, errno);
   published_ = true;
-  fsync_path(final_.has_parent_path() ? final_.parent_path() : std::filesystem::path("."));
+  fsync_path(final_.has_parent_path() ? final_.parent_path() : fs::path("."));
 }
 
-int remove_leftovers(const std::filesystem::path& folder) {
+int remove_leftovers(const fs::path& folder) {
   int removed = 0;
   std::error_code ignored;
-  const std::string mine = std::string(kMark) + host_name() + "-";
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    const auto at = name.rfind(mine);
-    if (at == std::string::npos) continue;
-    const pid_t owner = static_cast<pid_t>(std::atol(name.c_str() + at + mine.size()));
-    if (owner <= 0 || ::kill(owner, 0) == 0 || errno != ESRCH) continue;
-    if (std::filesystem::remove_all(entry.path(), ignored) > 0) ++removed;
+    if (name.find(kMark) == std::string::npos || !is_dead(entry.path(), owner_of(name))) continue;
+    if (fs::remove_all(entry.path(), ignored) > 0) ++removed;
   }
   return removed;
 }

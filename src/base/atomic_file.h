@@ -10,7 +10,8 @@ namespace homolog {
 // Write `text` to `file` atomically. Throws Fault::Environment (disk full, no permission).
 void write_file_atomically(const std::filesystem::path& file, std::string_view text);
 
-// A temporary name beside `final_name` (same file system, so that rename is atomic).
+// A temporary name beside `final_name` (same file system, so that rename is atomic). Nothing lies
+// under it, and no other process draws the same.
 std::filesystem::path temporary_beside(const std::filesystem::path& final_name);
 
 // fsync a file or folder, by path. Throws Fault::Environment.
@@ -33,8 +34,8 @@ class PendingPath {
   bool published_ = false;
 };
 
-// Remove what a dead process left: entries of `folder` with our temporary names whose process
-// no longer lives on this host. Returns how many.
+// Remove what dead processes left: entries of `folder` with our temporary names whose process no
+// longer lives on this host, or which another host's left unchanged for a day. Returns how many.
 int remove_leftovers(const std::filesystem::path& folder);
 
 }  // namespace homolog

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/ini.h"
 #include "base/option_value.h"
 
 namespace homolog {
@@ -59,19 +60,8 @@ std::string file_text(const std::filesystem::path& file) {
 
 // "FILE:LINE" of a key, found again because Boost's parser keeps no line numbers.
 std::string locate(const std::filesystem::path& file, const std::string& key) {
-  std::istringstream in(file_text(file));
-  std::string line, section;
-  for (int number = 1; std::getline(in, line); ++number) {
-    const auto first = line.find_first_not_of(" \t");
-    if (first == std::string::npos || line[first] == '#') continue;
-    if (line[first] == '[') {
-      section = line.substr(first + 1, line.find(']') - first - 1) + ".";
-      continue;
-    }
-    const auto equals = line.find('=');
-    std::string name = line.substr(first, equals == std::string::npos ? equals : equals - first);
-    name.erase(name.find_last_not_of(" \t") + 1);
-    if (section + name == key) return file.string() + ":" + std::to_string(number);
+  for (const IniLine& line : ini_lines(file_text(file))) {
+    if (line.key == key) return file.string() + ":" + std::to_string(line.number);
   }
   return file.string();
 }

@@ -127,7 +127,8 @@ std::int64_t write_checkpoint(const fs::path& folder, const TrainState& state,
                               const TensorFiles& files) {
   fs::create_directories(folder.parent_path());
   PendingPath pending(folder);
-  fs::create_directory(pending.temporary());
+  if (!fs::create_directory(pending.temporary()))
+    throw Error(Fault::Environment, pending.temporary().string() + " exists already", "remove it");
   json manifest = to_json(state);
   std::int64_t bytes = 0;
   for (const auto& [stem, tensors] : files) {
@@ -141,9 +142,11 @@ std::int64_t write_checkpoint(const fs::path& folder, const TrainState& state,
                                                    {"xxh3", hex64(xxh3_64_file(file))}};
   }
   write_file_atomically(pending.temporary() / "manifest.json", manifest.dump(1) + "\n");
-  if (fs::exists(folder))
-    fs::remove_all(folder);  // the same step again, after a resume from an older one
+  // The same step again: the old one goes under a name that no reader takes for a checkpoint.
+  const fs::path doomed = fs::exists(folder) ? temporary_beside(folder) : fs::path();
+  if (!doomed.empty()) fs::rename(folder, doomed);
   pending.publish();
+  if (!doomed.empty()) fs::remove_all(doomed);
   return bytes;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <iterator>
 
@@ -116,6 +117,43 @@ TEST_F(AtomicFile, LeftoversOfTheDeadGoAndThoseOfTheLivingStay) {
   EXPECT_TRUE(fs::exists(mine));
   EXPECT_TRUE(fs::exists(folder_ / "shard.tmp-another-host-1-0"))
       << "another host's process may live";
+}
+
+TEST_F(AtomicFile, ThePidOfAnEarlierContainerIsNotTakenForOurs) {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  const fs::path stale =
+      folder_ / ("step-3.tmp-" + std::string(host) + "-" + std::to_string(getpid()) + "-123456.0");
+  fs::create_directories(stale);
+  std::ofstream(stale / "junk") << "of a process before us";
+  EXPECT_EQ(remove_leftovers(folder_), 1);
+  EXPECT_FALSE(fs::exists(stale));
+}
+
+TEST_F(AtomicFile, AHostWhoseNameBeginsLikeOursIsAnother) {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  // Read from the left, its number would be the pid.
+  const fs::path other = folder_ / ("a.tmp-" + std::string(host) + "-99999999-4000000-77.0");
+  std::ofstream(other) << "half";
+  EXPECT_EQ(remove_leftovers(folder_), 0);
+  EXPECT_TRUE(fs::exists(other));
+}
+
+TEST_F(AtomicFile, LeftoversOfOtherHostsGoAfterADayWithoutAChange) {
+  const fs::path old = folder_ / "step-1.tmp-another-host-7-99.0",
+                 busy = folder_ / "step-2.tmp-another-host-7-99.1";
+  const auto two_days_ago = fs::file_time_type::clock::now() - std::chrono::hours(48);
+  for (const auto& path : {old, busy}) {
+    fs::create_directories(path);
+    std::ofstream(path / "model.safetensors") << "half";
+  }
+  fs::last_write_time(old / "model.safetensors", two_days_ago);
+  fs::last_write_time(old, two_days_ago);
+  fs::last_write_time(busy, two_days_ago);  // its file is still written
+  EXPECT_EQ(remove_leftovers(folder_), 1);
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_TRUE(fs::exists(busy));
 }
 
 TEST_F(AtomicFile, TemporariesDiffer) {
