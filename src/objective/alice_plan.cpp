@@ -66,8 +66,6 @@ void declare(Options& o, Plan& p) {
         "mask the student although lambda_reconstruction is 0");
   o.add("objective.alice.target_mask_ratio", p.target_mask_ratio,
         "share of cells masked in the target's views", {.min = 0, .max = 1});
-  o.add("objective.alice.augment_teacher", p.augment_teacher,
-        "target sees augmented views; false: the plain crops");
   declare_networks(o, p);
   o.add("objective.alice.freeze_last_layer", p.freeze_last_layer,
         "last layers get no gradient in epoch 0");

@@ -17,7 +17,6 @@ struct Plan {
   model::CasaPlan casa;                   // width and zeta follow from head.outputs and `zeta`
   bool mask_student_without_mim = true;   // mask although lambda_reconstruction is 0
   double target_mask_ratio = 0;           // Table 10
-  bool augment_teacher = true;            // D7: target sees augmented views
   std::string target_tokens = "encoder";  // D11: or "decoder"
   bool casa_ema = true;                   // D12: target side has EMA copies
   bool zeta = true;                       // D13

@@ -14,8 +14,6 @@ const std::vector<const char*> kReferenceArrangement = {"golden",
                                                         "--set",
                                                         "objective.alice.casa_dropout=0",
                                                         "--set",
-                                                        "objective.alice.augment_teacher=false",
-                                                        "--set",
                                                         "objective.alice.target_tokens=decoder",
                                                         "--set",
                                                         "objective.alice.casa_ema=false",
@@ -41,6 +39,9 @@ objective::Views make_views() {
                    {"key_B1XYZ", input(1, {1, 1, 64, 64, 64}, 0.5, 0.5)},
                    {"query_visible_B1XYZ", visible(0)},
                    {"key_visible_B1XYZ", visible(1)}};
+  // As data.augment_teacher=false.
+  views.tensors["target_query_B1XYZ"] = views.tensors["query_B1XYZ"];
+  views.tensors["target_key_B1XYZ"] = views.tensors["key_B1XYZ"];
   views.ids = {0};
   return views;
 }

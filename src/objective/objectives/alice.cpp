@@ -42,7 +42,12 @@ const at::Tensor& view(const Views& views, const std::string& name) {
   const auto found = views.tensors.find(name);
   if (found != views.tensors.end()) return found->second;
   throw Error(Fault::Usage, "objective alice: the stream gives no view \"" + name + "\"",
-              "train on a store of pairs, or set objective.alice.augment_teacher=false");
+              "train on a store of pairs");
+}
+
+// Rows of the query, then of the key.
+at::Tensor both(const Views& views, const std::string& query, const std::string& key) {
+  return at::cat({view(views, query), view(views, key)});
 }
 
 class Alice final : public Objective {
@@ -151,7 +156,7 @@ ParameterRule Alice::rule(const std::string& name, const torch::Tensor& paramete
 
 Batch Alice::prepare(const Views& views, const StepInfo& info) const {
   Batch out;
-  out.plain_B1XYZ = at::cat({view(views, "query_B1XYZ"), view(views, "key_B1XYZ")});
+  out.plain_B1XYZ = both(views, "query_B1XYZ", "key_B1XYZ");
   // Validation draws the same masks every time.
   const std::int64_t step = info.training ? info.step : -1;
   std::vector<std::uint64_t> keys[4];
@@ -175,17 +180,13 @@ Batch Alice::prepare(const Views& views, const StepInfo& info) const {
   out.student_B1XYZ = out.plain_B1XYZ;
   if (reconstructs() || plan_.mask_student_without_mim) {
     // A stream may bring masks of its own, to replay a recorded step.
-    out.visible_B1XYZ =
-        views.tensors.count("query_visible_B1XYZ") != 0U
-            ? at::cat({view(views, "query_visible_B1XYZ"), view(views, "key_visible_B1XYZ")})
-            : masks(plan_.mask.ratio, "mask");
+    out.visible_B1XYZ = views.tensors.count("query_visible_B1XYZ") != 0U
+                            ? both(views, "query_visible_B1XYZ", "key_visible_B1XYZ")
+                            : masks(plan_.mask.ratio, "mask");
     out.student_B1XYZ = out.plain_B1XYZ * out.visible_B1XYZ;
   }
   if (target_) {
-    out.target_B1XYZ =
-        plan_.augment_teacher
-            ? at::cat({view(views, "target_query_B1XYZ"), view(views, "target_key_B1XYZ")})
-            : out.plain_B1XYZ;
+    out.target_B1XYZ = both(views, "target_query_B1XYZ", "target_key_B1XYZ");
     if (plan_.target_mask_ratio > 0) {
       out.target_B1XYZ = out.target_B1XYZ * masks(plan_.target_mask_ratio, "mask-target");
     }

@@ -167,11 +167,15 @@ TEST(Alice, WithoutDistillationThereIsNoTarget) {
   EXPECT_EQ(names(loss), std::vector<std::string>{"reconstruction"});
 }
 
-TEST(Alice, TargetSeesAugmentedViewsOnlyWhenAsked) {
+TEST(Alice, TheTargetSeesItsOwnViewsAndTheStudentThePlainOnes) {
   Views views = make_views({1});
+  const Loss loss = make()->evaluate(views, {.step = 1});
+  views.tensors["target_query_B1XYZ"] = views.tensors["target_query_B1XYZ"].flip(2);
+  const Loss other = make()->evaluate(views, {.step = 1});
+  EXPECT_FALSE(torch::allclose(loss.statistics, other.statistics, 1e-4, 1e-4));
+  EXPECT_EQ(term(loss, "reconstruction"), term(other, "reconstruction"));
   views.tensors.erase("target_query_B1XYZ");
-  EXPECT_THROW(make()->evaluate(views, {}), Error);
-  EXPECT_NO_THROW(make({"objective.alice.augment_teacher=false"})->evaluate(views, {}));
+  EXPECT_THROW(make()->evaluate(views, {}), Error) << "no silent fall-back to the plain crop";
 }
 
 TEST(Alice, TargetMaskingChangesTheDistillationOnly) {
