@@ -2,8 +2,8 @@
 """Every #include "..." against the table of the design (left to right only), and the house's sizes.
 
 Claims: a file includes only modules to the left of its own; ITK, spdlog, Torch, MPI and NCCL show up
-only where they may; no file is longer than 350 lines, no header than 120. `--self-test` breaks each
-rule once in memory and sees that it is found.
+only where they may; no file is longer than 300 lines, no header than 120. Before that it breaks
+each rule once in memory and sees that it is found.
 """
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("HOMOLOG_SOURCE", Path(__file__).resolve().parents[2]))
 TREES = ["src", "sharding", "cluster", "launcher", "monitoring"]
-LONGEST_FILE, LONGEST_HEADER = 350, 120
+LONGEST_FILE, LONGEST_HEADER = 300, 120
 
 # Folder -> module, longest folder first. Apps are composition roots: they may include anything.
 FOLDERS = {
@@ -138,7 +138,7 @@ def self_test():
         "MPI elsewhere": ("src/train/x.cpp", "#include <mpi.h>\n"),
         "no such file": ("src/base/x.cpp", '#include "base/nothing.h"\n'),
         "long header": ("src/base/x.h", "\n" * 121),
-        "long file": ("src/base/x.cpp", "\n" * 351),
+        "long file": ("src/base/x.cpp", "\n" * 301),
         "unknown folder": ("src/utils/x.h", "\n"),
     }
     for what, (path, text) in broken.items():
