@@ -159,24 +159,21 @@ Batch Alice::prepare(const Views& views, const StepInfo& info) const {
   out.plain_B1XYZ = both(views, "query_B1XYZ", "key_B1XYZ");
   // Validation draws the same masks every time.
   const std::int64_t step = info.training ? info.step : -1;
-  std::vector<std::uint64_t> keys[4];
-  for (int v = 0; v < 4; ++v) {
-    for (const std::uint64_t id : views.ids) keys[v].push_back(model::row_key(id, step, v));
-  }
-  const auto join = [](const auto& a, const auto& b) {
-    auto both = a;
-    both.insert(both.end(), b.begin(), b.end());
-    return both;
+  const auto keys = [&](std::initializer_list<int> of) {
+    std::vector<std::uint64_t> all;
+    for (const int v : of)
+      for (const std::uint64_t id : views.ids) all.push_back(model::row_key(id, step, v));
+    return all;
   };
   const auto masks = [&](double ratio, const std::string& purpose) {
     model::MaskPlan mask = plan_.mask;
     mask.ratio = ratio;
     const at::Device device = out.plain_B1XYZ.device();
-    return at::cat({visible_B1XYZ(mask, crop_, info.seed, purpose + "-query", keys[0], device),
-                    visible_B1XYZ(mask, crop_, info.seed, purpose + "-key", keys[1], device)});
+    return at::cat({visible_B1XYZ(mask, crop_, info.seed, purpose + "-query", keys({0}), device),
+                    visible_B1XYZ(mask, crop_, info.seed, purpose + "-key", keys({1}), device)});
   };
-  out.student_keys = join(keys[0], keys[1]);
-  out.target_keys = join(keys[2], keys[3]);
+  out.student_keys = keys({0, 1});
+  out.target_keys = keys({2, 3});
   out.student_B1XYZ = out.plain_B1XYZ;
   if (reconstructs() || plan_.mask_student_without_mim) {
     // A stream may bring masks of its own, to replay a recorded step.
