@@ -1,4 +1,4 @@
-// Text <-> value of one option, with strict checks. Used by options.cpp alone.
+// Text <-> value of one option, with strict checks. Used by Options alone.
 #pragma once
 
 #include "base/options.h"

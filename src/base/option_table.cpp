@@ -1,0 +1,101 @@
+// INI files are parsed by Boost; the line of a key is found again, because Boost keeps none.
+#include "base/option_table.h"
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <fstream>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/ini.h"
+#include "base/option_value.h"
+
+namespace homolog {
+namespace po = boost::program_options;
+
+namespace {
+
+std::string file_text(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in || std::filesystem::is_directory(file)) {
+    throw Error(Fault::Usage, "cannot read the configuration " + file.string(),
+                "give --config an existing INI file (see configs/)");
+  }
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
+  std::erase(text, '\r');
+  return text;
+}
+
+// "FILE:LINE" of a key, found again because Boost's parser keeps no line numbers.
+std::string locate(const std::filesystem::path& file, const std::string& key) {
+  for (const IniLine& line : ini_lines(file_text(file))) {
+    if (line.key == key) return file.string() + ":" + std::to_string(line.number);
+  }
+  return file.string();
+}
+
+}  // namespace
+
+bool OptionTable::is_foreign(const std::string& key) const {
+  const auto dot = key.find('.');
+  return dot != std::string::npos && std::find(foreign_sections.begin(), foreign_sections.end(),
+                                               key.substr(0, dot)) != foreign_sections.end();
+}
+
+void OptionTable::unknown(const std::string& key, const std::string& where) const {
+  std::vector<std::string> known;
+  for (const OptionEntry& entry : entries) known.push_back(entry.key);
+  const std::string near = nearest_word(key, known);
+  throw Error(Fault::Usage, where + ": unknown option " + key,
+              near.empty() ? "see " + program + " --help" : "did you mean " + near + "?");
+}
+
+void OptionTable::assign(const std::string& key, const std::string& text,
+                         const std::string& where) {
+  const auto found = index.find(key);
+  if (found == index.end()) {
+    if (is_foreign(key)) return;
+    unknown(key, where);
+  }
+  OptionEntry& entry = entries[found->second];
+  option_value::assign(entry.target, entry.rule, key, text, where);
+  entry.set = true;
+}
+
+void OptionTable::read_file(const std::filesystem::path& file) {
+  std::istringstream in(file_text(file));
+  po::options_description none;
+  std::optional<po::parsed_options> parsed;
+  try {
+    parsed = po::parse_config_file(in, none, true);
+  } catch (const po::error& e) {
+    throw Error(Fault::Usage, file.string() + ": not a valid INI file: " + e.what(),
+                "write [section] lines and key = value lines");
+  }
+  std::set<std::string> seen;
+  for (const auto& option : parsed->options) {
+    const std::string& key = option.string_key;
+    const std::string where = locate(file, key);
+    if (!seen.insert(key).second) {
+      throw Error(Fault::Usage, where + ": " + key + " is given twice in this file",
+                  "keep one of the two");
+    }
+    if (key.find('.') == std::string::npos) unknown(key, where);
+    assign(key, option.value.empty() ? "" : option.value.front(), where);
+  }
+  config_files.push_back(file);
+}
+
+void OptionTable::check_required() const {
+  for (const OptionEntry& entry : entries) {
+    if (entry.rule.required && !entry.set) {
+      throw Error(Fault::Usage, "--" + entry.key + " is missing: " + entry.help,
+                  "see " + program + " --help");
+    }
+  }
+}
+
+}  // namespace homolog
