@@ -16,6 +16,11 @@ def mean(rows, key):
     return sum(row[key] for row in rows) / len(rows)
 
 
+def start_and_end(name):
+    return [sum(row["terms"][name] for row in rows) / len(rows) for rows in (head, tail)]
+
+
+terms = {name: start_and_end(name) for name in ("inter", "intra", "reconstruction")}
 summary = {
     "landmark_error_mm_median": landmarks["whole"]["sam"]["median_mm"],
     "landmark_error_mm_p90": landmarks["whole"]["sam"]["p90_mm"],
@@ -24,6 +29,7 @@ summary = {
     "box_error_mm_median_cut": landmarks["cut"]["box"]["median_mm"],
     "loss_first": mean(head, "total"),
     "loss_last": mean(tail, "total"),
+    "loss_terms": terms,
     "steps": steps[-1]["step"] + 1,
     "pairs_per_s": sorted(row["pairs_per_s"] for row in steps)[len(steps) // 2],
     "resumed": manifest.get("resumed_from_step") is not None,
@@ -35,12 +41,14 @@ summary = {
 }
 (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
 
+parts = ", ".join(f"{name} {first:.2f} -> {last:.2f}" for name, (first, last) in terms.items())
 print(f"""
 homolog demo, {seconds // 60} min {seconds % 60:02d} s
 
   landmark error, median      {summary['landmark_error_mm_median']:6.1f} mm   (boxes onto each other: {summary['box_error_mm_median']:.1f} mm)
   same, target cut short in z {summary['landmark_error_mm_median_cut']:6.1f} mm   (boxes onto each other: {summary['box_error_mm_median_cut']:.1f} mm)
   loss, start -> end          {summary['loss_first']:6.2f} -> {summary['loss_last']:.2f} over {summary['steps']} steps
+    its weighted terms        {parts}
   speed                       {summary['pairs_per_s']:6.2f} pairs/s with two workers
   resumed from its checkpoint {'yes' if summary['resumed'] else 'NO'}
 
