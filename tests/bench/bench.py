@@ -1,9 +1,11 @@
 """./run bench [PART...] [--json FILE]: our speed and a peer's, side by side in one run, on this machine.
 
 Parts: stream (pairs/s read, checked and decoded, against h5py with hdf5plugin on the same store),
-step (one training step by phase), allreduce (share of a two-worker step, and the wire itself against
-PyTorch's gloo). Ours and the peer run in turns; medians, and the spread (max - min) / median of ours.
-A goal that is not met is shown as such. Rows: part, name, ours, peer, ratio, spread, goal, met, unit, note.
+step (one training step of one worker, whole and by phase; no peer), allreduce (seconds of one between
+two processes here, by size, against PyTorch's gloo; then its share of a two-worker step, no peer).
+Where there is a peer, ours and the peer run in turns. Medians over --repeats turns, and the spread
+(max - min) / median of ours. A ratio is above 1 where ours is better; a goal that is not met is shown
+as such. Rows: part, name, ours, peer, ratio, spread, goal, met, unit, note.
 """
 import argparse
 import json
@@ -17,6 +19,7 @@ import tempfile
 import time
 
 PARTS = ["stream", "step", "allreduce"]
+BUFFERS = {"64 KiB": 16384, "4 MiB": 1048576, "16 MiB": 4194304}  # floats
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -58,7 +61,7 @@ class Bench:
         run([self.program("phantom"), "--out", f / "phantoms", "--count", 6, "--seed", 3])
         run([self.program("catalog"), f / "phantoms" / "images", "--out", f / "catalog.jsonl"])
         run([self.program("sam"), "train", "--catalog", f / "catalog.jsonl", "--run", f / "sam",
-             "--config", "configs/sam_small.ini", "--set", "schedule.steps=4"])
+             "--config", "configs/sam_small.ini", "--set", "schedule.steps=4", "--set", "schedule.warmup_steps=1"])
         run([self.program("shard"), "--catalog", f / "catalog.jsonl", "--sam", f / "sam" / "sam.safetensors",
              "--out", self.store, "--config", "configs/shard_small.ini"])
 
@@ -74,7 +77,7 @@ class Bench:
         folder = self.folder / name
         environment = dict(os.environ, OMP_NUM_THREADS="1")
         run([self.program("launch"), "--config", "configs/alice_small.ini", "--set", f"data.store={self.store}",
-             "--run", folder, "--workers", workers, "--set", f"schedule.steps={steps}",
+             "--run", folder, "--workers", workers, "--set", f"schedule.steps={steps}", "--set", "schedule.warmup_steps=1",
              "--set", "monitor.enabled=false", "--set", "schedule.validate_every=0"], env=environment)
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         return [line for line in lines if "parts" in line][2:]  # the first steps warm up
@@ -82,16 +85,32 @@ class Bench:
     def step(self):
         runs = [self.train(f"step-{i}", 1) for i in range(self.repeats)]
         rows = [row("step", "whole step, 1 worker, 1 thread", [statistics.median(s["seconds"] for s in r) for r in runs],
-                    unit="s", note="configs/alice_small.ini")]
+                    unit="s", note="configs/alice_small.ini; medians of parts need not add up")]
         for part in runs[0][0]["parts"]:
             rows.append(row("step", part, [statistics.median(s["parts"][part] for s in r) for r in runs], unit="s"))
         return rows
 
+    def wire(self):
+        """Each size of buffer between two processes, ours and gloo in turns."""
+        counts = [str(count) for count in BUFFERS.values()]
+        root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+        mpirun = ["mpirun", *root, "--oversubscribe", "--bind-to", "none", "-np", 2]
+        environment = dict(os.environ, OMP_NUM_THREADS="1")
+        ours, peer = [], []
+        for _ in range(self.repeats):
+            ours.append(json.loads(run([*mpirun, self.bin / "bench_allreduce", *counts], env=environment)))
+            peer.append(json.loads(run([sys.executable, HERE / "peer_gloo.py", *counts], env=environment)))
+        return [row("allreduce", f"{size}, 2 processes", [turn[str(count)] for turn in ours],
+                    [turn[str(count)] for turn in peer], "s", better="less",
+                    note="ours: MPI, its own choice of transport; peer: gloo over loopback TCP")
+                for size, count in BUFFERS.items()]
+
     def allreduce(self):
+        rows = self.wire()
         runs = [self.train(f"world-{i}", 2) for i in range(self.repeats)]
         share = [statistics.median(s["parts"]["allreduce_exposed"] / s["seconds"] for s in r) for r in runs]
-        rows = [row("allreduce", "exposed share of a step, 2 workers", share, unit="ratio",
-                    note="part of the step in which backward no longer hides it")]
+        rows.append(row("allreduce", "exposed share of a step, 2 workers", share, unit="ratio",
+                        note="part of the step in which backward no longer hides it"))
         speed = [statistics.median(s["pairs_per_s"] for s in r) for r in runs]
         rows.append(row("allreduce", "pairs/s, 2 workers", speed, unit="pairs/s"))
         return rows
