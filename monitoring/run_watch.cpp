@@ -73,6 +73,15 @@ void RunWatch::sample() {
   while (ticks_.size() > 2 && ticks_.front().time < now - kRateWindow) ticks_.pop_front();
 }
 
+static json checkpoint_json(const board::StepReport& r, double now) {
+  if (r.checkpoint_last_unix <= 0) return nullptr;
+  return {{"step", r.checkpoint_last_step},
+          {"age", finite(now - r.checkpoint_last_unix)},
+          {"bytes", r.checkpoint_bytes},
+          {"seconds", finite(r.checkpoint_seconds)},
+          {"failures", r.checkpoint_failures}};
+}
+
 json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now) const {
   const board::StepReport& r = workers.front().report;
   json terms = json::object();
@@ -87,14 +96,6 @@ json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now
                     static_cast<double>(std::max<std::int64_t>(1, r.world));
     }
     eta = std::max(0.0, static_cast<double>(r.total_steps - r.step) * seconds / steps);
-  }
-  json checkpoint = nullptr;
-  if (r.checkpoint_last_unix > 0) {
-    checkpoint = {{"step", r.checkpoint_last_step},
-                  {"age", finite(now - r.checkpoint_last_unix)},
-                  {"bytes", r.checkpoint_bytes},
-                  {"seconds", finite(r.checkpoint_seconds)},
-                  {"failures", r.checkpoint_failures}};
   }
   return {{"phase", board::phase_name(r.phase)},
           {"step", r.step},
@@ -112,7 +113,7 @@ json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now
           {"ema_momentum", finite(r.ema_momentum)},
           {"gradient_norm", finite(r.gradient_norm)},
           {"skipped", r.skipped_total},
-          {"checkpoint", checkpoint},
+          {"checkpoint", checkpoint_json(r, now)},
           {"validation_total", finite(r.validation_total)},
           {"validation_best", finite(r.validation_best)}};
 }

@@ -14,9 +14,30 @@ namespace {
 
 using namespace homolog;
 
+void print_report(const std::filesystem::path& out, const train::ExportPlan& plan,
+                  const model::WeightsFile& weights, bool as_json) {
+  std::int64_t numbers = 0;
+  for (const auto& [name, tensor] : weights.tensors) numbers += tensor.numel();
+  const auto& about = weights.metadata;
+  if (as_json) {
+    const nlohmann::json report = {{"out", out.string()},
+                                   {"tensors", weights.tensors.size()},
+                                   {"parameters", numbers},
+                                   {"layout", plan.layout},
+                                   {"which", plan.which},
+                                   {"step", std::stoll(about.at("step"))},
+                                   {"weights_xxh3", about.at("weights_xxh3")}};
+    std::printf("%s\n", report.dump().c_str());
+  } else {
+    std::printf("%s: %zu tensors, %lld parameters, %s network after step %s, %s names\n",
+                out.c_str(), weights.tensors.size(), static_cast<long long>(numbers),
+                plan.which.c_str(), about.at("step").c_str(), plan.layout.c_str());
+  }
+}
+
 int body(int argc, char** argv) {
   Options options(
-      "homolog-export", "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference]",
+      "homolog export", "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference]",
       "Writes the pre-trained encoder's weights, readable with the Python package safetensors.");
   std::vector<std::string> words;
   train::ExportPlan plan;
@@ -39,23 +60,7 @@ int body(int argc, char** argv) {
 
   const model::WeightsFile weights = train::exported_weights(plan);
   model::write_weights(out, weights);
-  std::int64_t numbers = 0;
-  for (const auto& [name, tensor] : weights.tensors) numbers += tensor.numel();
-  const auto& about = weights.metadata;
-  if (as_json) {
-    const nlohmann::json report = {{"out", out.string()},
-                                   {"tensors", weights.tensors.size()},
-                                   {"parameters", numbers},
-                                   {"layout", plan.layout},
-                                   {"which", plan.which},
-                                   {"step", std::stoll(about.at("step"))},
-                                   {"weights_xxh3", about.at("weights_xxh3")}};
-    std::printf("%s\n", report.dump().c_str());
-  } else {
-    std::printf("%s: %zu tensors, %lld parameters, %s network after step %s, %s names\n",
-                out.c_str(), weights.tensors.size(), static_cast<long long>(numbers),
-                plan.which.c_str(), about.at("step").c_str(), plan.layout.c_str());
-  }
+  print_report(out, plan, weights, as_json);
   return 0;
 }
 

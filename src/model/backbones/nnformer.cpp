@@ -19,7 +19,7 @@ namespace homolog::model::nnformer {
 namespace {
 
 constexpr double kInitSigma = 0.02;
-constexpr double kDecoderBlocksPerLevel = 2;
+constexpr std::int64_t kDecoderBlocksPerLevel = 2;
 
 Size3 grid_at(const Size3& crop, std::int64_t stage) {
   Size3 grid{};
@@ -63,6 +63,11 @@ void init_linears(torch::nn::Module& module) {
       if (linear->bias.defined()) linear->bias.zero_();
     }
   }
+}
+
+// Stochastic depth of one of `blocks` blocks, linear from 0 to that of the deepest.
+double drop_at(double deepest, std::int64_t block, std::int64_t blocks) {
+  return blocks > 1 ? deepest * static_cast<double>(block) / static_cast<double>(blocks - 1) : 0.0;
 }
 
 bool starts_with_any(const std::string& name, std::initializer_list<const char*> prefixes) {
@@ -123,9 +128,7 @@ void NnFormer::build_encoder(const Plan& plan, const Size3& crop) {
                                           .exact_index = plan.rel_index == "exact"});
       blocks->push_back(stage.blocks.back().ptr());
       stage.keep.push_back(static_cast<std::int64_t>(drop_L_.size()));
-      const double drop =
-          total > 1 ? plan.drop_path * static_cast<double>(block) / static_cast<double>(total - 1)
-                    : 0.0;
+      const double drop = drop_at(plan.drop_path, block, total);
       drop_L_.insert(drop_L_.end(), {drop, drop});
     }
     if (s + 1 < kStages) stage.down = layer->register_module("downsample", Down(plan.embed << s));
@@ -160,9 +163,8 @@ void NnFormer::build_decoder(const Plan& plan, const Size3& crop) {
                                           .skip = b == 0});
       blocks->push_back(level.blocks.back().ptr());
       level.keep.push_back(static_cast<std::int64_t>(drop_L_.size()));
-      const double order =
-          static_cast<double>((kLevels - 1 - l) * 2 + b);  // deep levels come first
-      const double drop = plan.drop_path * order / (kLevels * kDecoderBlocksPerLevel - 1);
+      const std::int64_t order = (kLevels - 1 - l) * 2 + b;  // deep levels come first
+      const double drop = drop_at(plan.drop_path, order, kLevels * kDecoderBlocksPerLevel);
       drop_L_.insert(drop_L_.end(), {drop, drop});
     }
     level.up = layer->register_module("Upsample", Up(plan.embed << (l + 1)));
