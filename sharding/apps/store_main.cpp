@@ -1,20 +1,15 @@
 // homolog store: inspect, verify and bench a pair store, without LibTorch.
 // Reports are text, or one JSON line with --json.
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
-#include <cstring>
-#include <functional>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/options.h"
 #include "base/progress.h"
 #include "base/run_main.h"
-#include "sharding/store/pair_store.h"
+#include "sharding/store/bench.h"
+#include "sharding/store/inspect.h"
 #include "sharding/store/verify.h"
 
 namespace homolog {
@@ -31,40 +26,21 @@ struct Arguments {
   std::filesystem::path store() const { return words.at(1); }
 };
 
-// Pairs by tenths of their score, from -1 to 1.
-std::vector<std::int64_t> histogram(const store::PairStore& pairs) {
-  std::vector<std::int64_t> bins(20);
-  for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
-    const double score = pairs.at(i).pair.score;
-    ++bins[static_cast<std::size_t>(std::clamp<double>((score + 1) * 10, 0, 19))];
+void print_split(const std::string& split, const Json& facts) {
+  std::printf("%-12s %s pairs of %s studies\n", split.c_str(), facts["pairs"].dump().c_str(),
+              facts["studies"].dump().c_str());
+  const auto bins = facts["score_histogram"].get<std::vector<std::int64_t>>();
+  const std::int64_t most = std::max<std::int64_t>(1, *std::max_element(bins.begin(), bins.end()));
+  for (std::size_t b = 0; b < bins.size(); ++b) {
+    if (bins[b] == 0) continue;
+    std::printf("  score %5.1f to %4.1f %8lld %s\n", static_cast<double>(b) / 10 - 1,
+                static_cast<double>(b + 1) / 10 - 1, static_cast<long long>(bins[b]),
+                std::string(static_cast<std::size_t>(40 * bins[b] / most), '#').c_str());
   }
-  return bins;
 }
 
 int inspect(const Arguments& a) {
-  const store::StoreManifest m = store::load_manifest(a.store());
-  const store::ShardHeader& h = m.header;
-  const double raw = static_cast<double>(m.crops()) * static_cast<double>(h.bytes());
-  Json row{{"store_hash", hex64(m.hash)},
-           {"version", store::kFormatVersion},
-           {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
-           {"margin", h.margin},
-           {"encoding", store::encoding_name(h.encoding)},
-           {"window_hu", {h.window_low_hu, h.window_high_hu}},
-           {"sam_hash", h.sam_hash},
-           {"plan_hash", h.plan_hash},
-           {"shards", m.shards.size()},
-           {"crops", m.crops()},
-           {"bytes", m.bytes()},
-           {"ratio", m.bytes() ? raw / static_cast<double>(m.bytes()) : 0},
-           {"config", m.config}};
-  for (const std::string split : {"train", "validation"}) {
-    const store::PairStore pairs(a.store(), split);
-    const auto studies = m.studies.find(split);
-    row["splits"][split] = {{"pairs", pairs.pairs()},
-                            {"studies", studies == m.studies.end() ? 0 : studies->second.size()},
-                            {"score_histogram", histogram(pairs)}};
-  }
+  const Json row = store::inspect(a.store());
   if (a.json) {
     std::printf("%s\n", row.dump().c_str());
     return 0;
@@ -74,19 +50,7 @@ int inspect(const Arguments& a) {
       std::printf("%-12s %s\n", key.c_str(),
                   value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
   }
-  for (const auto& [split, facts] : row["splits"].items()) {
-    std::printf("%-12s %s pairs of %s studies\n", split.c_str(), facts["pairs"].dump().c_str(),
-                facts["studies"].dump().c_str());
-    const auto bins = facts["score_histogram"].get<std::vector<std::int64_t>>();
-    const std::int64_t most =
-        std::max<std::int64_t>(1, *std::max_element(bins.begin(), bins.end()));
-    for (std::size_t b = 0; b < bins.size(); ++b) {
-      if (bins[b] == 0) continue;
-      std::printf("  score %5.1f to %4.1f %8lld %s\n", static_cast<double>(b) / 10 - 1,
-                  static_cast<double>(b + 1) / 10 - 1, static_cast<long long>(bins[b]),
-                  std::string(static_cast<std::size_t>(40 * bins[b] / most), '#').c_str());
-    }
-  }
+  for (const auto& [split, facts] : row["splits"].items()) print_split(split, facts);
   return 0;
 }
 
@@ -111,8 +75,10 @@ int verify(const Arguments& a) {
   if (!result.findings.empty()) {
     const auto& f = result.findings.front();
     throw Error(Fault::Data,
-                std::to_string(result.findings.size()) + " findings; the first: " + f.shard +
-                    (f.crop < 0 ? "" : ", crop " + std::to_string(f.crop)) + ": " + f.what,
+                std::to_string(result.findings.size()) +
+                    (result.findings.size() == 1 ? " finding: " : " findings; the first: ") +
+                    f.shard + (f.crop < 0 ? "" : ", crop " + std::to_string(f.crop)) + ": " +
+                    f.what,
                 "copy the named shards again, or write the store again with homolog shard");
   }
   if (!a.json)
@@ -122,54 +88,11 @@ int verify(const Arguments& a) {
   return 0;
 }
 
-// Pairs per second over `seconds`, each thread with its own reused buffers.
-double measure(int threads, double seconds,
-               const std::function<void(std::int64_t, std::vector<std::uint16_t>&,
-                                        std::vector<std::byte>&)>& pair) {
-  std::atomic<std::int64_t> next{0};
-  std::atomic<bool> stop{false};
-  std::vector<std::thread> pool;
-  Stopwatch watch;
-  for (int t = 0; t < threads; ++t) {
-    pool.emplace_back([&] {
-      std::vector<std::uint16_t> crop;
-      std::vector<std::byte> scratch;
-      while (!stop) pair(next++, crop, scratch);
-    });
-  }
-  while (watch.seconds() < seconds) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  stop = true;
-  for (auto& thread : pool) thread.join();
-  return static_cast<double>(next) / watch.seconds();
-}
-
 int bench(const Arguments& a) {
   const store::PairStore pairs(a.store(), a.split);
   if (pairs.pairs() == 0)
     throw Error(Fault::Data, "no pairs in split " + a.split, "choose another --split");
-  const auto voxels = static_cast<std::size_t>(pairs.header().voxels());
-  const std::vector<std::uint16_t> source(voxels, 7);
-  std::atomic<std::uint64_t> read_bytes{0};
-  const auto read = [&](std::int64_t i, std::vector<std::uint16_t>& crop,
-                        std::vector<std::byte>& scratch) {
-    const auto at = pairs.at(i % pairs.pairs());
-    crop.resize(voxels);
-    for (const std::uint32_t row : {at.pair.query, at.pair.key}) {
-      at.shard->read_crop(row, crop, scratch);
-      read_bytes += at.shard->packed_bytes(row);
-    }
-  };
-  const auto copy = [&](std::int64_t, std::vector<std::uint16_t>& crop, std::vector<std::byte>&) {
-    crop.resize(voxels);
-    for (int side = 0; side < 2; ++side) std::memcpy(crop.data(), source.data(), voxels * 2);
-  };
-  measure(a.threads, a.seconds / 6, read);
-  // In turns, the best of three each: other load moves both alike.
-  double ours = 0, peer = 0;
-  for (int turn = 0; turn < 3; ++turn) {
-    ours = std::max(ours, measure(a.threads, a.seconds / 6, read));
-    peer = std::max(peer, measure(a.threads, a.seconds / 6, copy));
-  }
+  const auto [ours, peer] = store::bench(pairs, a.threads, a.seconds);
   const Json row{
       {"part", "store"},
       {"name", "reader against memcpy, " + std::to_string(a.threads) + " thread(s)"},

@@ -1,0 +1,49 @@
+#include "sharding/store/inspect.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "sharding/store/pair_store.h"
+
+namespace homolog::store {
+namespace {
+
+std::vector<std::int64_t> histogram(const PairStore& pairs) {
+  std::vector<std::int64_t> bins(20);
+  for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
+    const double score = pairs.at(i).pair.score;
+    ++bins[static_cast<std::size_t>(std::clamp<double>((score + 1) * 10, 0, 19))];
+  }
+  return bins;
+}
+
+}  // namespace
+
+nlohmann::ordered_json inspect(const std::filesystem::path& folder) {
+  const StoreManifest m = load_manifest(folder);
+  const ShardHeader& h = m.header;
+  const double raw = static_cast<double>(m.crops()) * static_cast<double>(h.bytes());
+  nlohmann::ordered_json row{{"store_hash", hex64(m.hash)},
+                             {"version", kFormatVersion},
+                             {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
+                             {"margin", h.margin},
+                             {"encoding", encoding_name(h.encoding)},
+                             {"window_hu", {h.window_low_hu, h.window_high_hu}},
+                             {"sam_hash", h.sam_hash},
+                             {"plan_hash", h.plan_hash},
+                             {"shards", m.shards.size()},
+                             {"crops", m.crops()},
+                             {"bytes", m.bytes()},
+                             {"ratio", m.bytes() ? raw / static_cast<double>(m.bytes()) : 0},
+                             {"config", m.config}};
+  for (const std::string split : {"train", "validation"}) {
+    const PairStore pairs(folder, split);
+    const auto studies = m.studies.find(split);
+    row["splits"][split] = {{"pairs", pairs.pairs()},
+                            {"studies", studies == m.studies.end() ? 0 : studies->second.size()},
+                            {"score_histogram", histogram(pairs)}};
+  }
+  return row;
+}
+
+}  // namespace homolog::store
