@@ -37,10 +37,8 @@ void branch(std::vector<Part>& parts, CounterRng& rng, Vec from, Vec way, float 
   }
 }
 
-}  // namespace
-
-void add_vessels(std::vector<Part>& parts) {
-  // Airways: the right main bronchus is steeper and wider.
+void add_airways(std::vector<Part>& parts) {
+  // The right main bronchus is steeper and wider.
   tube(parts, {{{0, 14, 580}, 8.5f}, {{1, 16, 500}, 8.5f}, {{-2, 22, 432}, 8.5f}}, Organ::Airway,
        Matter::Airway);
   tube(parts, {{{-2, 22, 432}, 7.5f}, {{-30, 24, 408}, 6.5f}, {{-52, 26, 388}, 5}}, Organ::Airway,
@@ -49,7 +47,10 @@ void add_vessels(std::vector<Part>& parts) {
        Matter::Airway);
   tube(parts, {{{4, 32, 580}, 6}, {{6, 36, 440}, 6.5f}, {{12, 34, 360}, 7}, {{22, 14, 312}, 8}},
        Organ::Oesophagus, Matter::Wall);
-  // Aorta: up on the right of the trunk, arch to the left, down left of the spine.
+}
+
+void add_aorta(std::vector<Part>& parts) {
+  // Up on the right of the trunk, arch to the left, down left of the spine.
   tube(parts,
        {{{-6, -28, 396}, 15.5f},
         {{-12, -30, 430}, 14.5f},
@@ -65,6 +66,9 @@ void add_vessels(std::vector<Part>& parts) {
        Matter::ArterialBlood);
   tube(parts, {{{14, 4, 464}, 5}, {{28, 6, 500}, 4.5f}, {{30, 4, 550}, 4}}, Organ::Aorta,
        Matter::ArterialBlood);
+}
+
+void add_venae_cavae(std::vector<Part>& parts) {
   tube(parts, {{{-28, -26, 400}, 9.5f}, {{-30, -28, 450}, 9}, {{-34, -30, 492}, 8}},
        Organ::VenaCava, Matter::VenousBlood);
   tube(parts, {{{-34, -30, 484}, 7}, {{8, -42, 474}, 6}, {{44, -36, 486}, 6}}, Organ::VenaCava,
@@ -72,6 +76,9 @@ void add_vessels(std::vector<Part>& parts) {
   tube(parts,
        {{{-24, -8, 352}, 12}, {{-24, 8, 312}, 11.5f}, {{-22, 14, 240}, 11}, {{-18, 10, 146}, 10}},
        Organ::VenaCava, Matter::VenousBlood);
+}
+
+void add_branches(std::vector<Part>& parts) {
   // Pulmonary trunk and arteries; renal veins and arteries; portal vein.
   tube(parts, {{{14, -40, 398}, 13}, {{18, -18, 420}, 12}, {{44, 8, 414}, 10}, {{62, 12, 402}, 8}},
        Organ::LungVessel, Matter::VenousBlood);
@@ -86,6 +93,9 @@ void add_vessels(std::vector<Part>& parts) {
         {{-60, -8, 292}, 4.5f},
         {{-92, 10, 300}, 3.5f}},
        Organ::VenaCava, Matter::VenousBlood);
+}
+
+void add_pelvic_vessels(std::vector<Part>& parts) {
   for (const float side : {-1.f, 1.f}) {
     const float shift = side < 0 ? -4.f : 4.f;
     tube(parts,
@@ -103,6 +113,17 @@ void add_vessels(std::vector<Part>& parts) {
           {{side * 72, -52, -20}, 6}},
          Organ::PelvicVessel, Matter::VenousBlood);
   }
+}
+
+}  // namespace
+
+// In order of precedence.
+void add_vessels(std::vector<Part>& parts) {
+  add_airways(parts);
+  add_aorta(parts);
+  add_venae_cavae(parts);
+  add_branches(parts);
+  add_pelvic_vessels(parts);
 }
 
 void add_lung_trees(std::vector<Part>& parts) {
