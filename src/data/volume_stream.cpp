@@ -6,9 +6,11 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "data/body_cache.h"
 
 namespace homolog::data {
@@ -44,6 +46,7 @@ struct VolumeStream::State {
   std::map<std::int64_t, ViewBatch> done;
   std::exception_ptr fault;
   bool stopping = false;
+  std::map<std::int64_t, std::string> unusable;  // volumes that failed to load, and why
   std::vector<std::thread> threads;
 
   State(VolumeStreamPlan p, std::size_t count, Load load, Cursor c)
@@ -65,6 +68,35 @@ struct VolumeStream::State {
     return {step / per_epoch, step % per_epoch};
   }
 
+  bool is_unusable(std::int64_t volume) const {
+    const std::lock_guard lock(mutex);
+    return unusable.contains(volume);
+  }
+  void leave_out(std::int64_t volume, const Error& why) {
+    const std::lock_guard lock(mutex);
+    if (unusable.emplace(volume, why.summary()).second)
+      log::warn("volume left out", {{"volume", volume}, {"reason", why.summary()}});
+  }
+
+  // `volume`, or the first one after it that loads: which depends on the volumes alone, not on the
+  // order in which threads or ranks meet the broken ones.
+  std::shared_ptr<const Volume> body(std::int64_t volume) {
+    for (std::int64_t tried = 0; tried < volumes; ++tried, volume = (volume + 1) % volumes) {
+      if (is_unusable(volume)) continue;
+      try {
+        return cache.get(static_cast<std::size_t>(volume));
+      } catch (const Error& fault) {
+        if (fault.fault() != Fault::Data) throw;
+        leave_out(volume, fault);
+      }
+    }
+    const std::lock_guard lock(mutex);
+    throw Error(Fault::Data,
+                "none of the " + std::to_string(volumes) +
+                    " volumes could be loaded; the first: " + unusable.begin()->second,
+                "mend the files, or run homolog catalog again");
+  }
+
   ViewBatch make(std::int64_t number) {
     const Cursor at = cursor_of(number);
     const std::int64_t micro = number % plan.accumulate;
@@ -76,8 +108,7 @@ struct VolumeStream::State {
       const SampleSource source =
           sample_source(plan.seed, at.epoch, first + b, volumes, plan.patches_per_volume);
       CounterRng rng(plan.seed, "sam.views", source.id);
-      TwoViews v =
-          cut_two_views(*cache.get(static_cast<std::size_t>(source.volume)), plan.view, rng);
+      TwoViews v = cut_two_views(*body(source.volume), plan.view, rng);
       const std::array<at::Tensor, 6> parts = {v.first.image_1ZYX, v.second.image_1ZYX,
                                                v.first.grid_3ZYX,  v.second.grid_3ZYX,
                                                v.first.valid_1ZYX, v.second.valid_1ZYX};

@@ -48,12 +48,14 @@ SampleSource sample_source(std::uint64_t seed, std::uint64_t epoch, std::int64_t
 
 class VolumeStream {
  public:
-  using Load = std::function<Volume(std::size_t)>;  // called from background threads, one at a time
+  // Called from background threads, one at a time. A volume for which it throws Fault::Data is left
+  // out with a warning, and the next one that loads stands in for it.
+  using Load = std::function<Volume(std::size_t)>;
   // Throws Fault::Data when there are too few samples for one global batch, Fault::Usage for the
   // plan.
   VolumeStream(VolumeStreamPlan plan, std::size_t volumes, Load load, Cursor start);
   ~VolumeStream();
-  ViewBatch next();  // blocks; throws what loading threw
+  ViewBatch next();  // blocks; throws Fault::Data when no volume loads, else what loading threw
   std::int64_t steps_per_epoch() const;
   StreamCounters counters() const;
 

@@ -135,9 +135,40 @@ TEST(VolumeStream, ASmallCacheReadsAgainAndGivesTheSame) {
   EXPECT_GT(loads, 5);
 }
 
-TEST(VolumeStream, AFaultOfLoadingReachesTheReader) {
+TEST(VolumeStream, AVolumeThatFailsToLoadIsStoodInForBySomeOtherWhateverTheThreads) {
+  const auto broken = [](std::size_t i) {
+    if (i == 1 || i == 2) throw Error(Fault::Data, "scan " + std::to_string(i) + " is gone");
+    return ramp(i);
+  };
+  VolumeStreamPlan p = small();
+  VolumeStream one(p, 5, broken, {}), whole(p, 5, ramp, {});
+  p.threads = 3;
+  VolumeStream several(p, 5, broken, {});
+  for (int i = 0; i < 10; ++i) {
+    const ViewBatch a = one.next(), b = several.next();
+    EXPECT_EQ(a.ids, whole.next().ids);
+    EXPECT_EQ(a.ids, b.ids);
+    EXPECT_TRUE(torch::equal(a.first_B1ZYX, b.first_B1ZYX));
+  }
+}
+
+TEST(VolumeStream, WhenNoVolumeLoadsThatIsADataFault) {
+  VolumeStreamPlan p = small();
+  p.threads = 3;
   VolumeStream stream(
-      small(), 5, [](std::size_t) -> Volume { throw Error(Fault::Data, "scan 3 is gone"); }, {});
+      p, 5, [](std::size_t) -> Volume { throw Error(Fault::Data, "scan 3 is gone"); }, {});
+  try {
+    stream.next();
+    FAIL() << "no error";
+  } catch (const Error& fault) {
+    EXPECT_EQ(fault.fault(), Fault::Data);
+    EXPECT_NE(fault.summary().find("none of the 5 volumes"), std::string::npos);
+  }
+}
+
+TEST(VolumeStream, AFaultOfTheMachineReachesTheReader) {
+  VolumeStream stream(
+      small(), 5, [](std::size_t) -> Volume { throw Error(Fault::Environment, "no memory"); }, {});
   EXPECT_THROW(stream.next(), Error);
 }
 
