@@ -9,51 +9,17 @@
 #include "base/options.h"
 #include "base/progress.h"
 #include "base/run_main.h"
-#include "sharding/import/load.h"
-#include "sharding/landmarks.h"
+#include "base/stop_signal.h"
+#include "sharding/landmark_bodies.h"
 
 namespace {
 
 using namespace homolog;
 namespace fs = std::filesystem;
 
-nlohmann::json to_json(const landmarks::Score& s) {
-  return {{"points", s.points},
-          {"median_mm", s.median},
-          {"p90_mm", s.p90},
-          {"below_10mm", s.below_10},
-          {"above_30mm", s.above_30}};
-}
-
-nlohmann::json to_json(const landmarks::Comparison& c) {
-  return {
-      {"sam", to_json(c.sam)}, {"box", to_json(c.box)}, {"median_similarity", c.median_similarity}};
-}
-
-std::string stem(const fs::path& file) {  // phantom-0000.nii.gz -> phantom-0000
-  const std::string name = file.filename().string();
-  return name.substr(0, name.find('.'));
-}
-
-// The last `last` bodies of the catalogue that the truth knows; 0: all of them.
-std::vector<landmarks::Body> bodies(const fs::path& catalog, const landmarks::Truth& truth,
-                                    std::int64_t last) {
-  std::vector<std::pair<std::string, import::CatalogEntry>> known;
-  for (const auto& entry : import::read_catalog(catalog)) {
-    const std::string name = stem(entry.files.at(0));
-    if (truth.bodies.contains(name)) known.emplace_back(name, entry);
-  }
-  if (known.size() < 2) {
-    throw Error(Fault::Data,
-                std::to_string(known.size()) + " volumes of the catalogue have landmarks",
-                "give the catalogue of the images that the landmarks belong to");
-  }
-  if (last > 0 && static_cast<std::size_t>(last) < known.size())
-    known.erase(known.begin(), known.end() - last);
-  std::vector<landmarks::Body> result;
-  for (const auto& [name, entry] : known)
-    result.push_back({name, import::load_volume(entry), truth.bodies.at(name)});
-  return result;
+void stop_if_asked() {
+  if (stop_signals_received() > 0)
+    throw Error(Fault::Stopped, "stopped on request; no result", "run the same command again");
 }
 
 void print(const char* target, const landmarks::Comparison& c) {
@@ -65,51 +31,62 @@ void print(const char* target, const landmarks::Comparison& c) {
   row("body boxes", c.box);
 }
 
-int run_landmarks(int argc, char** argv) {
-  Options options("homolog evaluate landmarks", "--catalog C --sam WEIGHTS --truth landmarks.json",
-                  "Distance of matched points from their true homologs, beside mapping body boxes "
-                  "onto each other.");
-  fs::path catalog, sam, truth_file, out;
+struct Arguments {
+  fs::path catalog, sam, truth, out;
   landmarks::Plan plan;
   std::int64_t last = 8;
   std::string mode = "refined";
   bool json = false;
-  options.add("catalog", catalog, "catalogue of the bodies", {.required = true});
-  options.add("sam", sam, "weights that `homolog sam train` wrote", {.required = true});
-  options.add("truth", truth_file, "landmarks.json of `homolog phantom`", {.required = true});
-  options.add("last", last, "only the last N bodies, which training with --first left out; 0: all",
-              {.min = 0});
-  options.add("pairs", plan.pairs, "ordered pairs of bodies", {.min = 1});
-  options.add("points", plan.points, "points of each pair", {.min = 1});
-  options.add("cut-z-mm", plan.cut_z_mm, "also match into targets cut to this height; 0: do not",
-              {.min = 0, .unit = "mm"});
-  options.add("seed", plan.seed, "draws pairs, points and cuts");
-  options.add("mode", mode, "exact or refined matching", {.choices = {"exact", "refined"}});
-  options.add("json", json, "print the result as JSON");
-  options.add("out", out, "also write the JSON here");
-  if (!options.parse(argc, argv)) return 0;
-  plan.mode = mode == "exact" ? match::Mode::Exact : match::Mode::Refined;
+};
 
-  const auto all = bodies(catalog, landmarks::read_truth(truth_file), last);
-  match::Embedder embedder(sam);
-  Progress progress("landmarks", plan.pairs, "pairs");
-  const landmarks::Result r = landmarks::evaluate(all, embedder, plan, [&] { progress.advance(); });
+void declare(Options& options, Arguments& a) {
+  options.add("catalog", a.catalog, "catalogue of the bodies", {.required = true});
+  options.add("sam", a.sam, "weights that `homolog sam train` wrote", {.required = true});
+  options.add("truth", a.truth, "landmarks.json of `homolog phantom`", {.required = true});
+  options.add("last", a.last,
+              "only the last N bodies, which training with --first left out; 0: all", {.min = 0});
+  options.add("pairs", a.plan.pairs, "ordered pairs of bodies", {.min = 1});
+  options.add("points", a.plan.points, "points of each pair", {.min = 1});
+  options.add("cut-z-mm", a.plan.cut_z_mm, "also match into targets cut to this height; 0: do not",
+              {.min = 0, .unit = "mm"});
+  options.add("seed", a.plan.seed, "draws pairs, points and cuts");
+  options.add("mode", a.mode, "exact or refined matching", {.choices = {"exact", "refined"}});
+  options.add("json", a.json, "print the result as JSON");
+  options.add("out", a.out, "also write the JSON here");
+}
+
+int run_landmarks(int argc, char** argv) {
+  Options options("homolog evaluate landmarks", "--catalog C --sam WEIGHTS --truth landmarks.json",
+                  "Distance of matched points from their true homologs, beside mapping body boxes "
+                  "onto each other.");
+  Arguments a;
+  declare(options, a);
+  if (!options.parse(argc, argv)) return 0;
+  a.plan.mode = a.mode == "exact" ? match::Mode::Exact : match::Mode::Refined;
+  listen_for_stop_signals();
+  const auto all = landmarks::read_bodies(a.catalog, landmarks::read_truth(a.truth), a.last);
+  match::Embedder embedder(a.sam);
+  Progress progress("landmarks", a.plan.pairs, "pairs");
+  const landmarks::Result r = landmarks::evaluate(all, embedder, a.plan, [&] {
+    progress.advance();
+    stop_if_asked();
+  });
   progress.finish();
   nlohmann::json report = {{"bodies", all.size()},
                            {"pairs", r.pairs},
-                           {"mode", mode},
+                           {"mode", a.mode},
                            {"sam", embedder.sam_hash()},
                            {"whole", to_json(r.whole)}};
-  if (plan.cut_z_mm > 0) report["cut"] = to_json(r.cut), report["cut"]["z_mm"] = plan.cut_z_mm;
-  if (!out.empty()) write_file_atomically(out, report.dump(2) + "\n");
-  if (json) {
+  if (a.plan.cut_z_mm > 0) report["cut"] = to_json(r.cut), report["cut"]["z_mm"] = a.plan.cut_z_mm;
+  if (!a.out.empty()) write_file_atomically(a.out, report.dump(2) + "\n");
+  if (a.json) {
     std::cout << report.dump(2) << "\n";
     return 0;
   }
   std::printf("%-10s %-12s %8s %8s %11s %11s %8s\n", "target", "method", "median", "p90", "< 10 mm",
               "> 30 mm", "points");
   print("whole", r.whole);
-  if (plan.cut_z_mm > 0) print("cut in z", r.cut);
+  if (a.plan.cut_z_mm > 0) print("cut in z", r.cut);
   return 0;
 }
 
