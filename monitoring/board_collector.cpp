@@ -91,9 +91,7 @@ void identity_families(Families& f, const RunIdentity& id) {
         {{"run", id.name}, {"config_hash", id.config_hash}, {"store_hash", id.store_hash}}, 1);
 }
 
-void run_families(Families& f, double now) {
-  const StepReport* r = f.global_report();
-  if (!r) return;
+void progress_families(Families& f, const StepReport* r) {
   f.global("homolog_world_size", G, "Ranks of the run.", static_cast<double>(r->world));
   MetricFamily phase{"homolog_phase", "1 for the phase that the run is in.", G, {}};
   for (int p = 0; p <= static_cast<int>(Phase::Failed); ++p) {
@@ -114,6 +112,9 @@ void run_families(Families& f, double now) {
            static_cast<double>(r->total_steps));
   f.global("homolog_resumed_from_step", G, "Step at which this start resumed; 0: from nothing.",
            static_cast<double>(r->resumed_from_step));
+}
+
+void learning_families(Families& f, const StepReport* r) {
   MetricFamily loss{"homolog_loss", "Last logged mean over the world.", G, {}};
   for (std::uint32_t i = 0; i < r->term_count; ++i)
     sample(loss, {{"term", r->terms[i].name}}, r->terms[i].value);
@@ -129,6 +130,9 @@ void run_families(Families& f, double now) {
   f.global("homolog_grad_norm", G, "Norm of the whole gradient before clipping.", r->gradient_norm);
   f.global("homolog_skipped_steps_total", C, "Steps that changed nothing.",
            static_cast<double>(r->skipped_total), {{"reason", "nonfinite"}});
+}
+
+void checkpoint_families(Families& f, const StepReport* r, double now) {
   f.global("homolog_checkpoint_failures_total", C, "Checkpoints that could not be written.",
            static_cast<double>(r->checkpoint_failures));
   if (r->checkpoint_last_unix > 0) {
@@ -142,6 +146,14 @@ void run_families(Families& f, double now) {
     f.global("homolog_checkpoint_last_duration_seconds", G, "How long it took.",
              r->checkpoint_seconds);
   }
+}
+
+void run_families(Families& f, double now) {
+  const StepReport* r = f.global_report();
+  if (!r) return;
+  progress_families(f, r);
+  learning_families(f, r);
+  checkpoint_families(f, r, now);
   if (std::isfinite(r->validation_total) && r->validation_total != 0) {
     f.global("homolog_validation_loss", G, "Last loss on the held-out pairs.", r->validation_total);
     f.global("homolog_validation_best_loss", G, "Best loss on the held-out pairs.",
