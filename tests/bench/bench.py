@@ -1,11 +1,12 @@
 """./run bench [PART...] [--json FILE]: our speed and a peer's, side by side in one run, on this machine.
 
 Parts: stream (pairs/s read, checked and decoded, against h5py with hdf5plugin on the same store),
-step (one training step of one worker, whole and by phase; no peer), allreduce (seconds of one between
-two processes here, by size, against PyTorch's gloo; then its share of a two-worker step, no peer).
-Where there is a peer, ours and the peer run in turns. Medians over --repeats turns, and the spread
-(max - min) / median of ours. A ratio is above 1 where ours is better; a goal that is not met is shown
-as such. Rows: part, name, ours, peer, ratio, spread, goal, met, unit, note.
+step (one training step of one worker, whole and by phase, those that take no time left out; no peer),
+allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; then its share
+of a two-worker step, no peer). Where there is a peer, ours and the peer run in turns. Medians over
+--repeats turns, and the spread (max - min) / median of ours. A ratio is above 1 where ours is better;
+a goal that is not met is shown as such. Rows: part, name, ours, peer, ratio, spread, goal, met, unit,
+note.
 """
 import argparse
 import json
@@ -20,6 +21,11 @@ import time
 
 PARTS = ["stream", "step", "allreduce"]
 BUFFERS = {"64 KiB": 16384, "4 MiB": 1048576, "16 MiB": 4194304}  # floats
+PHASE_NOTES = {
+    "allreduce_exposed": "one worker: gradients left over by backward are looked through, nothing is sent",
+    "clip": "norm of the gradients; they are clipped in the optimizer's pass",
+    "optimizer": "clipping, update and EMA in one pass",
+}
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -87,7 +93,9 @@ class Bench:
         rows = [row("step", "whole step, 1 worker, 1 thread", [statistics.median(s["seconds"] for s in r) for r in runs],
                     unit="s", note="configs/alice_small.ini; medians of parts need not add up")]
         for part in runs[0][0]["parts"]:
-            rows.append(row("step", part, [statistics.median(s["parts"][part] for s in r) for r in runs], unit="s"))
+            seconds = [statistics.median(s["parts"][part] for s in r) for r in runs]
+            if any(seconds):
+                rows.append(row("step", part, seconds, unit="s", note=PHASE_NOTES.get(part, "")))
         return rows
 
     def wire(self):
