@@ -22,8 +22,8 @@ struct Views {
 };
 
 struct StepInfo {
-  std::int64_t step = 0, total_steps = 1;  // optimiser steps
-  std::int64_t epoch = 0, total_epochs = 1;
+  std::int64_t step = 0;  // optimiser steps before this one
+  std::int64_t epoch = 0;
   std::uint64_t seed = 0;
   bool training = true;  // false: validation, nothing may change
 };
@@ -63,6 +63,11 @@ class Objective {
   virtual void absorb(const torch::Tensor& world_sums, int ranks) { (void)world_sums, (void)ranks; }
   // State beside parameters that a checkpoint must hold (centres), by name; views of live tensors.
   virtual std::map<std::string, torch::Tensor> state() { return {}; }
+  // What the monitor may show of an epoch beside the losses, by name ("teacher_temperature").
+  virtual std::map<std::string, double> gauges(std::int64_t epoch) const {
+    (void)epoch;
+    return {};
+  }
   // Prefix, within online(), of the network that `export` writes ("backbone.").
   virtual std::string exported_prefix() const = 0;
   virtual bool is_exported(const std::string& name) const = 0;

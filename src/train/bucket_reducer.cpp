@@ -11,7 +11,6 @@
 #include <limits>
 #include <vector>
 
-#include "base/clock.h"
 #include "train/fused_update.h"
 
 namespace homolog::train {
@@ -96,16 +95,14 @@ void BucketReducer::arm(bool first_micro_batch, bool last_micro_batch) {
   for (std::size_t b = 0; b < s.missing.size(); ++b) s.missing[b] = s.arena.buckets()[b].slots;
 }
 
-double BucketReducer::finish() {
+void BucketReducer::finish() {
   State& s = *state_;
-  const Stopwatch watch;
   while (s.tickets.size() < s.missing.size()) s.send_next();
   s.armed = false;
   if (s.communicator.rank().size > 1) {
     void* stream = current_stream(s.arena.device());
     for (const comm::Ticket ticket : s.tickets) s.communicator.wait(ticket, stream);
   }
-  return watch.seconds();
 }
 
 std::span<const std::uint8_t> BucketReducer::touched() const noexcept { return state_->touched; }

@@ -24,8 +24,8 @@ class BucketReducer {
   // Before the backward pass of each micro batch. Only in the last one do buckets leave.
   void arm(bool first_micro_batch, bool last_micro_batch);
   // After the last backward pass: sends what an unused branch left short, and waits (on a GPU the
-  // stream waits, not the host). The arena then holds sums over ranks. Returns the host's seconds.
-  double finish();
+  // stream waits, not the host). The arena then holds sums over ranks.
+  void finish();
 
   // Per slot, this step: 1 when backward reached it on this rank.
   std::span<const std::uint8_t> touched() const noexcept;

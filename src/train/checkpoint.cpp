@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/step_folders.h"
 #include "build_info.h"
 #include "model/weights_file.h"
 
@@ -181,18 +182,7 @@ std::map<std::string, torch::Tensor> read_tensors(const fs::path& folder, const 
 
 std::vector<fs::path> list_checkpoints(const fs::path& checkpoints) {
   std::vector<fs::path> found;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(checkpoints, none)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == std::string::npos)
-      found.push_back(entry.path());
-  }
-  std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) {
-    const auto step = [](const fs::path& p) {
-      return std::stoll("0" + p.filename().string().substr(5));
-    };
-    return step(a) < step(b);
-  });
+  for (const StepFolder& folder : step_folders(checkpoints)) found.push_back(folder.path);
   return found;
 }
 

@@ -46,9 +46,8 @@ CheckpointWriter::~CheckpointWriter() {
   thread_.join();
 }
 
-double CheckpointWriter::save(const TrainState& state, const TensorFiles& live, bool best) {
-  if (!writes_) return 0;
-  const Stopwatch watch;
+void CheckpointWriter::save(const TrainState& state, const TensorFiles& live, bool best) {
+  if (!writes_) return;
   drain();
   copy_into(snapshot_, live);
   state_ = state;
@@ -59,7 +58,6 @@ double CheckpointWriter::save(const TrainState& state, const TensorFiles& live, 
   }
   changed_.notify_all();
   if (plan_.synchronous) drain();
-  return watch.seconds();
 }
 
 void CheckpointWriter::drain() {

@@ -26,8 +26,8 @@ class CheckpointWriter {
   ~CheckpointWriter();  // finishes the write under way
 
   // Copy `live` and write it as step-N in the background; waits for the previous write first.
-  // `best`: afterwards the link best/ points here. Returns the seconds that this call took.
-  double save(const TrainState& state, const TensorFiles& live, bool best);
+  // `best`: afterwards the link best/ points here.
+  void save(const TrainState& state, const TensorFiles& live, bool best);
   void drain();  // wait until nothing is under way
   Status status();
 

@@ -28,7 +28,9 @@ void declare(Options& o, PairSourcePlan& p) {
         "rotate and add noise to what the target network sees");
   o.add("data.random_shift", p.random_shift, "move crops within their stored margin");
   o.add("data.validation_pairs", p.validation_pairs,
-        "held-out pairs that a validation looks at, always the same; 0: all", {.min = 0});
+        "held-out pairs that a validation looks at, the same ones for any number of workers; "
+        "0: all",
+        {.min = 0});
   o.add("data.rotation_degrees", p.augment.rotation_degrees, "largest in-plane rotation",
         {.min = 0, .max = 180, .unit = "degrees"});
   o.add("data.noise", p.augment.noise, "standard deviation of the noise, on the [0, 1] scale",
@@ -63,6 +65,15 @@ struct PairSource::State {
                 p.ahead, p.bad_record_budget, p.read_timeout_s},
                s.cursor),
         validation(p.store, "validation", p.bad_record_budget) {}
+
+  // The first so many held-out pairs of a fixed order are looked at; rank r takes every world-th.
+  std::int64_t validation_pairs() const {
+    const std::int64_t held_out = validation.store().pairs(), limit = plan.validation_pairs;
+    return limit > 0 ? std::min(limit, held_out) : held_out;
+  }
+  std::int64_t validation_share() const {
+    return (validation_pairs() - start.rank + start.world - 1) / start.world;
+  }
 
   int width() const { return stream.window_high_hu() - stream.window_low_hu(); }
   objective::Views views(const data::PairBatch& batch, std::uint64_t epoch, bool training) const;
@@ -125,28 +136,26 @@ Batch PairSource::next() {
 std::int64_t PairSource::steps_per_epoch() const { return state_->stream.steps_per_epoch(); }
 
 std::int64_t PairSource::validation_batches() const {
-  const std::int64_t held_out = state_->validation.store().pairs(),
-                     limit = state_->plan.validation_pairs,
-                     pairs = limit > 0 ? std::min(limit, held_out) : held_out,
-                     all = state_->start.batch * state_->start.world;
-  return pairs == 0 ? 0 : std::max<std::int64_t>(1, pairs / all);
+  const std::int64_t size = state_->start.batch;
+  return (state_->validation_share() + size - 1) / size;
 }
 
 Batch PairSource::validation_batch(std::int64_t index) {
   State& s = *state_;
   Stopwatch watch;
   const auto& header = s.validation.store().header();
-  const std::int64_t pairs = s.validation.store().pairs(), size = s.start.batch;
+  const std::int64_t pairs = s.validation.store().pairs(), first = index * s.start.batch,
+                     size = std::min(s.start.batch, s.validation_share() - first);
   const at::Tensor empty_BDHW =
       at::empty({size, header.crop.z, header.crop.y, header.crop.x}, at::kShort);
   data::PairBatch stored{empty_BDHW, at::empty_like(empty_BDHW), {}, s.start.cursor};
-  // A fixed order all its own: validation must be the same in every epoch and run.
+  // An order all its own: validation must be the same in every epoch, run and world.
   const data::PairOrder order(static_cast<std::uint64_t>(pairs), 0, 0);
-  const data::Partition partition{pairs, size, 1, s.start.rank, s.start.world};
+  const data::Partition whole{pairs, s.validation_pairs(), 1, 0, 1};  // for stand-ins
   data::Watch ignored{-1};
   for (std::int64_t row = 0; row < size; ++row) {
     const std::int64_t found = s.validation.fetch(
-        order, partition, partition.position(index, 0, row) % pairs,
+        order, whole, (first + row) * s.start.world + s.start.rank,
         stored.query_BDHW.data_ptr<std::int16_t>() + row * header.voxels(),
         stored.key_BDHW.data_ptr<std::int16_t>() + row * header.voxels(), ignored);
     stored.ids.push_back(s.validation.store().global_index(found));

@@ -21,9 +21,9 @@ struct PairSourcePlan {
   int threads = 2, ahead = 4;  // decode threads, batches kept ready
   std::int64_t bad_record_budget = 16;
   double read_timeout_s = 60;
-  bool augment_teacher = true;        // false: the target sees the plain crop (D7)
-  bool random_shift = true;           // where the store's crops carry a margin
-  std::int64_t validation_pairs = 0;  // at most so many held-out pairs a validation; 0: all
+  bool augment_teacher = true;          // false: the target sees the plain crop (D7)
+  bool random_shift = true;             // where the store's crops carry a margin
+  std::int64_t validation_pairs = 512;  // at most so many held-out pairs a validation; 0: all
   data::AugmentPlan augment;
 };
 
@@ -46,8 +46,8 @@ class PairSource : public Source {
   ~PairSource() override;
   Batch next() override;
   std::int64_t steps_per_epoch() const override;
-  // Of the split "validation" (its first validation_pairs) in a fixed order, this rank's slice; the
-  // tail is left out, except that a split smaller than one global batch is repeated to fill one.
+  // Of the split "validation" the first validation_pairs in a fixed order, whatever the world: this
+  // rank's share of them. The last batch may be smaller; a rank may have none.
   std::int64_t validation_batches() const override;
   Batch validation_batch(std::int64_t index) override;
   data::StreamCounters counters() const override;

@@ -114,6 +114,8 @@ void RunReport::step(const StepFacts& f, const CheckpointWriter::Status& checkpo
   page_.learning_rate = f.rates.learning_rate;
   page_.weight_decay = f.rates.weight_decay;
   page_.ema_momentum = f.rates.ema_momentum;
+  const auto temperature = f.gauges.find("teacher_temperature");
+  if (temperature != f.gauges.end()) page_.teacher_temperature = temperature->second;
   page_.allreduce_seconds_total = f.allreduce_seconds_total;
   page_.allreduce_bytes_total = f.allreduce_bytes_total;
   page_.data_bytes_read = f.data.bytes_read;

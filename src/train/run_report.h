@@ -4,11 +4,13 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/progress.h"
 #include "data/pair_stream.h"
 #include "monitoring/board/board.h"
@@ -19,6 +21,19 @@
 namespace homolog::train {
 
 using PartSeconds = std::array<double, static_cast<std::size_t>(board::Part::Count)>;
+
+// Divides a step's time into parts.
+class Laps {
+ public:
+  explicit Laps(PartSeconds& parts) : parts_(parts) {}
+  // Counts the time since the last call to `part`.
+  void end(board::Part part) { add(part, watch_.lap()); }
+  void add(board::Part part, double seconds) { parts_[static_cast<std::size_t>(part)] += seconds; }
+
+ private:
+  PartSeconds& parts_;
+  Stopwatch watch_;
+};
 
 struct StepFacts {
   std::int64_t step = 0, epoch = 0;     // index of the step
@@ -31,6 +46,7 @@ struct StepFacts {
   data::StreamCounters data;
   double allreduce_seconds_total = 0;
   std::uint64_t allreduce_bytes_total = 0;
+  std::map<std::string, double> gauges;  // the objective's; the board shows "teacher_temperature"
 };
 
 class RunReport {

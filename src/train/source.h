@@ -22,9 +22,10 @@ class Source {
   virtual ~Source() = default;
   virtual Batch next() = 0;  // this rank's next local batch
   virtual std::int64_t steps_per_epoch() const = 0;
-  virtual std::int64_t validation_batches() const = 0;  // 0: no validation
-  virtual Batch validation_batch(
-      std::int64_t index) = 0;  // this rank's slice; the same on every call; cursor untouched
+  virtual std::int64_t validation_batches() const = 0;  // of this rank; on all 0: no validation
+  // This rank's share of samples that do not depend on the world; the same on every call; cursor
+  // untouched. Batches may differ in size: means are over samples.
+  virtual Batch validation_batch(std::int64_t index) = 0;
   virtual data::StreamCounters counters() const = 0;
 };
 

@@ -3,9 +3,10 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include <cmath>
 #include <cstdlib>
+#include <exception>
 #include <sstream>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/counter_rng.h"
@@ -16,20 +17,6 @@
 namespace homolog::train {
 
 using board::Part;
-
-class Trainer::Laps {
- public:
-  explicit Laps(PartSeconds& parts) : parts_(parts) {}
-  // Counts the time since the last call to `part`.
-  void end(Part part) { add(part, watch_.lap()); }
-  // Leaves the time since the last call out: it is no part of a step.
-  void leave_out() { watch_.lap(); }
-  void add(Part part, double seconds) { parts_[static_cast<std::size_t>(part)] += seconds; }
-
- private:
-  PartSeconds& parts_;
-  Stopwatch watch_;
-};
 
 struct Trainer::Tally {
   torch::Tensor total, statistics;
@@ -74,6 +61,7 @@ Trainer::Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Sched
       schedule_(schedule),
       state_(std::move(state)),
       consensus_(parts.communicator),
+      buffers_(parts.objective.online()),
       bad_ranks_(static_cast<std::size_t>(parts.communicator.rank().size), false),
       job_end_unix_(slurm_job_end()) {}
 
@@ -90,12 +78,12 @@ bool Trainer::run() {
       require_equal_replicas(parts_.communicator, parts_.replica.fingerprint(), state_.step);
     }
     laps.end(Part::Other);
+    // Before the checkpoint: a run that ends in between is resumed behind a step that is told.
+    parts_.report.step(facts, parts_.checkpoints.status());
     const bool best = schedule_.validates_after(state_.step) && validate(facts.step);
-    laps.leave_out();
     const bool due =
         plan_.checkpoint.every_steps > 0 && state_.step % plan_.checkpoint.every_steps == 0;
-    if (best || due || world.save || stop || done) save(best, laps);
-    parts_.report.step(facts, parts_.checkpoints.status());
+    if (best || due || world.save || stop || done) save(best);
     if (stop) return false;
   }
   return true;
@@ -106,7 +94,10 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
   facts.epoch = schedule_.epoch_of(state_.step);
   facts.rates = {schedule_.learning_rate(state_.step), schedule_.weight_decay(state_.step),
                  schedule_.ema_momentum(state_.step)};
+  facts.gauges = parts_.objective.gauges(facts.epoch);
+  laps.add(Part::CheckpointBlock, std::exchange(save_seconds_, 0));
   parts_.arena.zero_gradients();
+  buffers_.keep();
   Tally tally;
   last_ids_.clear();
   for (std::int64_t micro = 0; micro < plan_.accumulate; ++micro) {
@@ -182,8 +173,7 @@ Batch Trainer::take_batch(Laps& laps) {
 }
 
 objective::StepInfo Trainer::info(std::int64_t step, bool training) const {
-  return {step,        schedule_.steps(), schedule_.epoch_of(step), schedule_.epochs(),
-          state_.seed, training};
+  return {step, schedule_.epoch_of(step), state_.seed, training};
 }
 
 std::vector<std::uint8_t> Trainer::active_slots(const World& world, std::int64_t epoch) const {
@@ -201,6 +191,7 @@ void Trainer::settle_skipped(const World& world) {
     state_.skipped_in_a_row = 0;
     return;
   }
+  buffers_.restore();
   std::string ranks;
   for (const int r : world.nonfinite_ranks) {
     bad_ranks_[static_cast<std::size_t>(r)] = true;
@@ -240,19 +231,31 @@ bool Trainer::wants_save() const {
          since_save_.seconds() >= plan_.checkpoint.every_s;
 }
 
-void Trainer::save(bool best, Laps& laps) {
+void Trainer::save(bool best) {
+  const Stopwatch watch;
   parts_.report.phase(board::Phase::Save);
   TrainState snapshot = state_;
-  if (state_.step < schedule_.steps()) {
-    if (!ahead_) ahead_ = parts_.source.next();
-    snapshot.next_ids = ahead_->views.ids;
+  std::exception_ptr fault;
+  // Rank 0 alone writes, so a source that fails on another rank ends no checkpoint here.
+  if (state_.step < schedule_.steps() && parts_.communicator.rank().index == 0) {
+    try {
+      if (!ahead_) ahead_ = parts_.source.next();
+      snapshot.next_ids = ahead_->views.ids;
+    } catch (...) {
+      fault = std::current_exception();  // what was learnt so far is saved all the same
+    }
   }
   parts_.checkpoints.save(snapshot, parts_.replica.tensors(), best);
+  if (fault) {
+    parts_.checkpoints.drain();
+    std::rethrow_exception(fault);
+  }
   since_save_ = Stopwatch();
-  laps.end(Part::CheckpointBlock);
+  save_seconds_ = watch.seconds();
+  parts_.report.phase(board::Phase::Train);
 }
 
-// Each rank takes its slice of each batch; means over the samples of all. Nothing is changed by it.
+// Each rank takes its share; means over the samples of all. Nothing is changed by it.
 bool Trainer::validate(std::int64_t step) {
   parts_.report.phase(board::Phase::Validate);
   const torch::NoGradGuard no_grad;
@@ -284,6 +287,7 @@ bool Trainer::validate(std::int64_t step) {
     terms.emplace_back(term_names_[i], sums[2 + i] / sums[0]);
   parts_.report.validation(step, schedule_.epoch_of(step), state_.last_validation,
                            state_.best_validation, terms);
+  parts_.report.phase(board::Phase::Train);
   return best;
 }
 

@@ -14,6 +14,7 @@
 #include "train/checkpoint_writer.h"
 #include "train/consensus.h"
 #include "train/gradient_arena.h"
+#include "train/kept_buffers.h"
 #include "train/optimizer.h"
 #include "train/replica.h"
 #include "train/run_report.h"
@@ -55,7 +56,6 @@ class Trainer {
 
  private:
   struct Tally;  // sums over the micro batches of a step
-  class Laps;    // seconds by part
   World step(StepFacts& facts, Laps& laps);
   Batch take_batch(Laps& laps);
   objective::StepInfo info(std::int64_t step, bool training) const;
@@ -65,18 +65,20 @@ class Trainer {
   bool wants_stop() const;
   bool wants_save() const;
   bool validate(std::int64_t step);  // true: the best so far
-  void save(bool best, Laps& laps);
+  void save(bool best);
 
   TrainerParts parts_;
   TrainerPlan plan_;
   const Schedule& schedule_;
   TrainState state_;
   Consensus consensus_;
+  KeptBuffers buffers_;
   std::optional<Batch> ahead_;           // taken early, because a checkpoint names its ids
   std::vector<std::uint64_t> last_ids_;  // of this rank's last step
   std::vector<std::string> term_names_;
   std::vector<bool> bad_ranks_;  // in the present row of skipped steps
   Stopwatch since_save_;
+  double save_seconds_ = 0;  // of the save since the last step; the next step reports it
   double job_end_unix_ = 0;  // SLURM's, 0: none
   std::int64_t steps_here_ = 0;
 };

@@ -62,6 +62,11 @@ class Alice final : public Objective {
   std::map<std::string, torch::Tensor> state() override {
     return {{"centre_cls", centre_cls_1D_}, {"centre_tokens", centre_tokens_11D_}};
   }
+  std::map<std::string, double> gauges(std::int64_t epoch) const override {
+    const std::int64_t tokens_from = plan_.loss.intra_start_epoch;
+    return {{"teacher_temperature", target_temperature(plan_.loss, epoch)},
+            {"teacher_temperature_tokens", target_temperature(plan_.loss, epoch, tokens_from)}};
+  }
   std::string exported_prefix() const override { return "backbone."; }
   bool is_exported(const std::string& name) const override {
     return name.starts_with("backbone.") && online_->backbone->is_encoder_parameter(name.substr(9));

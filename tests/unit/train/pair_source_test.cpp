@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "data/to_network.h"
 #include "tests/unit/data/synthetic_store.h"
 
@@ -83,8 +85,9 @@ TEST_F(PairSourceTest, ResumedBatchesAreBitEqual) {
 
 TEST_F(PairSourceTest, ValidationIsTheSameOnEveryCallAndDisjointFromTraining) {
   PairSource source(plan_, start_);
-  ASSERT_EQ(source.validation_batches(), 2);
-  for (std::int64_t i = 0; i < 2; ++i) {
+  ASSERT_EQ(source.validation_batches(), 3);  // 5 pairs by two: the last batch holds one
+  EXPECT_EQ(source.validation_batch(2).pairs, 1);
+  for (std::int64_t i = 0; i < 3; ++i) {
     const Batch first = source.validation_batch(i);
     source.next();
     const Batch again = source.validation_batch(i);
@@ -92,6 +95,30 @@ TEST_F(PairSourceTest, ValidationIsTheSameOnEveryCallAndDisjointFromTraining) {
     for (const auto& [name, tensor] : first.views.tensors)
       EXPECT_TRUE(at::equal(tensor, again.views.at(name)));
   }
+}
+
+TEST_F(PairSourceTest, AValidationLooksAtTheSamePairsInEveryWorld) {
+  const auto looked_at = [&](int world, std::int64_t batch) {
+    std::multiset<std::uint64_t> ids;
+    for (int rank = 0; rank < world; ++rank) {
+      start_.rank = rank;
+      start_.world = world;
+      start_.batch = batch;
+      PairSource source(plan_, start_);
+      for (std::int64_t i = 0; i < source.validation_batches(); ++i) {
+        const Batch one = source.validation_batch(i);
+        EXPECT_EQ(one.pairs, one.views.at("query_B1XYZ").size(0));
+        ids.insert(one.views.ids.begin(), one.views.ids.end());
+      }
+    }
+    return ids;
+  };
+  plan_.validation_pairs = 4;
+  const auto alone = looked_at(1, 2);
+  EXPECT_EQ(alone.size(), 4U);
+  EXPECT_EQ(looked_at(3, 1), alone);
+  EXPECT_EQ(looked_at(2, 3), alone);
+  EXPECT_EQ(looked_at(7, 1), alone) << "more ranks than pairs";
 }
 
 TEST_F(PairSourceTest, ACappedValidationIsTheBeginningOfTheWholeOne) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <torch/nn/module.h>
+#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
@@ -22,18 +23,22 @@
 namespace homolog::train::toy {
 
 struct NetworkImpl : torch::nn::Module {
-  explicit NetworkImpl(bool with_tail) {
+  explicit NetworkImpl(bool with_tail, bool normed = false) {
     first = register_module("first", torch::nn::Linear(6, 40));
     drop = register_module("drop", torch::nn::Dropout(0.2));
     last_layer = register_module("last_layer", torch::nn::Linear(40, 5));
+    if (normed) norm = register_module("norm", torch::nn::BatchNorm1d(6));
     if (!with_tail) return;
     tail = register_module("tail", torch::nn::Linear(5, 5));
     unused = register_parameter("unused", torch::ones({3, 3}));
     fixed = register_parameter("fixed", torch::ones({2}));
   }
-  torch::Tensor forward(const torch::Tensor& x) { return last_layer(drop(torch::gelu(first(x)))); }
+  torch::Tensor forward(const torch::Tensor& x) {
+    return last_layer(drop(torch::gelu(first(norm.is_empty() ? x : norm(x)))));
+  }
   torch::nn::Linear first{nullptr}, last_layer{nullptr}, tail{nullptr};
   torch::nn::Dropout drop{nullptr};
+  torch::nn::BatchNorm1d norm{nullptr};
   torch::Tensor unused, fixed;
 };
 TORCH_MODULE(Network);
@@ -41,12 +46,12 @@ TORCH_MODULE(Network);
 // Samples whose id is in here give a NaN loss on the rank that meets them.
 struct Faults {
   std::set<std::uint64_t> poisoned;
-  bool dropout = true;
+  bool dropout = true, batch_norm = false;
 };
 
 class Toy final : public objective::Objective {
  public:
-  explicit Toy(Faults faults = {}) : faults_(std::move(faults)) {
+  explicit Toy(Faults faults = {}) : faults_(std::move(faults)), online_(true, faults_.batch_norm) {
     torch::NoGradGuard no_grad;
     auto from = online_->named_parameters();
     for (auto& item : target_->named_parameters()) item.value().copy_(from[item.key()]);
@@ -87,12 +92,15 @@ class Toy final : public objective::Objective {
     centre_.mul_(0.9).add_(sums / ranks, 0.1);
   }
   std::map<std::string, torch::Tensor> state() override { return {{"centre", centre_}}; }
+  std::map<std::string, double> gauges(std::int64_t epoch) const override {
+    return {{"teacher_temperature", 0.25 + static_cast<double>(epoch)}};
+  }
   std::string exported_prefix() const override { return ""; }
   bool is_exported(const std::string& name) const override { return name.starts_with("first."); }
 
  private:
   Faults faults_;
-  Network online_{true}, target_{false};
+  Network online_, target_{false};
   torch::Tensor centre_ = torch::zeros({5});
 };
 

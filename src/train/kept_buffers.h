@@ -1,0 +1,23 @@
+// A network's buffers as they were before a step: batch normalisation moves them in forward, before
+// anyone knows that the step will be skipped (P5).
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <utility>
+#include <vector>
+
+namespace homolog::train {
+
+class KeptBuffers {
+ public:
+  // Of `module`'s buffers those that a forward pass may move: floating-point ones and counters.
+  explicit KeptBuffers(const torch::nn::Module& module);
+  void keep();     // before the first forward pass of a step
+  void restore();  // after a step that is skipped
+
+ private:
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> live_and_kept_;
+};
+
+}  // namespace homolog::train
