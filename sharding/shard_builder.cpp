@@ -41,11 +41,30 @@ ShardBuilder::ShardBuilder(ShardPlan plan, std::vector<import::CatalogEntry> ent
       plan_hash_(plan_hash(plan_, sam_hash_, entries_)),
       out_(std::move(out)) {
   for (const auto& entry : entries_) ids_.push_back(entry.id);
-  groups_ = make_groups(ids_, plan_.validation, plan_.partners, plan_.seed);
+  std::vector<Member> members;
+  for (auto& entry : entries_) {
+    if (entry.subject.empty()) entry.subject = entry.id;
+    members.push_back({entry.id, entry.subject});
+  }
+  groups_ = make_groups(members, plan_.validation, plan_.partners, plan_.seed);
 }
 
 std::int64_t ShardBuilder::total_landmarks() const {
-  return static_cast<std::int64_t>(ids_.size()) * plan_.points_per_study;
+  std::size_t studies = 0;
+  for (const Group& group : groups_) studies += group.studies.size();
+  return static_cast<std::int64_t>(studies) * plan_.points_per_study;
+}
+
+// The studies that no group could take: all others show their patient, or are paired already.
+void ShardBuilder::name_ungrouped(BuildCounts& counts) const {
+  std::set<std::size_t> grouped;
+  for (const Group& group : groups_) grouped.insert(group.studies.begin(), group.studies.end());
+  for (std::size_t study = 0; study < ids_.size(); ++study) {
+    if (grouped.contains(study)) continue;
+    const std::string reason = "too many scans of one patient: none of another is left to pair";
+    log::warn("study left out", {{"study", ids_[study]}, {"reason", reason}});
+    counts.left_out.push_back({ids_[study], reason});
+  }
 }
 
 store::ShardHeader ShardBuilder::header(const std::string& split) const {
@@ -54,22 +73,84 @@ store::ShardHeader ShardBuilder::header(const std::string& split) const {
   return h;
 }
 
-bool ShardBuilder::already_there(store::StoreManifest& manifest) const {
+bool ShardBuilder::already_there(store::StoreManifest& manifest, BuildCounts& counts) const {
   if (!fs::exists(out_ / "store.json")) return false;
   manifest = store::load_manifest(out_);
-  if (manifest.header.plan_hash == plan_hash_) return true;
-  throw Error(Fault::Usage,
-              out_.string() + " holds a finished store of other settings, studies or SAM weights",
-              "choose another --out, or remove that folder");
+  if (manifest.header.plan_hash != plan_hash_) {
+    throw Error(Fault::Usage,
+                out_.string() + " holds a finished store of other settings, studies or SAM weights",
+                "choose another --out, or remove that folder");
+  }
+  counts.kept_shards = static_cast<std::int64_t>(manifest.shards.size());
+  std::set<std::string> held;
+  for (const auto& [split, ids] : manifest.studies) held.insert(ids.begin(), ids.end());
+  for (const std::string& id : ids_) {
+    if (!held.contains(id)) counts.left_out.push_back({id, "left out when the store was made"});
+  }
+  return true;
 }
 
-store::ShardSummary ShardBuilder::kept(const fs::path& file, const Group& group) const {
+void ShardBuilder::stop_if_asked() const {
+  if (stop_signals_received() == 0) return;
+  throw Error(Fault::Stopped, "stopped on request; finished shards are in " + out_.string(),
+              "run the same command again to go on");
+}
+
+bool ShardBuilder::can_be_read(std::size_t study, BuildCounts& counts) {
+  stop_if_asked();
+  try {
+    studies_.check(study);
+    return true;
+  } catch (const Error& fault) {
+    if (fault.fault() != Fault::Data) throw;
+    log::warn("study left out", {{"study", ids_[study]}, {"reason", fault.summary()}});
+    counts.left_out.push_back({ids_[study], fault.summary()});
+    return false;
+  }
+}
+
+// The group without the studies that cannot be read; empty when no pair is left in it.
+Group ShardBuilder::readable(const Group& group, BuildCounts& counts) {
+  Group result{group.split, {}};
+  for (const std::size_t study : group.studies) {
+    if (can_be_read(study, counts)) result.studies.push_back(study);
+  }
+  if (result.studies.size() == 1) {
+    const std::string& id = ids_[result.studies.front()];
+    log::warn("study left out, the others of its group cannot be read", {{"study", id}});
+    counts.left_out.push_back({id, "the others of its group cannot be read"});
+    result.studies.clear();
+  }
+  return result;
+}
+
+// What a finished shard holds of its group. Nothing when a study that it lacks can be read by now:
+// the shard is written again, so that the store does not tell when it was interrupted.
+std::optional<Group> ShardBuilder::finished(const fs::path& file, const Group& group,
+                                            BuildCounts& counts) {
+  if (!fs::exists(file)) return std::nullopt;
   const store::ShardReader shard(file);
   if (!(shard.header() == header(group.split))) {
     throw Error(Fault::Usage,
                 file.string() + " is a shard of other settings, studies or SAM weights",
                 "choose another --out, or remove that folder");
   }
+  const std::set<std::string> held(shard.studies().begin(), shard.studies().end());
+  Group result{group.split, {}};
+  BuildCounts lost;
+  for (const std::size_t study : group.studies) {
+    if (held.contains(ids_[study])) {
+      result.studies.push_back(study);
+    } else if (can_be_read(study, lost)) {
+      return std::nullopt;
+    }
+  }
+  counts.left_out.insert(counts.left_out.end(), lost.left_out.begin(), lost.left_out.end());
+  return result;
+}
+
+store::ShardSummary ShardBuilder::summary_of(const fs::path& file, const Group& group) const {
+  const store::ShardReader shard(file);
   return {file.filename().string(),
           group.split,
           static_cast<std::int64_t>(shard.pairs().size()),
@@ -128,13 +209,25 @@ store::ShardSummary ShardBuilder::write(const fs::path& file, const Group& group
     for (const Landmark& landmark : planner.landmarks_of(group, anchor, counts.plan))
       add(landmark, group, writer, counts);
     advanced(plan_.points_per_study);
-    if (stop_signals_received() > 0) {
-      throw Error(Fault::Stopped, "stopped on request; finished shards are in " + out_.string(),
-                  "run the same command again to go on");
-    }
+    stop_if_asked();
   }
   // An empty shard is not worth a file: the unsealed writer leaves nothing.
   return writer.pairs() == 0 ? store::ShardSummary{} : writer.seal();
+}
+
+void ShardBuilder::refuse_empty(const BuildCounts& counts) const {
+  std::string what = "no pair possible: ";
+  if (!counts.left_out.empty()) {
+    const auto& first = counts.left_out.front();
+    what += std::to_string(counts.left_out.size()) + " studies could not be used (" + first.id +
+            ": " + first.reason + "), ";
+  }
+  throw Error(Fault::Data,
+              what + std::to_string(counts.refused_crops) + " crops were refused, " +
+                  std::to_string(counts.plan.small_studies) +
+                  " studies were too small for a landmark",
+              "mend what cannot be read, choose a smaller shard.crop, or raise "
+              "shard.refuse_outside");
 }
 
 store::StoreManifest ShardBuilder::build(BuildCounts& counts,
@@ -146,31 +239,28 @@ store::StoreManifest ShardBuilder::build(BuildCounts& counts,
                 "choose another --out");
   remove_leftovers(out_);
   store::StoreManifest manifest;
-  if (already_there(manifest)) {
-    counts.kept_shards = static_cast<std::int64_t>(manifest.shards.size());
-    return manifest;
-  }
+  if (already_there(manifest, counts)) return manifest;
+  name_ungrouped(counts);
   manifest.header = header("train");
   manifest.config = settings(plan_);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const Group& group = groups_[g];
     const fs::path file = out_ / store::shard_file_name(static_cast<std::int64_t>(g));
-    const bool keep = fs::exists(file);
-    store::ShardSummary shard = keep ? kept(file, group) : write(file, group, counts, advanced);
-    if (keep) advanced(plan_.points_per_study * static_cast<std::int64_t>(group.studies.size()));
-    for (const std::size_t study : group.studies)
+    const auto kept = finished(file, groups_[g], counts);
+    const Group group = kept ? *kept : readable(groups_[g], counts);
+    const std::size_t missing = groups_[g].studies.size() - (kept ? 0 : group.studies.size());
+    advanced(plan_.points_per_study * static_cast<std::int64_t>(missing));
+    if (group.studies.empty()) continue;
+    store::ShardSummary shard =
+        kept ? summary_of(file, group) : write(file, group, counts, advanced);
+    for (const std::size_t study : group.studies) {
       manifest.studies[group.split].push_back(ids_[study]);
+      manifest.subjects[ids_[study]] = entries_[study].subject;
+    }
     if (shard.pairs == 0) continue;
-    ++(keep ? counts.kept_shards : counts.written_shards);
+    ++(kept ? counts.kept_shards : counts.written_shards);
     manifest.shards.push_back(std::move(shard));
   }
-  if (manifest.pairs("train") == 0) {
-    throw Error(Fault::Data,
-                "no pair possible: " + std::to_string(counts.refused_crops) +
-                    " crops were refused, " + std::to_string(counts.plan.small_studies) +
-                    " studies were too small for a landmark",
-                "choose a smaller shard.crop, or raise shard.refuse_outside");
-  }
+  if (manifest.pairs("train") == 0) refuse_empty(counts);
   store::save_manifest(out_, manifest);
   return manifest;
 }

@@ -18,7 +18,7 @@ void declare(Options& o, ShardPlan& p) {
   o.add("shard.threshold", p.threshold, "similarity that admits a pair", {.min = -1, .max = 1});
   o.add("shard.attempts", p.attempts, "draws of a landmark before the best is taken",
         {.min = 1, .max = 10000});
-  o.add("shard.validation", p.validation, "share of the studies kept for validation",
+  o.add("shard.validation", p.validation, "share of the patients kept for validation",
         {.min = 0, .max = 0.5});
   o.add("shard.margin", p.margin, "stored around a crop for random shifts",
         {.min = 0, .max = 256, .unit = "voxels"});
@@ -89,7 +89,8 @@ std::string plan_hash(const ShardPlan& plan, const std::string& sam_hash,
                       const std::vector<import::CatalogEntry>& studies) {
   std::string text = std::to_string(store::kFormatVersion) + "|" + sam_hash;
   for (const auto& [key, value] : settings(plan)) text += "|" + key + "=" + value;
-  for (const auto& study : studies) text += "|" + study.id + ":" + study.content_hash;
+  for (const auto& study : studies)
+    text += "|" + study.id + ":" + study.content_hash + ":" + study.subject;
   return hex64(xxh3_64(text));
 }
 

@@ -20,7 +20,7 @@ struct ShardPlan {
   std::int64_t partners = 4;    // studies that a landmark is sought in, its own included
   double threshold = 0.7;       // similarity a pair is admitted above (method.md 2.4)
   std::int64_t attempts = 101;  // draws before the best one is taken
-  double validation = 0.1;      // share of the studies
+  double validation = 0.1;      // share of the patients
   std::int64_t margin = 0;      // voxels kept around a crop for random shifts
   std::int64_t window_low = -125, window_high = 255;
   std::string encoding = "uint16";

@@ -13,6 +13,8 @@ namespace homolog::shard {
 class Studies {
  public:
   virtual ~Studies() = default;
+  // Throws Fault::Data when the study cannot be read or embedded. It stays loaded for what follows.
+  virtual void check(std::size_t) {}
   virtual std::shared_ptr<const Volume> volume(std::size_t study) = 0;
   // Where each point of study `from` lies in study `to`.
   virtual std::vector<match::Match> match(std::size_t from, std::size_t to,

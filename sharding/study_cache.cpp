@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "sharding/import/load.h"
 #include "sharding/match/embedding_folder.h"
 #include "sharding/match/similarity.h"
@@ -33,11 +34,11 @@ StudyCache::Held& StudyCache::hold(std::size_t study) {
 
 std::shared_ptr<const Volume> StudyCache::volume(std::size_t study) { return hold(study).volume; }
 
-std::shared_ptr<const match::Embedding> StudyCache::embedding(std::size_t study) {
-  Held& held = hold(study);
-  if (held.embedding) return held.embedding;
-  const auto file = folder_.empty() ? folder_ : match::embedding_file(folder_, entries_[study].id);
-  if (!folder_.empty() && std::filesystem::exists(file)) {
+// Nothing where the file is missing, damaged or of another volume: it is made anew then.
+std::optional<match::Embedding> StudyCache::stored(const std::filesystem::path& file,
+                                                   const Held& held) const {
+  if (folder_.empty() || !std::filesystem::exists(file)) return std::nullopt;
+  try {
     auto loaded = match::load_embedding(file);
     if (loaded.sam_hash != embedder_.sam_hash()) {
       throw Error(Fault::Usage,
@@ -47,20 +48,27 @@ std::shared_ptr<const match::Embedding> StudyCache::embedding(std::size_t study)
     }
     const bool same_voxels = loaded.content_hash.empty()
                                  ? loaded.volume_grid == held.volume->grid
-                                 : loaded.content_hash == entries_[study].content_hash;
-    if (!same_voxels) {
-      throw Error(
-          Fault::Data,
-          file.string() + " is of another volume than the catalogue's " + entries_[study].id,
-          "remove it, and run again");
-    }
-    held.embedding = std::make_shared<const match::Embedding>(std::move(loaded));
-  } else {
-    auto made = embedder_.embed(*held.volume);
-    made.content_hash = entries_[study].content_hash;
-    if (!folder_.empty()) match::save_embedding(made, file);
-    held.embedding = std::make_shared<const match::Embedding>(std::move(made));
+                                 : loaded.content_hash == entries_[held.study].content_hash;
+    if (same_voxels) return loaded;
+    log::warn("embedding of other voxels made anew", {{"file", file}});
+  } catch (const Error& fault) {
+    if (fault.fault() != Fault::Data) throw;
+    log::warn("damaged embedding made anew", {{"file", file}, {"reason", fault.summary()}});
   }
+  return std::nullopt;
+}
+
+std::shared_ptr<const match::Embedding> StudyCache::embedding(std::size_t study) {
+  Held& held = hold(study);
+  if (held.embedding) return held.embedding;
+  const auto file = folder_.empty() ? folder_ : match::embedding_file(folder_, entries_[study].id);
+  auto found = stored(file, held);
+  if (!found) {
+    found = embedder_.embed(*held.volume);
+    found->content_hash = entries_[study].content_hash;
+    if (!folder_.empty()) match::save_embedding(*found, file);
+  }
+  held.embedding = std::make_shared<const match::Embedding>(std::move(*found));
   return held.embedding;
 }
 

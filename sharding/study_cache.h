@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ class StudyCache : public Studies {
   // `embeddings` may be empty. Throws Fault::Usage when a stored embedding is of other weights.
   StudyCache(std::vector<import::CatalogEntry> entries, match::Embedder& embedder,
              std::filesystem::path embeddings, match::Mode mode, std::size_t capacity);
+  void check(std::size_t study) override { embedding(study); }
   std::shared_ptr<const Volume> volume(std::size_t study) override;
   std::vector<match::Match> match(std::size_t from, std::size_t to,
                                   const std::vector<Point3>& points) override;
@@ -32,6 +34,7 @@ class StudyCache : public Studies {
   };
   Held& hold(std::size_t study);
   std::shared_ptr<const match::Embedding> embedding(std::size_t study);
+  std::optional<match::Embedding> stored(const std::filesystem::path& file, const Held& held) const;
 
   std::vector<import::CatalogEntry> entries_;
   match::Embedder& embedder_;

@@ -8,14 +8,21 @@
 
 namespace homolog::shard {
 
-struct Group {
-  std::string split;                 // "train" or "validation"
-  std::vector<std::size_t> studies;  // indices into the list of ids, at least two
+struct Member {
+  std::string id, subject;  // of the study; of the patient, whom several studies may show
 };
 
-// Train groups first. Splits have at least two studies or none; a last group of one joins the group
-// before it. Throws Fault::Data when fewer than two studies are there ("no pair possible").
-std::vector<Group> make_groups(const std::vector<std::string>& ids, double validation_share,
+struct Group {
+  std::string split;                 // "train" or "validation"
+  std::vector<std::size_t> studies;  // indices into the list of members, at least two
+};
+
+// Train groups first. The studies of a subject are in one split, and no group holds two of them, so
+// no pair shows one patient twice. Splits have at least two subjects or none; a group of one joins
+// the group before it. A study that finds no group (one subject has too many) is in none.
+// `validation_share`: of the subjects. Throws Fault::Data when fewer than two subjects are there
+// ("no pair possible").
+std::vector<Group> make_groups(const std::vector<Member>& members, double validation_share,
                                std::int64_t partners, std::uint64_t seed);
 
 }  // namespace homolog::shard

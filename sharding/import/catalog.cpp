@@ -41,6 +41,23 @@ Verdict verdict_of(const std::string& name) {
   throw std::invalid_argument("unknown verdict '" + name + "'");
 }
 
+void check_version(const std::string& where, int version) {
+  if (version == kCatalogVersion) return;
+  const bool older = version < kCatalogVersion;
+  throw Error(
+      Fault::Data,
+      where + ": made by " + (older ? "an older" : "a newer") + " homolog (catalogue version " +
+          std::to_string(version) + ", this one reads " + std::to_string(kCatalogVersion) + ")",
+      older ? "run homolog catalog again" : "use that homolog, or run homolog catalog again");
+}
+
+std::string why(const std::exception& problem) {
+  if (dynamic_cast<const json::parse_error*>(&problem) != nullptr) return "not JSON";
+  if (dynamic_cast<const json::exception*>(&problem) != nullptr)
+    return "a key is missing, or holds something else";
+  return problem.what();
+}
+
 CatalogEntry from_json(const json& j) {
   CatalogEntry e;
   e.verdict = verdict_of(j.at("verdict").get<std::string>());
@@ -49,6 +66,7 @@ CatalogEntry from_json(const json& j) {
   e.format = j.at("format").get<std::string>();
   if (e.verdict == Verdict::Reject) return e;  // the rest may be unknown
   e.id = j.at("id").get<std::string>();
+  e.subject = j.at("subject").get<std::string>();
   const json& grid = j.at("grid");
   const json& size = grid.at("size");
   e.grid.size = {size.at(0).get<std::int64_t>(), size.at(1).get<std::int64_t>(),
@@ -62,6 +80,7 @@ CatalogEntry from_json(const json& j) {
   e.hu_max = j.at("hu_range").at(1).get<int>();
   e.body_extent_mm = point(j.at("body_extent_mm"));
   e.content_hash = j.at("content_hash").get<std::string>();
+  e.hounsfield = j.at("hounsfield").get<bool>();
   if (e.files.empty() || e.grid.size.x < 1 || e.grid.size.y < 1 || e.grid.size.z < 1) {
     throw std::invalid_argument("an accepted CT needs files and a grid");
   }
@@ -87,6 +106,7 @@ std::string to_json_line(const CatalogEntry& e) {
   j["verdict"] = verdict_name(e.verdict);
   j["reason"] = joined(e.reasons);
   j["id"] = e.id;
+  j["subject"] = e.subject;
   j["format"] = e.format;
   json files = json::array();
   for (const auto& file : e.files) files.push_back(file.string());
@@ -101,6 +121,7 @@ std::string to_json_line(const CatalogEntry& e) {
     j["hu_range"] = {e.hu_min, e.hu_max};
     j["body_extent_mm"] = point(e.body_extent_mm);
     j["content_hash"] = e.content_hash;
+    j["hounsfield"] = e.hounsfield;
   }
   // A file name need not be UTF-8; such bytes are replaced rather than losing the line.
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -121,20 +142,14 @@ std::vector<CatalogEntry> read_catalog(const std::filesystem::path& catalog) {
     const std::string where = catalog.string() + ":" + std::to_string(number);
     try {
       const json j = json::parse(line);
-      const int version = j.at("version").get<int>();
-      if (version != kCatalogVersion) {
-        throw Error(Fault::Data,
-                    where + ": catalogue version " + std::to_string(version) +
-                        ", this build reads " + std::to_string(kCatalogVersion),
-                    "make the catalogue again with this build");
-      }
+      check_version(where, j.at("version").get<int>());
       CatalogEntry entry = from_json(j);
       entry.verdict == Verdict::Reject ? void(++rejected) : entries.push_back(std::move(entry));
     } catch (const Error&) {
       throw;
     } catch (const std::exception& problem) {
-      throw Error(Fault::Data, where + " is not a catalogue line: " + problem.what(),
-                  "make the catalogue again");
+      throw Error(Fault::Data, where + " is no catalogue line: " + why(problem),
+                  "give a file that homolog catalog wrote, or run homolog catalog again");
     }
   }
   if (entries.empty()) {

@@ -12,12 +12,14 @@
 
 namespace homolog::import {
 
-inline constexpr int kCatalogVersion = 1;
+inline constexpr int kCatalogVersion = 2;
 
 enum class Verdict { Accept, Warn, Reject };
 
 struct CatalogEntry {
   std::string id;                            // keyed hash of the series' identity, 16 hex digits
+  std::string subject;                       // keyed hash of the patient, 16 hex digits: scans of
+                                             // one never meet in a pair, nor over a split
   std::vector<std::filesystem::path> files;  // absolute; DICOM: in slice order; else the header,
                                              // then its data file where that is apart
   std::string format;                        // "dicom", "nifti", "nrrd", "meta"
@@ -29,10 +31,11 @@ struct CatalogEntry {
   std::string content_hash;  // xxh3 of the canonical voxels, 16 hex digits
   Verdict verdict = Verdict::Accept;
   std::vector<std::string> reasons;  // empty for accept
+  bool hounsfield = true;            // false: its values are not HU, nothing may learn from it
 };
 
 // Accepted and warned entries only, in file order. Throws Fault::Data: missing file, other version,
-// a line that is not JSON (named by number), no usable CT in it.
+// no catalogue line (named by number), no usable CT in it.
 std::vector<CatalogEntry> read_catalog(const std::filesystem::path& catalog);
 
 std::string to_json_line(const CatalogEntry& entry);

@@ -16,6 +16,12 @@ std::string content_hash(const Volume& volume) {
   return hex64(hash.digest());
 }
 
+std::string contents_hash(const std::vector<CatalogEntry>& entries) {
+  Xxh3 hash;
+  for (const auto& e : entries) hash.update(e.content_hash.data(), e.content_hash.size());
+  return hex64(hash.digest());
+}
+
 void describe(const Volume& volume, CatalogEntry& entry) {
   entry.grid = volume.grid;
   const auto [low, high] = std::minmax_element(volume.hu.begin(), volume.hu.end());

@@ -6,6 +6,8 @@
 #include <gdcmSequenceOfItems.h>
 #include <gdcmTrace.h>
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <set>
 
@@ -91,12 +93,30 @@ void take_groups(const DataSet& item, DicomSlice& slice, bool& position, bool& o
   }
 }
 
+// Whom the slices show: scans of one patient must not be split. Empty when nothing tells.
+std::string subject_of(const DataSet& set) {
+  std::string patient = text(set, Tag(0x0010, 0x0020));
+  std::string folded = patient;
+  std::transform(folded.begin(), folded.end(), folded.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  // What anonymisers write for everybody names nobody.
+  static const std::set<std::string> kNobody{"",     "anonymous", "anonymized", "anonymised",
+                                             "anon", "unknown",   "none",       "0"};
+  if (!kNobody.contains(folded)) {
+    return "patient\n" + patient + "\n" + text(set, Tag(0x0010, 0x0021)) + "\n" +
+           text(set, Tag(0x0010, 0x0030));
+  }
+  const std::string study = text(set, Tag(0x0020, 0x000d));
+  return study.empty() ? "" : "study\n" + study;
+}
+
 DicomSlice common_part(const std::filesystem::path& file, const gdcm::File& dicom) {
   const DataSet& set = dicom.GetDataSet();
   DicomSlice slice;
   slice.file = file;
   slice.series = text(set, Tag(0x0020, 0x000e));
   slice.instance = text(set, Tag(0x0008, 0x0018));
+  slice.subject = subject_of(set);
   slice.modality = text(set, Tag(0x0008, 0x0060));
   slice.sop_class = text(set, Tag(0x0008, 0x0016));
   if (slice.sop_class.empty()) slice.sop_class = text(dicom.GetHeader(), Tag(0x0002, 0x0002));

@@ -2,9 +2,11 @@
 // numbers. ITK's own image class would apply one slope to a whole multi-frame file.
 #include <gdcmImageReader.h>
 
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <new>
 
 #include "base/error.h"
 #include "sharding/import/dicom_slice.h"
@@ -71,7 +73,11 @@ Decoded decode(const DicomSlice& slice) {
   reader.SetFileName(slice.file.c_str());
   Decoded decoded;
   try {
-    if (!reader.Read()) throw Error(Fault::Data, failure, remedy);
+    errno = 0;
+    if (!reader.Read()) {
+      if (errno == ENOMEM) throw std::bad_alloc();
+      throw Error(Fault::Data, failure, remedy);
+    }
     if (slice.compressed && !fragments_are_there(reader))
       throw Error(Fault::Data, failure + ": it is not compressed as the header says", remedy);
     const gdcm::Image& image = reader.GetImage();
@@ -88,6 +94,8 @@ Decoded decode(const DicomSlice& slice) {
     }
   } catch (const Error&) {
     throw;
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& problem) {
     throw Error(Fault::Data, failure + ": " + problem.what(), remedy);
   }
@@ -95,35 +103,34 @@ Decoded decode(const DicomSlice& slice) {
 }
 
 template <class Stored>
-void rescale(const Decoded& decoded, const DicomSlice& slice, std::int16_t* out,
-             std::int64_t& not_finite) {
+void rescale(const Decoded& decoded, const DicomSlice& slice, std::int16_t* out, Misfits& misfits) {
   const std::size_t count = static_cast<std::size_t>(slice.rows) * slice.columns;
   const Stored* stored = reinterpret_cast<const Stored*>(decoded.bytes.data()) +
                          count * static_cast<std::size_t>(slice.frame);
   for (std::size_t i = 0; i < count; ++i) {
     out[i] =
         to_hu(static_cast<float>(slice.slope * static_cast<double>(stored[i]) + slice.intercept),
-              not_finite);
+              misfits);
   }
 }
 
-void rescale_any(const Decoded& decoded, const DicomSlice& slice, std::int16_t* out) {
-  std::int64_t not_finite = 0;
+void rescale_any(const Decoded& decoded, const DicomSlice& slice, std::int16_t* out,
+                 Misfits& misfits) {
   switch (decoded.type) {
     case gdcm::PixelFormat::UINT8:
-      return rescale<std::uint8_t>(decoded, slice, out, not_finite);
+      return rescale<std::uint8_t>(decoded, slice, out, misfits);
     case gdcm::PixelFormat::INT8:
-      return rescale<std::int8_t>(decoded, slice, out, not_finite);
+      return rescale<std::int8_t>(decoded, slice, out, misfits);
     case gdcm::PixelFormat::UINT12:
     case gdcm::PixelFormat::UINT16:
-      return rescale<std::uint16_t>(decoded, slice, out, not_finite);
+      return rescale<std::uint16_t>(decoded, slice, out, misfits);
     case gdcm::PixelFormat::INT12:
     case gdcm::PixelFormat::INT16:
-      return rescale<std::int16_t>(decoded, slice, out, not_finite);
+      return rescale<std::int16_t>(decoded, slice, out, misfits);
     case gdcm::PixelFormat::UINT32:
-      return rescale<std::uint32_t>(decoded, slice, out, not_finite);
+      return rescale<std::uint32_t>(decoded, slice, out, misfits);
     case gdcm::PixelFormat::INT32:
-      return rescale<std::int32_t>(decoded, slice, out, not_finite);
+      return rescale<std::int32_t>(decoded, slice, out, misfits);
     default:
       throw Error(Fault::Data, slice.file.string() + ": pixel type not supported for CT");
   }
@@ -141,6 +148,10 @@ ReadScan read_dicom(const std::vector<std::filesystem::path>& files) {
   for (const auto& file : files) {
     for (DicomSlice& slice : read_dicom_header(file)) slices.push_back(std::move(slice));
   }
+  return read_dicom(std::move(slices));
+}
+
+ReadScan read_dicom(std::vector<DicomSlice> slices) {
   for (const DicomSlice& slice : slices) check_declared(slice);
   SliceStack stack = stack_slices(std::move(slices));
   ReadScan result;
@@ -149,6 +160,7 @@ ReadScan read_dicom(const std::vector<std::filesystem::path>& files) {
   result.eight_bit = stack.slices.front().bits == 8;
   const std::size_t plane = static_cast<std::size_t>(stack.grid.size.x * stack.grid.size.y);
   result.scan.hu.resize(plane * stack.slices.size());
+  Misfits misfits;
   // A multi-frame file is decoded once, when its first frame comes up, and dropped after its last.
   std::map<std::filesystem::path, std::pair<std::shared_ptr<Decoded>, int>> open;
   for (std::size_t i = 0; i < stack.slices.size(); ++i) {
@@ -157,9 +169,10 @@ ReadScan read_dicom(const std::vector<std::filesystem::path>& files) {
       result.files.push_back(slice.file);
     auto& [decoded, used] = open[slice.file];
     if (!decoded) decoded = std::make_shared<Decoded>(decode(slice));
-    rescale_any(*decoded, slice, result.scan.hu.data() + i * plane);
+    rescale_any(*decoded, slice, result.scan.hu.data() + i * plane, misfits);
     if (++used == slice.frames) open.erase(slice.file);
   }
+  judge(misfits, stack.grid.voxels(), stack.slices.front().file.string(), result.warnings);
   return result;
 }
 

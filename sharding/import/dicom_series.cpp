@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -10,7 +11,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using Header = std::vector<DicomSlice>;  // the frames of one file
-using Group = std::vector<const Header*>;
+using Group = std::vector<Header*>;
 
 constexpr const char* kCtClass =
     "1.2.840.10008.5.1.4.1.1.2";  // and .1 (enhanced), .2 (legacy converted)
@@ -90,22 +91,28 @@ DicomSeries series_of(Group group, const std::string& identity) {
   if (const int repeated = drop_repeated_instances(group)) {
     series.warnings.push_back(std::to_string(repeated) + " repeated instances ignored");
   }
-  for (const Header* h : group) series.files.push_back(h->front().file);
   const DicomSlice& any = group.front()->front();
+  series.subject = any.subject;
   series.refusal = refusal_of(any);
   if (any.image_type.find("PERFUSION") != std::string::npos) {
     series.warnings.push_back("derived perfusion map (image type), not attenuation");
+  }
+  for (Header* h : group) {
+    series.files.push_back(h->front().file);
+    for (DicomSlice& s : *h)  // what grouping alone needed: a survey holds millions of slices
+      s.series = s.instance = s.subject = s.sop_class = s.image_type = s.modality = std::string();
+    std::move(h->begin(), h->end(), std::back_inserter(series.slices));
   }
   return series;
 }
 
 }  // namespace
 
-std::vector<DicomSeries> group_series(const std::vector<Header>& headers) {
+std::vector<DicomSeries> group_series(std::vector<Header> headers) {
   // A multi-frame file is a volume of its own; so is a file of no named series.
   std::map<std::pair<std::string, std::string>, std::map<fs::path, Group>>
       groups;  // (series, geometry) -> folder
-  for (const Header& header : headers) {
+  for (Header& header : headers) {
     const DicomSlice& s = header.front();
     const bool alone = s.frames > 1 || s.series.empty();
     const std::string series =

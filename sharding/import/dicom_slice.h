@@ -1,5 +1,5 @@
 // What a DICOM file's header says of each of its slices, and how slices stack to a volume.
-// Inside sharding/import only. No patient name, number or date is ever read.
+// Inside sharding/import only. What tells the patient is read for the keyed hash alone.
 #pragma once
 
 #include <array>
@@ -16,6 +16,7 @@ struct DicomSlice {
   std::filesystem::path file;
   int frame = 0, frames = 1;     // 0-based, and how many the file holds
   std::string series, instance;  // UIDs: for grouping and the keyed hash only
+  std::string subject;           // patient or study: for the keyed hash only, empty when unknown
   std::string modality, sop_class, image_type;
   bool compressed = false;  // encapsulated transfer syntax
   int rows = 0, columns = 0, samples = 1, bits = 16, bits_stored = 16;

@@ -56,14 +56,27 @@ Kind kind_of(const std::string& head) {
   return Kind::Other;
 }
 
-std::string what_instead(const std::string& head) {
-  if (head.empty()) return "the file is empty";
+std::string what_instead(const fs::path& file, const std::string& head) {
+  std::error_code code;
+  if (fs::file_size(file, code) == 0) return "the file is empty";
   if (starts(head, "version https://git-lfs"))
     return "a git-LFS pointer instead of the data: fetch it with git lfs pull";
+  if (head.empty() || has_extension(file, {".gz"}) != is_gzip(file))
+    return has_extension(file, {".gz"}) ? "not a readable gzip stream (damaged)"
+                                        : "it is a gzip stream of something else";
   return "the content is not that of a scan";
 }
 
 }  // namespace
+
+bool named_like_volume(const fs::path& file) {
+  return has_extension(file,
+                       {".nii", ".nii.gz", ".hdr", ".hdr.gz", ".nrrd", ".nhdr", ".mha", ".mhd"});
+}
+
+bool named_like_scan(const fs::path& file) {
+  return named_like_volume(file) || has_extension(file, {".dcm", ".dicom", ".ima"});
+}
 
 bool has_extension(const fs::path& file, std::initializer_list<const char*> extensions) {
   std::string name = file.filename().string();
@@ -97,7 +110,7 @@ Sniffed sniff(const fs::path& file) {
   const bool named_dicom = has_extension(file, {".dcm", ".dicom", ".ima"});
   const bool named = named_nifti || named_nrrd || named_meta || named_dicom;
   if (result.kind == Kind::Other) {
-    if (named) result.problem = "named like a scan, but " + what_instead(head);
+    if (named) result.problem = "named like a scan, but " + what_instead(file, head);
     return result;
   }
   const bool agrees = (result.kind == Kind::Nifti && named_nifti) ||
@@ -182,7 +195,11 @@ std::uint64_t declared_bytes(const fs::path& file, const std::vector<std::int64_
   return static_cast<std::uint64_t>(total);
 }
 
-void check_length(const fs::path& file, std::uint64_t declared, std::uint64_t present) {
+void check_length(const fs::path& file, std::uint64_t declared, std::uint64_t present,
+                  std::vector<std::string>& warnings) {
+  if (present > declared)
+    warnings.push_back(std::to_string(present - declared) +
+                       " bytes behind the voxels were ignored");
   if (present >= declared) return;
   const std::string pointer =
       starts(head_of(file, 64), "version https://git-lfs") ? "; it is a git-LFS pointer" : "";

@@ -5,8 +5,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
+
+#include "volume/grid.h"
 
 namespace homolog::import {
 
@@ -27,6 +30,12 @@ struct HeaderFacts {
 // Each throws Fault::Data with the reason. They read headers, and inflate compressed data once
 // without keeping it, because the libraries behind ITK fill a torn stream with zeros in silence.
 HeaderFacts check_nifti(const std::filesystem::path& file);
+// Spacing and origin (LPS or RAS) that a NIfTI header states, in mm, also where no grid comes of
+// it.
+Grid nifti_grid(const std::filesystem::path& file);
+// Calls `found` with the index of each NaN or infinite voxel of a NIfTI of floating point numbers.
+void for_each_not_finite(const std::filesystem::path& file,
+                         const std::function<void(std::uint64_t)>& found);
 HeaderFacts check_nrrd(const std::filesystem::path& file);
 HeaderFacts check_meta(const std::filesystem::path& file);
 
@@ -50,8 +59,9 @@ Inflated inflate_check(const std::filesystem::path& file, std::uint64_t offset, 
 std::uint64_t declared_bytes(const std::filesystem::path& file,
                              const std::vector<std::int64_t>& sizes, int voxel_bytes);
 
-// Throws Fault::Data unless `present` bytes hold `declared`.
-void check_length(const std::filesystem::path& file, std::uint64_t declared, std::uint64_t present);
+// Throws Fault::Data unless `present` bytes hold `declared`; warns when there are more.
+void check_length(const std::filesystem::path& file, std::uint64_t declared, std::uint64_t present,
+                  std::vector<std::string>& warnings);
 // The same for compressed data, before inflating: deflate shrinks at most 1032-fold.
 void check_ratio(const std::filesystem::path& file, std::uint64_t declared,
                  std::uint64_t compressed);
@@ -60,6 +70,11 @@ void check_ratio(const std::filesystem::path& file, std::uint64_t declared,
 // folder.
 std::filesystem::path data_file_beside(const std::filesystem::path& header,
                                        const std::string& name);
+
+// By extension alone: a scan of any format; a volume in one file (not DICOM, which comes in
+// slices).
+bool named_like_scan(const std::filesystem::path& file);
+bool named_like_volume(const std::filesystem::path& file);
 
 bool has_extension(const std::filesystem::path& file,
                    std::initializer_list<const char*> extensions);

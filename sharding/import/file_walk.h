@@ -1,20 +1,27 @@
-// The regular files below some paths, each once, in a fixed order. Inside sharding/import only.
+// The regular files below some paths, each once, in a fixed order, and what is named like a scan
+// but is no file. Inside sharding/import only.
 #pragma once
 
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace homolog::import {
 
+struct Unreadable {
+  std::filesystem::path path;
+  std::string why;
+  bool is_folder = false;
+};
+
 struct Walked {
   std::vector<std::filesystem::path> files;  // absolute, sorted, no file twice
-  std::vector<std::pair<std::filesystem::path, std::string>> unreadable;  // folder, why
+  std::vector<Unreadable> unreadable;
 };
 
 // Folders are walked whole; links to folders are not followed, so there are no loops; pipes and
-// devices are left out, because opening one may hang. Throws Fault::Data where a path is missing.
+// devices are never opened, because that may hang. Throws Fault::Data where a path is missing,
+// Fault::Stopped after a signal.
 Walked walk(const std::vector<std::filesystem::path>& paths);
 
 }  // namespace homolog::import

@@ -6,11 +6,15 @@
 #include <itkNrrdImageIO.h>
 #include <nifti1_io.h>
 
+#include <cerrno>
 #include <cmath>
+#include <limits>
+#include <new>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "sharding/import/file_check.h"
+#include "sharding/import/plausible.h"
 #include "sharding/import/scan_reader.h"
 
 namespace homolog::import {
@@ -101,18 +105,75 @@ void quiet_itk() {
   static_cast<void>(once);
 }
 
-std::int16_t to_hu(float value, std::int64_t& not_finite) noexcept {
+std::int16_t to_hu(float value, Misfits& misfits) noexcept {
   if (!std::isfinite(value)) {
-    ++not_finite;
-    return -1024;
+    ++misfits.not_finite;
+    return kAirHu;
   }
+  misfits.outside += value < -32768.5F || value > 32767.5F;
   return static_cast<std::int16_t>(std::lround(std::fmin(std::fmax(value, -32768.0F), 32767.0F)));
 }
+
+void judge(const Misfits& misfits, std::int64_t voxels, const std::string& name,
+           std::vector<std::string>& warnings) {
+  const std::string outside = std::to_string(misfits.outside) + " of " + std::to_string(voxels) +
+                              " voxels lie outside -32768..32767 HU";
+  if (misfits.outside * 100 > voxels)
+    throw Error(Fault::Data, name + ": " + outside + ": wrong scaling, or not a CT");
+  if (misfits.outside > 0) warnings.push_back(outside + ", clipped");
+  if (misfits.not_finite > 0)
+    warnings.push_back(std::to_string(misfits.not_finite) +
+                       " voxels are not numbers (NaN or infinite), taken as air");
+}
+
+namespace {
+
+// The NIfTI library turns what is no number into 0, which would be water.
+void restore_not_finite(const std::filesystem::path& file, Image& image) {
+  float* values = image.GetBufferPointer();
+  const std::uint64_t voxels = image.GetLargestPossibleRegion().GetNumberOfPixels();
+  for_each_not_finite(file, [&](std::uint64_t voxel) {
+    if (voxel < voxels) values[voxel] = std::numeric_limits<float>::quiet_NaN();
+  });
+}
+
+void take(const Image& image, const std::string& name, ReadScan& result) {
+  Scan& scan = result.scan;
+  scan.grid = grid_of(image);
+  if (!is_orthonormal(scan.grid.direction)) {
+    throw Error(Fault::Data,
+                name + ": the axes are not at right angles (sheared or singular directions)");
+  }
+  scan.grid.direction = orthonormalised(scan.grid.direction);
+  Misfits misfits;
+  scan.hu.resize(static_cast<std::size_t>(scan.grid.voxels()));
+  const float* values = image.GetBufferPointer();
+  for (std::int16_t& hu : scan.hu) hu = to_hu(*values++, misfits);
+  judge(misfits, scan.grid.voxels(), name, result.warnings);
+}
+
+// ITK's message without its own object and the name of our link.
+std::string plain(std::string text) {
+  for (const char* noise : {"ITK ERROR: ", "(0x"}) {
+    const auto at = text.find(noise);
+    const auto end = at == std::string::npos ? at : text.find("): ", at);
+    if (end != std::string::npos) text = text.substr(end + 3);
+  }
+  return text.find("homolog-scan.tmp") == std::string::npos ? text : "not what its header says";
+}
+
+std::string why_not_a_grid(const std::filesystem::path& file, const std::string& format) {
+  const std::string why = format == "nifti" ? geometry_refusal(nifti_grid(file)) : "";
+  return why.empty() ? "the axes are not at right angles (sheared)" : why;
+}
+
+}  // namespace
 
 ReadScan read_image_file(const std::filesystem::path& file, const std::string& format) {
   const std::string name = file.string();
   quiet_itk();
   ReadScan result;
+  errno = 0;
   try {
     const ProperName proper(file, format);
     const itk::ImageIOBase::Pointer io = io_for(format);
@@ -124,26 +185,20 @@ ReadScan read_image_file(const std::filesystem::path& file, const std::string& f
     reader->SetImageIO(io);
     reader->SetFileName(proper.path().string());
     reader->Update();
-    const Image& image = *reader->GetOutput();
-    Scan& scan = result.scan;
-    scan.grid = grid_of(image);
-    if (!is_orthonormal(scan.grid.direction)) {
-      throw Error(Fault::Data,
-                  name + ": the axes are not at right angles (sheared or singular directions)");
-    }
-    scan.grid.direction = orthonormalised(scan.grid.direction);
-    std::int64_t not_finite = 0;
-    scan.hu.resize(static_cast<std::size_t>(scan.grid.voxels()));
-    const float* values = image.GetBufferPointer();
-    for (std::int16_t& hu : scan.hu) hu = to_hu(*values++, not_finite);
-    if (not_finite > 0)
-      result.warnings.push_back(std::to_string(not_finite) +
-                                " voxels are not numbers, taken as air");
+    if (format == "nifti") restore_not_finite(file, *reader->GetOutput());
+    take(*reader->GetOutput(), name, result);
   } catch (const Error&) {
     throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const itk::MemoryAllocationError&) {
+    throw std::bad_alloc();
   } catch (const itk::ExceptionObject& problem) {
+    if (errno == ENOMEM) throw std::bad_alloc();  // the C library below says no more than "failed"
+    if (std::string(problem.GetDescription()).find("orthonormal") != std::string::npos)
+      throw Error(Fault::Data, name + ": " + why_not_a_grid(file, format));
     throw Error(Fault::Data,
-                name + ": cannot be read as " + format + ": " + problem.GetDescription());
+                name + ": cannot be read as " + format + ": " + plain(problem.GetDescription()));
   } catch (const std::exception& problem) {
     throw Error(Fault::Data, name + ": cannot be read as " + format + ": " + problem.what());
   }

@@ -8,21 +8,23 @@
 
 namespace homolog::import {
 
-Volume load_volume(const CatalogEntry& entry, bool verify_content) {
+Volume load_volume(const CatalogEntry& entry) {
   if (entry.files.empty())
     throw Error(Fault::Data, "catalogue entry " + entry.id + " names no file");
   const std::string name = entry.files.front().string();
+  for (const auto& file : entry.files) {
+    if (!std::filesystem::exists(file))
+      throw Error(Fault::Data, file.string() + " is missing since the catalogue was made",
+                  "bring it back, or run homolog catalog again");
+  }
   ReadScan read = entry.format == "dicom" ? read_dicom(entry.files)
                                           : read_image_file(entry.files.front(), entry.format);
   Scan scan = canonical(std::move(read.scan));
-  if (entry.grid.voxels() > 0 && !(scan.grid.size == entry.grid.size)) {
-    throw Error(Fault::Data, name + ": has another size than the catalogue says",
-                "make the catalogue again");
-  }
   Volume volume{entry.id, scan.grid, std::move(scan.hu)};
-  if (verify_content && content_hash(volume) != entry.content_hash) {
-    throw Error(Fault::Data, name + ": its voxels differ from the catalogue's content hash",
-                "the file changed after it was catalogued: make the catalogue again");
+  const bool resized = entry.grid.voxels() > 0 && !(volume.grid.size == entry.grid.size);
+  if (resized || (!entry.content_hash.empty() && content_hash(volume) != entry.content_hash)) {
+    throw Error(Fault::Data, name + ": changed since the catalogue was made",
+                "run homolog catalog again");
   }
   return volume;
 }

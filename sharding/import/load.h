@@ -8,9 +8,10 @@
 
 namespace homolog::import {
 
-// The voxels of a catalogued CT, in HU, reoriented to LPS+. Throws Fault::Data naming the file.
-// `verify_content`: also compare with the catalogue's content hash.
-Volume load_volume(const CatalogEntry& entry, bool verify_content = false);
+// The voxels of a catalogued CT, in HU, reoriented to LPS+. Throws Fault::Data naming the file,
+// also where its voxels are not those that the entry's content hash tells of (an empty hash tells
+// nothing).
+Volume load_volume(const CatalogEntry& entry);
 
 // Write as .nii.gz, .nii, .mha or .nrrd, by extension; atomically. Throws Fault::Environment.
 void write_volume(const Volume& volume, const std::filesystem::path& file);

@@ -1,7 +1,10 @@
 // NIfTI-1 headers (nifti1.h of the NIfTI working group), read field by field at their fixed
 // offsets.
+#include <zlib.h>
+
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "base/error.h"
 #include "sharding/import/file_check.h"
@@ -28,12 +31,21 @@ class Header {
     std::memcpy(&raw, bytes_.data() + at, 2);
     return static_cast<std::int16_t>(swap_ ? __builtin_bswap16(raw) : raw);
   }
-  float f32(std::size_t at) const {
+  float f32(std::size_t at) const { return f32(bytes_.data() + at); }
+  float f32(const char* at) const {
     std::uint32_t raw = 0;
-    std::memcpy(&raw, bytes_.data() + at, 4);
+    std::memcpy(&raw, at, 4);
     if (swap_) raw = __builtin_bswap32(raw);
     float value = 0;
     std::memcpy(&value, &raw, 4);
+    return value;
+  }
+  double f64(const char* at) const {
+    std::uint64_t raw = 0;
+    std::memcpy(&raw, at, 8);
+    if (swap_) raw = __builtin_bswap64(raw);
+    double value = 0;
+    std::memcpy(&value, &raw, 8);
     return value;
   }
   std::string magic() const { return std::string(bytes_.data() + 344, 3); }
@@ -111,6 +123,21 @@ void check_affine(const Header& header, std::vector<std::string>& warnings) {
         "swapped");
 }
 
+struct VoxelsAt {
+  fs::path file;
+  std::uint64_t before;  // bytes in front of them
+};
+
+VoxelsAt voxels_at(const fs::path& file, const Header& header) {
+  const auto offset = static_cast<std::uint64_t>(header.f32(108));
+  if (header.magic() != "ni1") return {file, std::max<std::uint64_t>(352, offset)};
+  fs::path data = file;
+  data.replace_extension(".img");
+  if (!fs::is_regular_file(data)) data += ".gz";
+  if (!fs::is_regular_file(data)) header.refuse("the .img file of the pair is missing");
+  return {data, offset};
+}
+
 void check_scaling(const Header& header, std::vector<std::string>& warnings) {
   if (!std::isfinite(header.f32(112)) || !std::isfinite(header.f32(116)))
     header.refuse("the scaling (scl_slope, scl_inter) is not finite");
@@ -124,6 +151,47 @@ void check_scaling(const Header& header, std::vector<std::string>& warnings) {
 }
 
 }  // namespace
+
+// Spacing in mm from the affine where there is one; the rest of the grid is not told.
+Grid nifti_grid(const fs::path& file) {
+  const Header header(file, head_of(file, 352));
+  const int unit = header.units() & 7;
+  const double to_mm = unit == 1 ? 1000 : unit == 3 ? 0.001 : 1;
+  double spacing[3], origin[3];
+  const bool sform = header.i16(254) > 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    spacing[i] = std::abs(header.f32(80 + 4 * i)) * to_mm;
+    origin[i] = header.f32((sform ? 292 + 16 * i : 268 + 4 * i)) * to_mm;
+    if (sform)
+      spacing[i] =
+          std::hypot(header.f32(280 + 4 * i), header.f32(296 + 4 * i), header.f32(312 + 4 * i)) *
+          to_mm;
+  }
+  Grid grid;
+  grid.size = {1, 1, 1};
+  grid.spacing = {spacing[0], spacing[1], spacing[2]};
+  grid.origin = {origin[0], origin[1], origin[2]};
+  return grid;
+}
+
+void for_each_not_finite(const fs::path& file, const std::function<void(std::uint64_t)>& found) {
+  const Header header(file, head_of(file, 352));
+  const int code = header.i16(70);
+  if (code != 16 && code != 64) return;
+  const auto [data, before] = voxels_at(file, header);
+  const std::size_t bytes = code == 16 ? 4 : 8;
+  std::unique_ptr<gzFile_s, int (*)(gzFile)> in(gzopen(data.c_str(), "rb"), gzclose);
+  if (!in || gzseek(in.get(), static_cast<z_off_t>(before), SEEK_SET) < 0) return;
+  std::vector<char> block(1 << 18);
+  std::uint64_t voxel = 0;
+  for (int read;
+       (read = gzread(in.get(), block.data(), static_cast<unsigned>(block.size()))) > 0;) {
+    for (std::size_t at = 0; at + bytes <= static_cast<std::size_t>(read); at += bytes, ++voxel) {
+      const char* value = block.data() + at;
+      if (!std::isfinite(bytes == 4 ? header.f32(value) : header.f64(value))) found(voxel);
+    }
+  }
+}
 
 HeaderFacts check_nifti(const fs::path& file) {
   const Header header(file, head_of(file, 352));
@@ -144,16 +212,8 @@ HeaderFacts check_nifti(const fs::path& file) {
   HeaderFacts facts{{file}, {}};
   check_affine(header, facts.warnings);
   check_scaling(header, facts.warnings);
-  fs::path data = file;
-  if (magic == "ni1") {
-    data.replace_extension(".img");
-    if (!fs::is_regular_file(data)) data += ".gz";
-    if (!fs::is_regular_file(data)) header.refuse("the .img file of the pair is missing");
-    facts.files.push_back(data);
-  }
-  const std::uint64_t before =
-      magic == "ni1" ? static_cast<std::uint64_t>(offset)
-                     : std::max<std::uint64_t>(352, static_cast<std::uint64_t>(offset));
+  const auto [data, before] = voxels_at(file, header);
+  if (data != file) facts.files.push_back(data);
   const std::uint64_t on_disk = fs::file_size(data);
   std::uint64_t present = on_disk;
   if (is_gzip(data)) {
@@ -164,7 +224,7 @@ HeaderFacts check_nifti(const fs::path& file) {
       facts.warnings.push_back(std::to_string(inflated.trailing) +
                                " bytes behind the gzip stream were ignored");
   }
-  check_length(data, declared, present > before ? present - before : 0);
+  check_length(data, declared, present > before ? present - before : 0, facts.warnings);
   return facts;
 }
 

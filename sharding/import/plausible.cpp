@@ -1,15 +1,17 @@
 #include "sharding/import/plausible.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 
 namespace homolog::import {
 namespace {
 
-constexpr int kAir = -200;     // a CT has lung, bowel gas or the air around the body below this
-constexpr int kFewSlices = 4;  // fewer give no volume for a 3D crop
+constexpr int kAir = -200;  // a CT has lung, bowel gas or the air around the body below this
 constexpr double kLabelShare =
     0.75;  // of equal neighbours; measured: label maps 0.8 to 1, pictures below 0.5
 constexpr std::int16_t kBody = -500;
+constexpr int kLowest = -10000, kHighest = 31743;  // 12 and 16 bit scales, with their paddings
 
 // Stored HU + 1024 whose intercept got lost: nothing negative, air near 0, soft tissue near 1024.
 bool shifted_by_1024(const Volume& volume, int low) {
@@ -43,6 +45,30 @@ double same_neighbour_share(const Volume& volume) {
   return pairs == 0 ? 1.0 : static_cast<double>(same) / static_cast<double>(pairs);
 }
 
+std::string geometry_refusal(const Grid& grid) {
+  constexpr double kFinest = 0.05, kCoarsest = 50, kLongest = 3000, kFarthest = 1e5;  // mm
+  const auto text = [](double x, double y, double z) {
+    char all[100];
+    std::snprintf(all, sizeof all, "%.4g x %.4g x %.4g mm", x, y, z);
+    return std::string(all);
+  };
+  const Point3 &s = grid.spacing, &o = grid.origin;
+  for (const double step : {s.x, s.y, s.z}) {
+    if (!(step >= kFinest && step <= kCoarsest))
+      return "voxels of " + text(s.x, s.y, s.z) + " are no CT's: 0.05 to 50 mm are";
+  }
+  const double x = s.x * static_cast<double>(grid.size.x),
+               y = s.y * static_cast<double>(grid.size.y),
+               z = s.z * static_cast<double>(grid.size.z);
+  if (std::max({x, y, z}) > kLongest)
+    return "an extent of " + text(x, y, z) + " is no patient's: at most 3000 mm are";
+  for (const double at : {o.x, o.y, o.z}) {
+    if (!(std::abs(at) <= kFarthest))
+      return "the origin lies " + text(o.x, o.y, o.z) + " away: 100 m are the limit";
+  }
+  return "";
+}
+
 Looks looks_like_ct(const Volume& volume, bool declared_ct, bool eight_bit) {
   Looks looks;
   const auto [low_at, high_at] = std::minmax_element(volume.hu.begin(), volume.hu.end());
@@ -58,11 +84,15 @@ Looks looks_like_ct(const Volume& volume, bool declared_ct, bool eight_bit) {
     looks.warnings.push_back("every voxel is " + std::to_string(low) + ": no body");
     return looks;
   }
+  if (low < kLowest || high > kHighest)
+    looks.warnings.push_back("values " + range_text(low, high) + " go beyond what scanners give");
   if (low >= 0 && same_neighbour_share(volume) > kLabelShare) {
     looks.refusal = "looks like a label map, not like a CT (values " + range_text(low, high) + ")";
   } else if (eight_bit) {
+    looks.hounsfield = false;
     looks.warnings.push_back("8-bit values " + range_text(low, high) + " are not HU");
   } else if (low > kAir && shifted_by_1024(volume, low)) {
+    looks.hounsfield = false;
     looks.warnings.push_back("values " + range_text(low, high) +
                              " look like HU + 1024: the rescale intercept is missing");
   } else if (low > kAir && declared_ct) {

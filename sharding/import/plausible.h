@@ -9,9 +9,16 @@
 
 namespace homolog::import {
 
+inline constexpr int kFewSlices = 4;  // fewer along an axis give no volume for a 3D crop
+
+// Why a grid in mm cannot be that of a CT: spacing, extent or origin out of all bounds. Empty: it
+// can.
+std::string geometry_refusal(const Grid& grid);
+
 struct Looks {
   std::string refusal;                // empty: it may come in
   std::vector<std::string> warnings;  // what the user must know
+  bool hounsfield = true;             // false: the values are surely not HU
 };
 
 // `declared_ct`: the file says that it is CT (DICOM). `eight_bit`: stored in 8 bits.

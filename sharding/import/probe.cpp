@@ -11,6 +11,7 @@
 #include <deque>
 
 #include "base/error.h"
+#include "sharding/import/parallel_for.h"
 
 namespace homolog::import {
 namespace {
@@ -24,7 +25,7 @@ struct Range {
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   ::signal(SIGABRT, SIG_DFL);
-  ::signal(SIGALRM, SIG_DFL);
+  for (const int number : {SIGALRM, SIGINT, SIGTERM, SIGHUP}) ::signal(number, SIG_DFL);
   const int nowhere = ::open("/dev/null", O_WRONLY);
   ::dup2(nowhere, STDOUT_FILENO);
   ::dup2(nowhere, STDERR_FILENO);
@@ -58,6 +59,11 @@ std::vector<char> survivors(std::size_t count, int jobs,
     waiting.push_back({i, std::min(count, i + kPerChild)});
   }
   while (!waiting.empty() || !running.empty()) {
+    if (stop_signals_received() > 0) {
+      for (const auto& [child, range] : running) ::kill(child, SIGKILL);
+      for (const auto& [child, range] : running) ended_well(child);
+      stop_if_asked();
+    }
     if (!waiting.empty() && running.size() < static_cast<std::size_t>(std::max(1, jobs))) {
       const Range range = waiting.front();
       waiting.pop_front();
@@ -69,7 +75,7 @@ std::vector<char> survivors(std::size_t count, int jobs,
     }
     const auto [child, range] = running.front();
     running.pop_front();
-    if (ended_well(child)) continue;
+    if (ended_well(child) || stop_signals_received() > 0) continue;
     if (range.last - range.first == 1) {
       alive[range.first] = 0;
     } else {  // one of them is to blame: halve until it stands alone

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sharding/import/dicom_slice.h"
 #include "sharding/import/orientation.h"
 
 namespace homolog::import {
@@ -24,6 +25,7 @@ ReadScan read_image_file(const std::filesystem::path& file, const std::string& f
 // rescaled slice by slice. Throws Fault::Data: no positions, a gap, two slices at one place, tilt,
 // not decodable.
 ReadScan read_dicom(const std::vector<std::filesystem::path>& files);
+ReadScan read_dicom(std::vector<DicomSlice> slices);  // whose headers have been read already
 
 // Reads header and, of a CT, pixels, and keeps nothing: to see in a child whether the reader
 // survives.
@@ -32,7 +34,14 @@ void try_dicom(const std::filesystem::path& file);
 // The libraries behind ITK print to stderr; what went wrong comes as an error anyway. Thread-safe.
 void quiet_itk();
 
-// Nearest integer, clamped to int16; `not_finite` counts what became air.
-std::int16_t to_hu(float value, std::int64_t& not_finite) noexcept;
+// What did not fit into HU: what became air, and what was clamped to int16.
+struct Misfits {
+  std::int64_t not_finite = 0, outside = 0;
+};
+// Nearest integer, clamped to int16.
+std::int16_t to_hu(float value, Misfits& misfits) noexcept;
+// Warns of misfits. Throws Fault::Data where more than 1 % of `voxels` lie outside int16.
+void judge(const Misfits& misfits, std::int64_t voxels, const std::string& name,
+           std::vector<std::string>& warnings);
 
 }  // namespace homolog::import

@@ -4,11 +4,11 @@
 #include "sharding/import/survey.h"
 
 #include <algorithm>
-#include <atomic>
+#include <exception>
 #include <map>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <thread>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -17,6 +17,7 @@
 #include "sharding/import/dicom_series.h"
 #include "sharding/import/file_check.h"
 #include "sharding/import/file_walk.h"
+#include "sharding/import/parallel_for.h"
 #include "sharding/import/plausible.h"
 #include "sharding/import/probe.h"
 #include "sharding/import/scan_reader.h"
@@ -28,6 +29,8 @@ namespace {
 struct Candidate {
   CatalogEntry entry;    // files and format; verdict Reject and a reason when it is refused already
   std::string identity;  // DICOM: of the series; else empty, and the content stands for it
+  std::string subject;   // DICOM: of the patient; empty where unknown, and the scan stands alone
+  std::vector<DicomSlice> slices;  // DICOM: what the headers say, until the scan is read
 };
 
 struct Looked {  // one file
@@ -39,19 +42,13 @@ struct Looked {  // one file
 
 constexpr const char* kMisnamed = "content and file name disagree; read by content";
 
-template <class Body>
-void parallel_for(std::size_t count, int jobs, const Body& body) {
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < count; i = next++) body(i);
-  };
-  std::vector<std::jthread> helpers;
-  for (int j = 1; j < jobs && j < static_cast<int>(count); ++j) helpers.emplace_back(work);
-  work();
-}
-
-// The reason without the path that opens it: the entry has the path already.
+// The reason without the path that opens it: the entry has the path already. Throws
+// Fault::Environment where memory ran out, which says nothing about the scan.
 std::string reason_of(const std::exception& problem, const std::vector<fs::path>& files) {
+  if (dynamic_cast<const std::bad_alloc*>(&problem) != nullptr) {
+    throw Error(Fault::Environment, "out of memory while reading " + files.front().string(),
+                "give fewer --jobs, or a machine with more memory");
+  }
   const auto* error = dynamic_cast<const Error*>(&problem);
   std::string reason = error != nullptr ? error->summary() : problem.what();
   for (const fs::path& file : files) {
@@ -147,12 +144,13 @@ Candidate image_candidate(const fs::path& file, const Looked& looked) {
   return candidate;
 }
 
-Candidate series_candidate(const DicomSeries& series) {
+Candidate series_candidate(DicomSeries&& series) {
   Candidate candidate;
   candidate.entry.files = series.files;
   candidate.entry.format = "dicom";
   candidate.entry.reasons = series.warnings;
   candidate.identity = series.identity;
+  candidate.subject = series.subject;
   if (!series.refusal.empty()) {
     candidate.entry.verdict = Verdict::Reject;
     candidate.entry.reasons = {series.refusal};
@@ -162,6 +160,7 @@ Candidate series_candidate(const DicomSeries& series) {
              })) {
     candidate.entry.reasons.push_back(kMisnamed);
   }
+  if (series.refusal.empty()) candidate.slices = std::move(series.slices);
   return candidate;
 }
 
@@ -181,17 +180,20 @@ void assess(Candidate& candidate) {
   try {
     if (!std::all_of(entry.files.begin(), entry.files.end(), is_utf8))
       throw Error(Fault::Data, "a file name is not UTF-8: rename it");
-    ReadScan read = entry.format == "dicom" ? read_dicom(entry.files)
+    ReadScan read = entry.format == "dicom" ? read_dicom(std::move(candidate.slices))
                                             : read_image_file(entry.files.front(), entry.format);
     if (!read.files.empty()) entry.files = read.files;
     entry.original_direction = read.scan.grid.direction;
     entry.original_orientation = orientation_letters(entry.original_direction);
+    if (const std::string why = geometry_refusal(read.scan.grid); !why.empty())
+      throw Error(Fault::Data, why);
     Scan scan = canonical(std::move(read.scan));
     const Volume volume{"", scan.grid, std::move(scan.hu)};
     describe(volume, entry);
     entry.reasons.insert(entry.reasons.end(), read.warnings.begin(), read.warnings.end());
     const Looks looks = looks_like_ct(volume, entry.format == "dicom", read.eight_bit);
     entry.reasons.insert(entry.reasons.end(), looks.warnings.begin(), looks.warnings.end());
+    entry.hounsfield = looks.hounsfield;
     entry.verdict = entry.reasons.empty() ? Verdict::Accept : Verdict::Warn;
     if (!looks.refusal.empty()) {
       entry.verdict = Verdict::Reject;
@@ -204,11 +206,11 @@ void assess(Candidate& candidate) {
 }
 
 // Candidates from what was seen. A data file that a header claims is no input of its own.
-std::vector<Candidate> candidates_of(const Walked& found, const std::vector<Looked>& looked,
-                                     int jobs, Survey& survey) {
+std::vector<Candidate> candidates_of(const Walked& found, std::vector<Looked> looked, int jobs,
+                                     Survey& survey) {
   std::vector<Candidate> candidates;
-  for (const auto& [folder, why] : found.unreadable) {
-    candidates.push_back(refused(folder, "folder", why));
+  for (const Unreadable& one : found.unreadable) {
+    candidates.push_back(refused(one.path, one.is_folder ? "folder" : "unknown", one.why));
   }
   std::vector<std::vector<DicomSlice>> dicom;
   std::vector<std::size_t> images;
@@ -219,14 +221,14 @@ std::vector<Candidate> candidates_of(const Walked& found, const std::vector<Look
                looked[i].kind == Kind::DataPart) {
       ++survey.ignored;
     } else if (looked[i].kind == Kind::Dicom) {
-      dicom.push_back(looked[i].slices);
+      dicom.push_back(std::move(looked[i].slices));
     } else if (!has_extension(found.files[i],
                               {".img"})) {  // an .img that looks like a header by chance
       images.push_back(i);
     }
   }
-  for (const DicomSeries& series : group_series(dicom))
-    candidates.push_back(series_candidate(series));
+  for (DicomSeries& series : group_series(std::move(dicom)))
+    candidates.push_back(series_candidate(std::move(series)));
   std::vector<Candidate> checked(images.size());
   parallel_for(images.size(), jobs, [&](std::size_t i) {
     checked[i] = image_candidate(found.files[images[i]], looked[images[i]]);
@@ -254,6 +256,8 @@ void settle(std::vector<Candidate>& candidates, const std::string& key) {
       entry.id = pseudonym(key, identity + "\n" + entry.content_hash);
       ids.insert(entry.id);
     }
+    entry.subject =
+        candidate.subject.empty() ? entry.id : pseudonym(key, "subject\n" + candidate.subject);
     first_with[entry.content_hash] = entry.id;
   }
 }
@@ -271,7 +275,7 @@ Survey survey(const std::vector<fs::path>& paths, const std::string& key, int jo
   std::vector<Looked> looked(found.files.size());
   parallel_for(looked.size(), jobs, [&](std::size_t i) { looked[i] = look(found.files[i]); });
   look_inside_dicom(found.files, jobs, looked);
-  std::vector<Candidate> candidates = candidates_of(found, looked, jobs, result);
+  std::vector<Candidate> candidates = candidates_of(found, std::move(looked), jobs, result);
   std::sort(candidates.begin(), candidates.end(),
             [](const Candidate& a, const Candidate& b) { return a.entry.files < b.entry.files; });
   Progress progress("scans", static_cast<std::int64_t>(candidates.size()), "scans");

@@ -21,10 +21,14 @@ struct Survey {
 };
 
 // Walks `paths` (folders whole, links to folders not followed). A broken input costs its own entry,
-// never the rest. `key` makes the pseudonyms. Throws Fault::Data only where a path is missing.
+// never the rest. `key` makes the pseudonyms. Throws Fault::Data only where a path is missing,
+// Fault::Environment where memory ran out, Fault::Stopped after a signal.
 Survey survey(const std::vector<std::filesystem::path>& paths, const std::string& key, int jobs);
 
-// 16 hex digits of the keyed hash of a series' identity.
+// 16 hex digits of the keyed hash of a series' or a patient's identity.
 std::string pseudonym(const std::string& key, const std::string& identity);
+
+// A name as it can be printed on one line: control characters escaped ("\\n", "\\x1b").
+std::string printable(const std::string& text);
 
 }  // namespace homolog::import

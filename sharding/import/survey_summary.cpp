@@ -1,5 +1,6 @@
 // What a survey adds up to: counts by verdict, and why most inputs were refused.
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
 #include "sharding/import/survey.h"
@@ -35,6 +36,17 @@ std::vector<std::string> Survey::commonest_refusals(std::size_t most) const {
   for (std::size_t i = 0; i < std::min(most, sorted.size()); ++i)
     lines.push_back(std::to_string(sorted[i].second.count) + " x " + sorted[i].second.example);
   return lines;
+}
+
+std::string printable(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+    out += c == '\n' ? "\\n" : byte < 0x20 || byte == 0x7f ? escaped : std::string(1, c);
+  }
+  return out;
 }
 
 }  // namespace homolog::import

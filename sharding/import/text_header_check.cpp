@@ -81,7 +81,7 @@ void check_compressed(const fs::path& data, std::uint64_t at, std::uint64_t decl
   const std::uint64_t on_disk = fs::file_size(data);
   check_ratio(data, declared, on_disk > at ? on_disk - at : 0);
   const Inflated inflated = inflate_check(data, at, declared + (64U << 20));
-  check_length(data, declared, inflated.bytes);
+  check_length(data, declared, inflated.bytes, facts.warnings);
   if (inflated.trailing > 0)
     facts.warnings.push_back(std::to_string(inflated.trailing) +
                              " bytes behind the compressed stream were ignored");
@@ -206,6 +206,9 @@ HeaderFacts check_nrrd(const fs::path& file) {
   HeaderFacts facts{{file}, {}};
   if (header.has("space directions")) {
     check_axes(file, numbers(header["space directions"]));
+    if (!header.has("space"))
+      facts.warnings.push_back(
+          "no orientation in the header (its space is not named): left and right may be swapped");
   } else if (header.has("spacings")) {
     check_spacing(file, numbers(header["spacings"]));
     facts.warnings.push_back("no orientation in the header: left and right may be swapped");
@@ -231,7 +234,11 @@ HeaderFacts check_nrrd(const fs::path& file) {
         from_end ? 0
                  : at + (skip.empty() || !(skip[0] > 0) ? 0 : static_cast<std::uint64_t>(skip[0]));
     const std::uint64_t on_disk = fs::file_size(data);
-    check_length(data, declared, on_disk > before ? on_disk - before : 0);
+    check_length(data, declared,
+                 from_end           ? std::min(on_disk, declared)
+                 : on_disk > before ? on_disk - before
+                                    : 0,
+                 facts.warnings);
   }
   return facts;
 }
@@ -273,7 +280,7 @@ HeaderFacts check_meta(const fs::path& file) {
     const std::uint64_t before =
         at + (skip.empty() || !(skip[0] > 0) ? 0 : static_cast<std::uint64_t>(skip[0]));
     const std::uint64_t on_disk = fs::file_size(data);
-    check_length(data, declared, on_disk > before ? on_disk - before : 0);
+    check_length(data, declared, on_disk > before ? on_disk - before : 0, facts.warnings);
   }
   return facts;
 }

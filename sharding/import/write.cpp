@@ -1,16 +1,21 @@
 // Volumes and label maps out, through ITK. ITK picks encodings by extension, so the temporary
 // name keeps it; the final name appears by rename.
+#include <fcntl.h>
 #include <itkImage.h>
 #include <itkImageFileWriter.h>
 #include <itkImportImageFilter.h>
 #include <itkMetaImageIO.h>
 #include <itkNiftiImageIO.h>
 #include <itkNrrdImageIO.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "sharding/import/file_check.h"
 #include "sharding/import/load.h"
 #include "sharding/import/scan_reader.h"
 
@@ -58,6 +63,39 @@ typename itk::Image<Pixel, 3>::Pointer image_over(const Grid& grid,
   return import->GetOutput();
 }
 
+// What the system says to a write at the end of `file`; 0 when it takes it.
+int errno_of_writing(const std::filesystem::path& file) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (descriptor < 0) return errno;
+  const std::vector<char> block(1 << 20);
+  const ssize_t written = ::write(descriptor, block.data(), block.size());
+  int code = written < 0 ? errno : 0;
+  if (written >= 0 && written < std::ssize(block))  // the rest tells why
+    code = ::write(descriptor, block.data(), 1) < 0 ? errno : 0;
+  ::close(descriptor);
+  return code;
+}
+
+// ITK's NIfTI writer does not report failures: the file is held against its own header.
+void check_written(const std::filesystem::path& scratch, const std::string& extension) {
+  extension == ".mha"    ? check_meta(scratch)
+  : extension == ".nrrd" ? check_nrrd(scratch)
+                         : check_nifti(scratch);
+}
+
+[[noreturn]] void fail(const std::filesystem::path& file, const std::filesystem::path& scratch,
+                       const std::string& problem) {
+  const int code = errno_of_writing(scratch);
+  std::error_code ignored;
+  std::filesystem::remove(scratch, ignored);
+  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+  const std::string why =
+      code == 0 ? problem : (full ? "no space left: " : "") + std::string(std::strerror(code));
+  throw Error(Fault::Environment, "cannot write " + file.string() + ": " + why,
+              full ? "free space there, or choose another disk"
+                   : "check that the folder exists, is writable and has space");
+}
+
 template <class Pixel>
 void write(const Grid& grid, const std::vector<Pixel>& voxels, const std::filesystem::path& file) {
   const std::string extension = scan_extension(file);
@@ -81,12 +119,10 @@ void write(const Grid& grid, const std::vector<Pixel>& voxels, const std::filesy
     writer->SetInput(image_over(grid, voxels));
     writer->SetUseCompression(extension != ".nii");
     writer->Update();
+    check_written(scratch, extension);
     std::filesystem::rename(scratch, pending.temporary());
   } catch (const std::exception& problem) {
-    std::error_code ignored;
-    std::filesystem::remove(scratch, ignored);
-    throw Error(Fault::Environment, "cannot write " + file.string() + ": " + problem.what(),
-                "check that the folder exists, is writable and has space");
+    fail(file, scratch, problem.what());
   }
   pending.publish();
 }

@@ -37,6 +37,7 @@ Json to_json(const StoreManifest& m) {
           {"config", m.config},
           {"pairs", {{"train", m.pairs("train")}, {"validation", m.pairs("validation")}}},
           {"studies", m.studies},
+          {"subjects", m.subjects},
           {"shards", shards}};
 }
 
@@ -54,6 +55,7 @@ StoreManifest from_json(const Json& j) {
   h.plan_hash = j.at("plan_hash").get<std::string>();
   m.config = j.at("config").get<std::map<std::string, std::string>>();
   m.studies = j.at("studies").get<std::map<std::string, std::vector<std::string>>>();
+  m.subjects = j.value("subjects", std::map<std::string, std::string>{});
   for (const Json& s : j.at("shards")) {
     m.shards.push_back({s.at("file").get<std::string>(), s.at("split").get<std::string>(),
                         s.at("pairs").get<std::int64_t>(), s.at("crops").get<std::int64_t>(),
@@ -65,6 +67,10 @@ StoreManifest from_json(const Json& j) {
 
 }  // namespace
 
+const std::string& StoreManifest::subject_of(const std::string& study) const {
+  const auto found = subjects.find(study);
+  return found == subjects.end() ? study : found->second;
+}
 std::int64_t StoreManifest::pairs(const std::string& split) const {
   std::int64_t sum = 0;
   for (const auto& s : shards) sum += split.empty() || s.split == split ? s.pairs : 0;
@@ -87,6 +93,10 @@ void save_manifest(const std::filesystem::path& store, StoreManifest& manifest) 
       if (!is_hex_id(id))
         throw Error(Fault::Usage, "a study id in split " + split + " is no pseudonym");
     }
+  }
+  for (const auto& [study, subject] : manifest.subjects) {
+    if (!is_hex_id(subject))
+      throw Error(Fault::Usage, "a subject of study " + study + " is no pseudonym");
   }
   Json json = to_json(manifest);
   manifest.hash = xxh3_64(json.dump());

@@ -16,10 +16,12 @@ struct StoreManifest {
   std::map<std::string, std::string>
       config;  // settings of the planner: numbers and words, no paths
   std::map<std::string, std::vector<std::string>> studies;  // split -> pseudonyms
+  std::map<std::string, std::string> subjects;              // study -> pseudonym of its patient
   std::vector<ShardSummary> shards;  // train first; the order defines global pair indices
   std::uint64_t hash = 0;            // of all the above
 
-  std::int64_t pairs(const std::string& split) const;  // "" for all
+  const std::string& subject_of(const std::string& study) const;  // itself where none is told
+  std::int64_t pairs(const std::string& split) const;             // "" for all
   std::int64_t crops() const;
   std::uint64_t bytes() const;
 };

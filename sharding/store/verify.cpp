@@ -38,7 +38,7 @@ class Verifier {
   }
 
   void check_splits() {
-    std::map<std::string, std::string> split_of;
+    std::map<std::string, std::string> split_of, split_of_subject;
     for (const auto& [split, ids] : manifest_.studies) {
       for (const std::string& id : ids) {
         if (!is_hex_id(id))
@@ -46,6 +46,10 @@ class Verifier {
         const auto [at, fresh] = split_of.emplace(id, split);
         if (!fresh && at->second != split)
           add("store.json", -1, "study " + id + " is in two splits");
+        const std::string& subject = manifest_.subject_of(id);
+        const auto [first, unseen] = split_of_subject.emplace(subject, split);
+        if (!unseen && first->second != split)
+          add("store.json", -1, "subject " + subject + " is in two splits");
       }
     }
     studies_ = std::move(split_of);
@@ -80,7 +84,20 @@ class Verifier {
       if (at == studies_.end() || at->second != said.split)
         add(said.file, -1, "study " + id + " is not in split " + said.split + " of store.json");
     }
+    check_pairs(shard, said.file);
     check_crops(shard, said.file);
+  }
+
+  void check_pairs(const ShardReader& shard, const std::string& name) {
+    std::set<std::string> repeated;
+    for (const PairRecord& pair : shard.pairs()) {
+      const auto subject = [&](std::uint32_t row) {
+        return manifest_.subject_of(shard.studies()[shard.crops()[row].study]);
+      };
+      if (subject(pair.query) == subject(pair.key)) repeated.insert(subject(pair.query));
+    }
+    for (const std::string& subject : repeated)
+      add(name, -1, "a pair shows subject " + subject + " twice");
   }
 
   void check_crops(const ShardReader& shard, const std::string& name) {

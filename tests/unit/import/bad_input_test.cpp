@@ -1,13 +1,16 @@
 // Each broken input gets the verdict that its README expects, in a batch that goes on.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 
 #include "base/error.h"
+#include "sharding/import/load.h"
 #include "sharding/import/survey.h"
+#include "sharding/import/usable.h"
 #include "shared_scans.h"
 
 namespace homolog::import {
@@ -33,7 +36,7 @@ constexpr Case kCases[] = {
     {"n11-negative-dim", Verdict::Reject, "dimension is negative"},
     {"n13-huge-dims-header-bomb", Verdict::Reject, "more than the limit"},
     {"n14-dims-overflow-64bit", Verdict::Reject, "more than the limit"},
-    {"n16-text-named-niigz", Verdict::Reject, "not that of a scan"},
+    {"n16-text-named-niigz", Verdict::Reject, "not a readable gzip stream"},
     {"n17-lfs-pointer-niigz", Verdict::Reject, "git-LFS pointer"},
     {"n19-header-only", Verdict::Reject, "shorter than its header"},
     {"n20-datatype-complex", Verdict::Reject, "complex"},
@@ -160,8 +163,9 @@ TEST_F(BadFiles, AnEmptyFileNamedLikeAScanIsRefused) {
   std::ofstream(folder_ / "ct.nii.gz");
   fs::create_directories(folder_ / "folder.nii.gz");
   const Survey found = survey({folder_}, "key", 1);
-  ASSERT_EQ(found.entries.size(), 1U);
+  ASSERT_EQ(found.entries.size(), 2U);
   EXPECT_THAT(found.entries[0].reasons[0], testing::HasSubstr("empty"));
+  EXPECT_THAT(found.entries[1].reasons[0], testing::HasSubstr("is a folder"));
 }
 
 TEST_F(BadFiles, AnUnreadableFileAndFolderAreRefusedByName) {
@@ -181,6 +185,61 @@ TEST_F(BadFiles, AnUnreadableFileAndFolderAreRefusedByName) {
   ASSERT_EQ(found.entries.size(), 2U);
   for (const CatalogEntry& entry : found.entries)
     EXPECT_THAT(entry.reasons[0], testing::HasSubstr("ermission"));
+}
+
+TEST_F(BadFiles, WantOfMemoryEndsTheSurveyAndIsNoFaultOfTheScan) {
+  Volume volume;
+  volume.grid.size = {256, 256, 256};  // 64 MiB of floats while it is read
+  volume.hu.assign(static_cast<std::size_t>(volume.grid.voxels()), kAirHu);
+  write_volume(volume, folder_ / "ct.nii");
+  const auto starved = [this](std::size_t spare_mib) {
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t most =
+        pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) + (spare_mib << 20);
+    const rlimit limit{most, most};
+    ::setrlimit(RLIMIT_AS, &limit);
+    try {
+      survey({folder_}, "key", 1);
+    } catch (const Error& error) {
+      ::_exit(error.fault() == Fault::Environment &&
+                      error.remedy().find("--jobs") != std::string::npos
+                  ? 0
+                  : 2);
+    }
+    ::_exit(1);
+  };
+  for (const std::size_t spare_mib : {5, 20, 40, 70, 100})
+    EXPECT_EXIT(starved(spare_mib), ::testing::ExitedWithCode(0), "") << spare_mib;
+}
+
+TEST(UsableScans, ValuesThatAreNotHuAndTooFewSlicesAreLeftOutByName) {
+  HOMOLOG_NEED_SHARED("ct-bad");
+  std::vector<CatalogEntry> all;
+  for (const char* name : {"n29-wrong-rescale-no-intercept", "n31-windowed-8bit",
+                           "n35-thin-two-slices", "d20-single-slice", "d17-instance-number-lies"}) {
+    for (CatalogEntry& entry : survey({shared_folder() / "ct-bad" / name}, "key", 1).entries)
+      all.push_back(std::move(entry));
+  }
+  ASSERT_EQ(all.size(), 5U);
+  const Usable result = usable(all, 2, {1, 1, 1});
+  ASSERT_EQ(result.left_out.size(), 4U);
+  EXPECT_THAT(result.left_out[0].reason, testing::HasSubstr("HU + 1024"));
+  EXPECT_THAT(result.left_out[1].reason, testing::HasSubstr("8-bit"));
+  EXPECT_THAT(result.left_out[2].reason, testing::HasSubstr("too small"));
+  EXPECT_EQ(result.left_out[3].id, all[3].id);
+  EXPECT_EQ(result.entries.front().id, all[4].id);
+}
+
+TEST(UsableScans, OneBelowACoarseCellIsLeftOutAndNoneLeftIsAFault) {
+  CatalogEntry small;
+  small.id = "small";
+  small.grid.size = {64, 64, 5};
+  CatalogEntry large = small;
+  large.id = "large";
+  large.grid.size = {64, 64, 8};
+  EXPECT_EQ(usable({small, large}, 2, {16, 16, 4}).entries.front().id, "large");
+  EXPECT_THROW(usable({small}, 2, {16, 16, 4}), Error);
 }
 
 }  // namespace

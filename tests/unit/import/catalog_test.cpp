@@ -32,6 +32,7 @@ class CatalogFile : public ::testing::Test {
 CatalogEntry sample() {
   CatalogEntry e;
   e.id = "00ff00ff00ff00ff";
+  e.subject = "11ff00ff00ff00ff";
   e.files = {"/scans/a b/1.dcm", "/scans/a b/2.dcm"};
   e.format = "dicom";
   e.grid.size = {5, 6, 7};
@@ -45,6 +46,7 @@ CatalogEntry sample() {
   e.content_hash = "0123456789abcdef";
   e.verdict = Verdict::Warn;
   e.reasons = {"only 3 slices"};
+  e.hounsfield = false;
   return e;
 }
 
@@ -62,6 +64,8 @@ TEST_F(CatalogFile, AnEntryComesBackExactly) {
   EXPECT_EQ(a.grid, b.grid);
   EXPECT_EQ(a.files, b.files);
   EXPECT_EQ(a.verdict, Verdict::Warn);
+  EXPECT_FALSE(a.hounsfield);
+  EXPECT_EQ(a.subject, b.subject);
 }
 
 TEST_F(CatalogFile, AMissingFileIsNamed) {
@@ -70,14 +74,28 @@ TEST_F(CatalogFile, AMissingFileIsNamed) {
 
 TEST_F(CatalogFile, ALineThatIsNoJsonIsNamedByNumber) {
   std::ofstream(file_) << to_json_line(sample()) << "\n{\"version\":1,\n";
-  EXPECT_THAT(refusal(), testing::HasSubstr(".jsonl:2"));
+  EXPECT_THAT(refusal(), testing::HasSubstr(".jsonl:2 is no catalogue line: not JSON"));
 }
 
-TEST_F(CatalogFile, AnotherVersionIsRefused) {
-  std::string line = to_json_line(sample());
-  line.replace(line.find("\"version\":1"), 11, "\"version\":2");
-  std::ofstream(file_) << line << "\n";
-  EXPECT_THAT(refusal(), testing::HasSubstr("version 2"));
+TEST_F(CatalogFile, AnotherJsonFileIsSaidToBeNoCatalogueInPlainWords) {
+  for (const char* line :
+       {"{\"format\": \"homolog-pair-store\"}", "[1, 2]", "{\"version\": \"x\"}"}) {
+    std::ofstream(file_) << line << "\n";
+    EXPECT_THAT(refusal(), testing::HasSubstr(".jsonl:1 is no catalogue line"));
+    EXPECT_THAT(refusal(), testing::Not(testing::HasSubstr("json.exception")));
+  }
+}
+
+TEST_F(CatalogFile, AnotherVersionIsRefusedWithWhatToDo) {
+  const std::string line = to_json_line(sample()), version = "\"version\":2";
+  for (const auto& [other, age] : {std::pair{"1", "older"}, {"3", "newer"}}) {
+    std::string changed = line;
+    changed.replace(line.find(version), version.size(), std::string("\"version\":") + other);
+    std::ofstream(file_) << changed << "\n";
+    EXPECT_THAT(refusal(), testing::HasSubstr(std::string("made by a") +
+                                              (age[0] == 'o' ? "n " : " ") + age + " homolog"));
+    EXPECT_THAT(refusal(), testing::HasSubstr("run homolog catalog again"));
+  }
 }
 
 TEST_F(CatalogFile, OneWithoutAUsableCtIsRefused) {

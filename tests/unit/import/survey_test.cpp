@@ -228,6 +228,30 @@ TEST(RealScans, NoPatientTextAndNoSeriesUidInALine) {
   }
 }
 
+TEST(RealScans, SeriesOfOnePatientHaveOneSubjectAndOtherPatientsOthers) {
+  HOMOLOG_NEED_SHARED("ct-bad");
+  const fs::path bad = shared_folder() / "ct-bad";
+  const Survey found = survey({bad / "d02-mixed-series", bad / "d08-one-slice-other-rescale",
+                               shared_folder() / "ct/lidc-0003/dicom"},
+                              "key", 2);
+  std::map<std::string, std::set<std::string>> ids_of_subject;
+  for (const CatalogEntry& entry : found.entries) {
+    EXPECT_THAT(entry.subject, testing::MatchesRegex("[0-9a-f]{16}"));
+    ids_of_subject[entry.subject].insert(entry.id);
+  }
+  ASSERT_EQ(ids_of_subject.size(), 2U);
+  EXPECT_EQ(ids_of_subject[found.entries[0].subject].size() +
+                ids_of_subject[found.entries.back().subject].size(),
+            4U);
+}
+
+TEST(RealScans, WithoutAPatientTheScanIsItsOwnSubject) {
+  HOMOLOG_NEED_SHARED("ct/derived-encodings");
+  const auto entry =
+      survey({shared_folder() / "ct/derived-encodings/ref_i16.nii.gz"}, "key", 1).entries.at(0);
+  EXPECT_EQ(entry.subject, entry.id);
+}
+
 TEST(RealScans, AnotherKeyGivesOtherIdsTheSameKeyTheSame) {
   HOMOLOG_NEED_SHARED("ct/derived-encodings");
   const auto id = [](const std::string& key) {
@@ -253,7 +277,7 @@ TEST(RealScans, WhatTheCatalogueAcceptsLoadsAgainWithTheSameContent) {
   int loaded = 0;
   for (const CatalogEntry& entry : real_scans().entries) {
     if (entry.verdict == Verdict::Reject || entry.grid.voxels() > 4'000'000) continue;
-    const Volume volume = load_volume(entry, true);
+    const Volume volume = load_volume(entry);
     EXPECT_EQ(volume.grid, entry.grid);
     ++loaded;
   }

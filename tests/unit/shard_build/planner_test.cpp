@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -62,50 +63,6 @@ class MovedBodies : public Studies {
  private:
   std::vector<std::shared_ptr<Volume>> volumes_;
 };
-
-std::vector<std::string> ids(std::size_t n) {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < n; ++i) out.push_back(hex64(i + 1));
-  return out;
-}
-
-TEST(StudyGroups, EveryStudyIsInOneGroupOfTwoOrMoreAndOneSplit) {
-  for (std::size_t n = 2; n < 40; ++n) {
-    std::multiset<std::size_t> seen;
-    for (const Group& g : make_groups(ids(n), 0.1, 4, 1)) {
-      EXPECT_GE(g.studies.size(), 2U) << n;
-      EXPECT_LE(g.studies.size(), 5U) << n;
-      seen.insert(g.studies.begin(), g.studies.end());
-    }
-    EXPECT_EQ(seen.size(), n);
-    EXPECT_EQ(std::set<std::size_t>(seen.begin(), seen.end()).size(), n);
-  }
-}
-
-TEST(StudyGroups, SplitFollowsTheIdNotTheCatalogueOrder) {
-  auto forward = ids(20), backward = forward;
-  std::reverse(backward.begin(), backward.end());
-  const auto held = [](const std::vector<std::string>& list) {
-    std::set<std::string> out;
-    for (const Group& g : make_groups(list, 0.2, 4, 9)) {
-      if (g.split == "validation")
-        for (const auto s : g.studies) out.insert(list[s]);
-    }
-    return out;
-  };
-  EXPECT_EQ(held(forward).size(), 4U);
-  EXPECT_EQ(held(forward), held(backward));
-}
-
-TEST(StudyGroups, OneStudyCannotMakeAPair) {
-  try {
-    make_groups(ids(1), 0.1, 4, 1);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.fault(), Fault::Data);
-    EXPECT_THAT(e.what(), ::testing::HasSubstr("no pair possible"));
-  }
-}
 
 TEST(LandmarkDraw, StaysInTheBodyAndOffTheUpperRasMargin) {
   MovedBodies studies(1);
@@ -245,6 +202,32 @@ TEST_F(BuilderTest, CropsThatAreNearlyAllOutsideLeaveNoStore) {
   }
   EXPECT_GT(counts.refused_crops, 0);
   EXPECT_FALSE(fs::exists(out_ / "store.json"));
+}
+
+TEST_F(BuilderTest, NoPairAndNoTwoSplitsShowOnePatient) {
+  for (std::size_t i = 0; i < 9; ++i) entries_[i].subject = hex64(1000 + i % 4);
+  plan_.validation = 0.5;
+  BuildCounts counts;
+  const auto manifest = build(counts);
+  EXPECT_TRUE(store::verify(out_).findings.empty());
+  EXPECT_EQ(counts.left_out.size(), 1U) << "nine scans of four patients, one has three";
+  std::map<std::string, std::set<std::string>> patients;
+  for (const auto& [split, ids] : manifest.studies) {
+    for (const auto& id : ids) patients[split].insert(manifest.subject_of(id));
+  }
+  EXPECT_EQ(patients["train"].size(), 2U);
+  EXPECT_EQ(patients["validation"].size(), 2U);
+}
+
+TEST_F(BuilderTest, VerifyNamesAPatientWhoIsInTwoSplitsOrTwiceInAPair) {
+  BuildCounts counts;
+  auto manifest = build(counts);
+  for (auto& [study, subject] : manifest.subjects) subject = hex64(77);
+  store::save_manifest(out_, manifest);
+  std::string all;
+  for (const auto& finding : store::verify(out_).findings) all += finding.what + "\n";
+  EXPECT_THAT(all, ::testing::HasSubstr("subject " + hex64(77) + " is in two splits"));
+  EXPECT_THAT(all, ::testing::HasSubstr("a pair shows subject " + hex64(77) + " twice"));
 }
 
 TEST_F(BuilderTest, RepeatedContentIsLeftOut) {
