@@ -101,12 +101,19 @@ Truth read_truth(const std::filesystem::path& file) {
   if (!in)
     throw Error(Fault::Data, "cannot read " + file.string(),
                 "give the landmarks.json that homolog phantom wrote");
+  const auto refuse = [&](const std::string& where, const std::string& why) {
+    throw Error(Fault::Data, file.string() + where + " is no landmark file: " + why,
+                "give the landmarks.json that homolog phantom wrote");
+  };
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
   try {
-    const nlohmann::json j = nlohmann::json::parse(in);
+    const nlohmann::json j = nlohmann::json::parse(text);
     if (j.at("version") != 1)
       throw Error(Fault::Data, file.string() + " is of version " + j.at("version").dump(),
                   "this program reads version 1");
     Truth truth;
+    if (j.contains("content"))
+      truth.content = j.at("content").get<std::map<std::string, std::string>>();
     for (const auto& p : j.at("points")) truth.organs.push_back(p.value("organ", ""));
     for (const auto& [name, points] : j.at("bodies").items()) {
       auto& list = truth.bodies[name];
@@ -123,10 +130,13 @@ Truth read_truth(const std::filesystem::path& file) {
                     "make it again");
     }
     return truth;
-  } catch (const nlohmann::json::exception& fault) {
-    throw Error(Fault::Data, file.string() + " is no landmark file: " + fault.what(),
-                "give the landmarks.json that homolog phantom wrote");
+  } catch (const nlohmann::json::parse_error& fault) {
+    const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(fault.byte, text.size()));
+    refuse(":" + std::to_string(1 + std::count(text.begin(), end, '\n')), "not JSON");
+  } catch (const nlohmann::json::exception&) {
+    refuse("", "a key is missing, or holds something else");
   }
+  return {};
 }
 
 Score score_of(std::vector<double> d) {

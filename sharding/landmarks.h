@@ -17,11 +17,13 @@
 namespace homolog::landmarks {
 
 // landmarks.json:
-// {"version":1,"points":[{"id","organ"}],"bodies":{"phantom-0000":[[x,y,z]|null,...]}}; point i of
-// one body is the homolog of point i of any other. LPS mm.
+// {"version":1,"points":[{"id","organ"}],"bodies":{"phantom-0000":[[x,y,z]|null,...]},
+// "content":{"phantom-0000":hash}}; point i of one body is the homolog of point i of any other.
+// LPS mm.
 struct Truth {
   std::vector<std::string> organs;                                   // per point
   std::map<std::string, std::vector<std::optional<Point3>>> bodies;  // by stem of the image file
+  std::map<std::string, std::string> content;  // hash of that image; missing in older files
 };
 Truth read_truth(const std::filesystem::path& file);  // throws Fault::Data
 

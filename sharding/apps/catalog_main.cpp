@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -15,6 +17,7 @@
 #include "base/hash.h"
 #include "base/options.h"
 #include "base/run_main.h"
+#include "base/stop_signal.h"
 #include "sharding/import/survey.h"
 
 namespace {
@@ -41,20 +44,41 @@ void declare(Options& options, CatalogPlan& plan) {
   options.add("json", plan.json, "print the summary as JSON");
 }
 
+// Readable by its owner alone from the first byte on, and whole or not there at all.
+void write_key(const fs::path& file) {
+  PendingPath pending(file);
+  const std::string key = random_key_hex() + "\n";
+  const int descriptor =
+      ::open(pending.temporary().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const ssize_t written = descriptor < 0 ? -1 : ::write(descriptor, key.data(), key.size());
+  const int code = written >= 0 ? ENOSPC : errno;  // a short write means a full disk
+  if (descriptor >= 0) ::close(descriptor);
+  if (written != std::ssize(key))
+    throw Error(Fault::Environment,
+                "cannot write key file " + file.string() + ": " + std::strerror(code),
+                "check that its folder exists, is writable and has space");
+  pending.publish();
+}
+
+// Before hours of reading, not after them.
+void check_output(const fs::path& out) {
+  const fs::path folder = out.has_parent_path() ? out.parent_path() : ".";
+  std::string why;
+  if (fs::is_directory(out)) {
+    why = "it is a folder";
+  } else if (!fs::is_directory(folder)) {
+    why = "there is no folder " + folder.string();
+  } else if (::access(folder.c_str(), W_OK) != 0) {
+    why = folder.string() + ": " + std::strerror(errno);
+  }
+  if (!why.empty())
+    throw Error(Fault::Environment, "cannot write --out " + out.string() + ": " + why,
+                "give a file in a folder that exists, such as catalog.jsonl");
+}
+
 // The key stays with the hospital: it alone could tie a pseudonym back to a series.
 std::string read_or_make_key(const fs::path& file) {
-  if (!fs::exists(file)) {
-    const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    const std::string key = random_key_hex() + "\n";
-    const bool ok =
-        descriptor >= 0 &&
-        ::write(descriptor, key.data(), key.size()) == static_cast<ssize_t>(key.size()) &&
-        ::fsync(descriptor) == 0;
-    if (descriptor >= 0) ::close(descriptor);
-    if (!ok)
-      throw Error(Fault::Environment, "cannot write key file " + file.string(),
-                  "check that its folder exists and is writable");
-  }
+  if (!fs::exists(file)) write_key(file);
   std::ifstream in(file);
   std::string key;
   if (!(in >> key) || key.size() < 32) {
@@ -71,19 +95,23 @@ void print_verdicts(const import::Survey& survey) {
     if (e.files.size() > 1) name += " (" + std::to_string(e.files.size()) + " files)";
     std::string reasons;
     for (const std::string& reason : e.reasons) reasons += (reasons.empty() ? "" : "; ") + reason;
-    std::printf("%-6s %s%s%s\n", import::verdict_name(e.verdict), name.c_str(),
-                reasons.empty() ? "" : ": ", reasons.c_str());
+    std::printf("%-6s %s%s%s\n", import::verdict_name(e.verdict), import::printable(name).c_str(),
+                reasons.empty() ? "" : ": ", import::printable(reasons).c_str());
   }
+}
+
+std::string counted(std::int64_t count, const std::string& one) {
+  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
 }
 
 void print_text(const CatalogPlan& plan, const import::Survey& survey) {
   std::printf(
-      "\n%lld accepted, %lld with warnings, %lld refused; %lld of %lld files are no scans and were "
-      "ignored\n%s\n",
+      "\n%lld accepted, %lld with warnings, %lld refused; of %s %lld ignored (no scans)\n%s\n",
       static_cast<long long>(survey.count(Verdict::Accept)),
       static_cast<long long>(survey.count(Verdict::Warn)),
-      static_cast<long long>(survey.count(Verdict::Reject)), static_cast<long long>(survey.ignored),
-      static_cast<long long>(survey.looked_at), plan.out.c_str());
+      static_cast<long long>(survey.count(Verdict::Reject)),
+      counted(survey.looked_at, "file").c_str(), static_cast<long long>(survey.ignored),
+      plan.out.c_str());
 }
 
 void print_json(const CatalogPlan& plan, const import::Survey& survey, double seconds) {
@@ -103,10 +131,11 @@ void refuse_if_no_ct(const import::Survey& survey, const std::vector<std::string
   if (survey.count(Verdict::Accept) + survey.count(Verdict::Warn) > 0) return;
   std::string where;
   for (const std::string& path : paths) where += " " + path;
-  std::string what = "no CT found in" + where + ": looked at " + std::to_string(survey.looked_at) +
-                     " files, " + std::to_string(survey.ignored) + " are no scans, " +
-                     std::to_string(survey.count(Verdict::Reject)) + " inputs refused";
-  for (const std::string& line : survey.commonest_refusals(5)) what += "\n  " + line;
+  std::string what = "no CT found in" + where + ": looked at " + counted(survey.looked_at, "file") +
+                     ", " + std::to_string(survey.ignored) + " ignored (no scans), " +
+                     counted(survey.count(Verdict::Reject), "input") + " refused";
+  for (const std::string& line : survey.commonest_refusals(5))
+    what += "\n  " + import::printable(line);
   throw Error(Fault::Data, what, "give folders that hold CT as DICOM, NIfTI, NRRD or MetaImage");
 }
 
@@ -126,6 +155,8 @@ int body(int argc, char** argv) {
       throw Error(Fault::Data, path.string() + " does not exist",
                   "give folders or files with CT scans");
   }
+  check_output(plan.out);
+  listen_for_stop_signals();
   if (plan.key_file.empty()) plan.key_file = plan.out.parent_path() / "catalog.key";
   const std::string key = read_or_make_key(plan.key_file);
   const import::Survey survey = import::survey(paths, key, plan.jobs);

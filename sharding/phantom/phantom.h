@@ -46,11 +46,13 @@ std::vector<std::optional<Point3>> place_landmarks(const Body& body,
 
 // Writes one set: OUT/images/ID.nii.gz, OUT/labels/ID.nii.gz, OUT/labels.json,
 // OUT/landmarks.json. `on_body` is called after each body, from any thread.
-using VolumeWriter = std::function<void(const Volume&, const std::filesystem::path&)>;
+// A volume writer returns the hash of the content, by which a catalogue knows the body again.
+using VolumeWriter = std::function<std::string(const Volume&, const std::filesystem::path&)>;
 using LabelWriter = std::function<void(const Grid&, const std::vector<std::uint8_t>&,
                                        const std::filesystem::path&)>;
-// landmarks.json comes last: a set without it is not complete. Throws Fault::Usage: count < 1,
-// landmarks < 0, OUT/images not empty; Fault::Environment: the folder cannot be written.
+// landmarks.json comes last: a set without it is not complete, and is made anew. Throws
+// Fault::Usage: count < 1, landmarks < 0, OUT/images holds a whole set or other files;
+// Fault::Environment: a file cannot be written; Fault::Stopped: a signal.
 void write_phantoms(const PhantomPlan& plan, const std::filesystem::path& out,
                     const VolumeWriter& write_volume, const LabelWriter& write_labels,
                     const std::function<void()>& on_body);

@@ -10,6 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/stop_signal.h"
 #include "sharding/phantom/phantom.h"
 
 namespace homolog::phantom {
@@ -28,12 +29,33 @@ void make_folder(const fs::path& folder) {
   }
 }
 
-// A set of another seed or count must not mix with this one: the catalogue would take both.
-void refuse_older_set(const fs::path& images) {
-  remove_leftovers(images);
-  if (fs::is_empty(images)) return;
-  throw Error(Fault::Usage, images.string() + " already holds files",
-              "remove the older set, or give another --out");
+bool is_body(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return name.starts_with("phantom-") && name.ends_with(".nii.gz");
+}
+
+// A set of another seed or count must not mix with this one: the catalogue would take both. What a
+// run left that was stopped has no landmarks.json: its bodies go.
+void clear_unfinished_set(const fs::path& out) {
+  for (const char* part : {"images", "labels"}) {
+    const fs::path folder = out / part;
+    if (!fs::is_directory(folder)) continue;
+    remove_leftovers(folder);
+    std::vector<fs::path> bodies;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (fs::exists(out / "landmarks.json") || !is_body(entry.path()))
+        throw Error(Fault::Usage, folder.string() + " already holds files",
+                    "remove the older set, or give another --out");
+      bodies.push_back(entry.path());
+    }
+    for (const fs::path& body : bodies) fs::remove(body);
+  }
+}
+
+void stop_if_asked(const fs::path& out) {
+  if (stop_signals_received() == 0) return;
+  throw Error(Fault::Stopped, "stopped on request; the set in " + out.string() + " is not complete",
+              "run the same command again: it makes the set anew");
 }
 
 Json labels_json() {
@@ -112,26 +134,35 @@ void write_phantoms(const PhantomPlan& plan, const fs::path& out, const VolumeWr
     throw Error(Fault::Usage, "landmarks " + std::to_string(plan.landmarks) + " is negative",
                 "give 0 or more");
   make_folder(out / "images");
-  refuse_older_set(out / "images");
+  clear_unfinished_set(out);
   if (plan.labels) {
     make_folder(out / "labels");
     write_file_atomically(out / "labels.json", labels_json().dump(1) + "\n");
   }
   const std::vector<Landmark> landmarks = draw_landmarks(plan.seed, plan.landmarks);
-  std::vector<Json> places(static_cast<std::size_t>(plan.count));
+  struct Made {
+    std::string id, content;
+    Json places;
+  };
+  std::vector<Made> made(static_cast<std::size_t>(plan.count));
   in_parallel(plan.count, plan.jobs, [&](std::int64_t i) {
+    stop_if_asked(out);
     const Body body(plan.seed, static_cast<std::uint64_t>(i), plan.deformation);
     const Rendered rendered = render(body, plan.spacing);
-    write_volume(rendered.ct, out / "images" / (body.id() + ".nii.gz"));
+    const std::string content = write_volume(rendered.ct, out / "images" / (body.id() + ".nii.gz"));
     if (plan.labels)
       write_labels(rendered.ct.grid, rendered.labels, out / "labels" / (body.id() + ".nii.gz"));
-    places[static_cast<std::size_t>(i)] =
-        Json{{body.id(), places_json(place_landmarks(body, landmarks))}};
+    made[static_cast<std::size_t>(i)] = {body.id(), content,
+                                         places_json(place_landmarks(body, landmarks))};
     on_body();
   });
   Json file = landmarks_json(plan, landmarks);
   file["bodies"] = Json::object();
-  for (const Json& place : places) file["bodies"].update(place);
+  file["content"] = Json::object();
+  for (const Made& body : made) {
+    file["bodies"][body.id] = body.places;
+    file["content"][body.id] = body.content;
+  }
   write_file_atomically(out / "landmarks.json", file.dump() + "\n");
 }
 

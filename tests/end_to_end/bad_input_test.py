@@ -2,13 +2,18 @@
 
 No half-written artefact may be left under its final name. Uses the programs a user types, on phantoms.
 """
+import json
 import os
 import pathlib
+import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+
+import h5py
 
 BIN = pathlib.Path(os.environ["HOMOLOG_BIN"])
 SOURCE = pathlib.Path(os.environ["HOMOLOG_SOURCE"])
@@ -41,6 +46,12 @@ def check(name, done, code, *fragments, absent=()):
         print(f"     expected exit {code}, fragments missing {missing}, left behind {left}\n     said: {text.strip()[-900:]}")
 
 
+def full_disk(most=0):
+    """In the child: files end at `most` bytes, and the write says so instead of a signal."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
 def scans_in():
     out = work / "none.jsonl"
     check("missing folder", homolog("catalog", work / "nowhere", "--out", out), 3, "nowhere", "fix:", absent=[out])
@@ -49,7 +60,13 @@ def scans_in():
     (work / "texts").mkdir()
     (work / "texts" / "notes.txt").write_text("no scan here")
     (work / "texts" / "broken.nii.gz").write_text("this is not gzip")
-    check("no CT in the folder", homolog("catalog", work / "texts", "--out", out), 3, "broken.nii.gz", "fix:")
+    check("no CT in the folder", homolog("catalog", work / "texts", "--out", out), 3, "broken.nii.gz", "looked at 2 files", "fix:")
+    check("output is a folder", homolog("catalog", work / "texts", "--out", work / "texts"), 4, "--out", "is a folder", "fix:")
+    check("output in no folder", homolog("catalog", work / "texts", "--out", work / "nobody" / "c.jsonl"), 4, "--out", "no folder", "fix:")
+    full = homolog("catalog", work / "texts", "--out", out, preexec_fn=full_disk)
+    check("no space for the key", full, 4, "catalog.key", "file too large", "fix:", absent=[out, work / "catalog.key"])
+    check("no space for phantoms", homolog("phantom", "--out", work / "full", "--count", 1, "--spacing", 6, preexec_fn=lambda: full_disk(50_000)),
+          4, "phantom-0000.nii.gz", "no space left", "fix:", absent=[work / "full" / "landmarks.json"])
 
 
 def options():
@@ -95,6 +112,25 @@ def sharding():
           3, "outside", "fix:", absent=[work / "s2" / "store.json"])
     good(*shard, "--catalog", "three.jsonl", "--out", "store")
     disk_full(*shard, "--catalog", "three.jsonl", "--out")
+    missing = [json.loads(line) for line in (work / "three.jsonl").read_text().splitlines()]
+    missing[2]["files"] = [str(work / "gone.nii.gz")]
+    (work / "missing.jsonl").write_text("".join(json.dumps(line) + "\n" for line in missing))
+    done = homolog(*shard, "--catalog", "missing.jsonl", "--out", "s3", "--json")
+    check("one scan of three is gone: the others are paired", done, 0, '"studies_left_out":1', missing[2]["id"], "gone.nii.gz")
+    done = homolog("sam", "train", "--catalog", "missing.jsonl", "--run", "sam3", "--config", SMALL / "sam_small.ini",
+                   "--set", "schedule.steps=2", "--set", "schedule.warmup_steps=1")
+    check("one scan of three is gone: SAM trains on the others", done, 0, "left out", "gone.nii.gz")
+    shutil.copytree(work / "store", work / "damaged")
+    for name in (work / "damaged").glob("*.h5"):
+        with h5py.File(name) as shard_file:
+            places = [shard_file["crops"].id.get_chunk_info(i) for i in range(shard_file["crops"].id.get_num_chunks())]
+        with open(name, "r+b") as raw:
+            for place in places:
+                raw.seek(place.byte_offset + place.size // 2)
+                byte = raw.read(1)[0]
+                raw.seek(-1, os.SEEK_CUR)
+                raw.write(bytes([byte ^ 0x10]))
+    check("bench of a damaged store", homolog("store", "bench", "damaged", "--threads", 2, "--seconds", "0.5"), 3, "crop", "fix:")
     done = homolog(*shard, "--catalog", "three.jsonl", "--out", "store", "--set", "shard.points_per_study=3", "--set", "shard.crop=32,32,32")
     check("a store of other settings is there", done, 2, "store", "fix:")
     shutil.copytree(work / "store", work / "future")

@@ -1,14 +1,18 @@
 // A set on disk: the same whatever count and jobs, labels apart from images, bad input refused.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <fstream>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/stop_signal.h"
+#include "sharding/import/content.h"
 #include "sharding/import/load.h"
 #include "sharding/phantom/phantom.h"
 
@@ -16,6 +20,11 @@ namespace homolog::phantom {
 namespace {
 
 namespace fs = std::filesystem;
+
+std::string write_and_hash(const Volume& volume, const fs::path& file) {
+  import::write_volume(volume, file);
+  return import::content_hash(volume);
+}
 
 class PhantomSet : public testing::Test {
  protected:
@@ -36,6 +45,7 @@ class PhantomSet : public testing::Test {
         [&](const Volume& volume, const fs::path& file) {
           const std::lock_guard lock(mutex);
           volumes[file.filename()] = volume;
+          return std::string("0011223344556677");
         },
         [](const Grid&, const std::vector<std::uint8_t>&, const fs::path&) {}, [&] { ++bodies_; });
     return volumes;
@@ -99,7 +109,7 @@ TEST_F(PhantomSet, LandmarkFileGivesEachBodyEveryPoint) {
 
 TEST_F(PhantomSet, FilesOnDiskHoldTheBodyAndLabelsLieApart) {
   const PhantomPlan plan{.count = 1, .seed = 5, .spacing = 8, .landmarks = 5};
-  write_phantoms(plan, folder_, import::write_volume, import::write_labels, [] {});
+  write_phantoms(plan, folder_, write_and_hash, import::write_labels, [] {});
   EXPECT_TRUE(fs::exists(folder_ / "images/phantom-0000.nii.gz"));
   EXPECT_TRUE(fs::exists(folder_ / "labels/phantom-0000.nii.gz"));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "images"), fs::directory_iterator{}), 1);
@@ -114,13 +124,63 @@ TEST_F(PhantomSet, FilesOnDiskHoldTheBodyAndLabelsLieApart) {
   const Volume read = import::load_volume(entry);
   const Rendered expected = render(Body(5, 0, plan.deformation), 8);
   EXPECT_EQ(read.hu, expected.ct.hu);
+  EXPECT_EQ(landmarks()["content"]["phantom-0000"], import::content_hash(read));
   EXPECT_LT(distance(read.grid.origin, expected.ct.grid.origin), 1e-3);
 }
 
 TEST_F(PhantomSet, DoesNotMixWithAnOlderSet) {
   const PhantomPlan plan{.count = 1, .spacing = 10, .landmarks = 5};
-  write_phantoms(plan, folder_, import::write_volume, import::write_labels, [] {});
+  write_phantoms(plan, folder_, write_and_hash, import::write_labels, [] {});
   EXPECT_EQ(fault_of(plan), Fault::Usage);
+}
+
+TEST_F(PhantomSet, OneThatWasNotFinishedIsMadeAnewButOtherFilesAreKept) {
+  const PhantomPlan plan{.count = 2, .spacing = 10, .landmarks = 5};
+  write_phantoms(plan, folder_, write_and_hash, import::write_labels, [] {});
+  fs::remove(folder_ / "landmarks.json");
+  const PhantomPlan fewer{.count = 1, .spacing = 10, .landmarks = 5};
+  write_phantoms(fewer, folder_, write_and_hash, import::write_labels, [] {});
+  EXPECT_FALSE(fs::exists(folder_ / "images/phantom-0001.nii.gz"));
+  fs::remove(folder_ / "landmarks.json");
+  std::ofstream(folder_ / "images/mine.nii.gz") << "x";
+  EXPECT_EQ(fault_of(plan), Fault::Usage);
+  EXPECT_TRUE(fs::exists(folder_ / "images/mine.nii.gz"));
+  EXPECT_TRUE(fs::exists(folder_ / "images/phantom-0000.nii.gz"));
+}
+
+TEST_F(PhantomSet, ASignalEndsItAfterABodyWithoutATruth) {
+  const auto stopped = [this] {  // in a child, because a stop flag stays raised
+    try {
+      write_phantoms({.count = 3, .spacing = 10, .landmarks = 5, .jobs = 1}, folder_,
+                     write_and_hash, import::write_labels, [] { raise_stop_flag(15); });
+    } catch (const Error& e) {
+      ::_exit(e.fault() == Fault::Stopped ? 0 : 2);
+    }
+    ::_exit(1);
+  };
+  EXPECT_EXIT(stopped(), testing::ExitedWithCode(0), "");
+  EXPECT_TRUE(fs::exists(folder_ / "images/phantom-0000.nii.gz"));
+  EXPECT_FALSE(fs::exists(folder_ / "images/phantom-0001.nii.gz"));
+  EXPECT_FALSE(fs::exists(folder_ / "landmarks.json"));
+}
+
+TEST_F(PhantomSet, ADiskThatFillsUpEndsItWithTheFileNamed) {
+  const auto full = [this] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit most{20000, 20000};
+    ::setrlimit(RLIMIT_FSIZE, &most);
+    try {
+      write_phantoms({.count = 2, .spacing = 6, .landmarks = 5, .jobs = 1}, folder_, write_and_hash,
+                     import::write_labels, [] {});
+    } catch (const Error& e) {
+      const std::string what = e.what();
+      const bool told = what.find("phantom-0000.nii.gz: no space left") != std::string::npos;
+      ::_exit(e.fault() == Fault::Environment && told ? 0 : 2);
+    }
+    ::_exit(1);
+  };
+  EXPECT_EXIT(full(), testing::ExitedWithCode(0), "");
+  EXPECT_TRUE(fs::is_empty(folder_ / "images"));
 }
 
 TEST_F(PhantomSet, RefusesNoBodies) { EXPECT_EQ(fault_of({.count = 0}), Fault::Usage); }
@@ -141,7 +201,7 @@ TEST_F(PhantomSet, NamesTheFolderItCannotWrite) {
 }
 
 TEST_F(PhantomSet, AFailingWriterEndsTheSetWithItsError) {
-  const auto fail = [](const Volume&, const fs::path& file) {
+  const auto fail = [](const Volume&, const fs::path& file) -> std::string {
     throw Error(Fault::Environment, "disk full: " + file.string());
   };
   EXPECT_THROW(
