@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/open_files.h"
 #include "base/options.h"
 #include "base/progress.h"
 #include "base/run_main.h"
@@ -139,6 +140,7 @@ int store_main(int argc, char** argv) {
 }  // namespace homolog
 
 int main(int argc, char** argv) {
+  homolog::allow_many_open_files();
   return homolog::run_main(argc, argv, "homolog store",
                            [&] { return homolog::store_main(argc, argv); });
 }

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
+
+#include "sharding/match/font.h"
 
 namespace homolog::match {
 namespace {
 
-constexpr std::int64_t kPanel = 360, kGap = 8, kBar = 10;  // pixels
+constexpr std::int64_t kPanel = 360, kGap = 8, kBar = 16;  // pixels
 using Colour = std::array<std::uint8_t, 3>;
 constexpr Colour kCross{255, 200, 0}, kScore{80, 200, 120}, kRest{60, 60, 60};
 
@@ -62,6 +65,27 @@ void draw_slice(Picture& p, std::int64_t left, std::int64_t top, const Volume& v
   }
 }
 
+// What the panel shows, and the patient's sides: both planes have the right at the left.
+void label(Picture& p, std::int64_t left, std::int64_t top, const char* text) {
+  draw_text(p, left + kGap, top + kGap, text);
+  draw_text(p, left + kGap, top + (kPanel - kTextHeight) / 2, "R");
+  draw_text(p, left + kPanel - kGap - kTextAdvance, top + (kPanel - kTextHeight) / 2, "L");
+}
+
+// "SCORE 0.87", then a bar as long as the score.
+void draw_score(Picture& p, double score) {
+  char text[32];
+  std::snprintf(text, sizeof text, "SCORE %.2f", score);
+  const std::int64_t top = 3 * kGap + 2 * kPanel, left = 2 * kGap + 11 * kTextAdvance;
+  draw_text(p, kGap, top + 1, text);
+  const std::int64_t length = p.width - left - kGap;
+  const auto full =
+      static_cast<std::int64_t>(std::clamp(score, 0.0, 1.0) * static_cast<double>(length));
+  for (std::int64_t x = 0; x < length; ++x) {
+    for (std::int64_t y = 0; y < kBar; ++y) paint(p, left + x, top + y, x < full ? kScore : kRest);
+  }
+}
+
 }  // namespace
 
 Picture picture_of_match(const Volume& query, const Point3& query_index, const Volume& key,
@@ -74,13 +98,11 @@ Picture picture_of_match(const Volume& query, const Point3& query_index, const V
   draw_slice(p, 2 * kGap + kPanel, kGap, query, query_index, true);
   draw_slice(p, kGap, 2 * kGap + kPanel, key, match.index, false);
   draw_slice(p, 2 * kGap + kPanel, 2 * kGap + kPanel, key, match.index, true);
-  const std::int64_t length = p.width - 2 * kGap;
-  const auto full =
-      static_cast<std::int64_t>(std::clamp(match.score, 0.0, 1.0) * static_cast<double>(length));
-  for (std::int64_t x = 0; x < length; ++x) {
-    for (std::int64_t y = 0; y < kBar; ++y)
-      paint(p, kGap + x, 3 * kGap + 2 * kPanel + y, x < full ? kScore : kRest);
-  }
+  label(p, kGap, kGap, "QUERY AXIAL");
+  label(p, 2 * kGap + kPanel, kGap, "QUERY CORONAL");
+  label(p, kGap, 2 * kGap + kPanel, "KEY AXIAL");
+  label(p, 2 * kGap + kPanel, 2 * kGap + kPanel, "KEY CORONAL");
+  draw_score(p, match.score);
   return p;
 }
 

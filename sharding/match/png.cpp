@@ -9,7 +9,14 @@
 
 namespace homolog::match {
 
+void check_png_name(const std::filesystem::path& file) {
+  if (file.extension() != ".png")
+    throw Error(Fault::Usage, "cannot write " + file.string() + ": the picture is a PNG",
+                "give a name that ends in .png");
+}
+
 void write_png(const Picture& picture, const std::filesystem::path& file) {
+  check_png_name(file);
   png_image image;
   std::memset(&image, 0, sizeof image);
   image.version = PNG_IMAGE_VERSION;

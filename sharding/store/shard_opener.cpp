@@ -3,8 +3,12 @@
 #include "sharding/store/shard_opener.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <set>
+
+#include "base/open_files.h"
 
 namespace homolog::store {
 namespace {
@@ -26,11 +30,17 @@ void ShardOpener::open() {
   h5::be_quiet();
   const h5::Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+  errno = 0;
   file_ = {H5Fopen(reader_.file_.c_str(), H5F_ACC_RDONLY, access), H5Fclose};
+  if (!file_.valid() && is_open_file_limit(errno)) {
+    throw Error(Fault::Environment, reader_.file_.string() + ": " + std::strerror(errno),
+                kOpenFileRemedy);
+  }
   if (!file_.valid()) {
+    const std::string why = h5::last_message();  // which the next call forgets
     const bool magic = H5Fis_hdf5(reader_.file_.c_str()) > 0;
-    refuse((magic ? "a truncated or damaged HDF5 file (" : "not an HDF5 file (") +
-           h5::last_message() + ")");
+    refuse((magic ? "a truncated or damaged HDF5 file" : "not an HDF5 file") +
+           (why.empty() ? "" : " (" + why + ")"));
   }
   read_header();
   check_names();
