@@ -211,5 +211,15 @@ TEST(Alice, RefusesToTrainNothing) {
                Error);
 }
 
+TEST(Alice, TellsTheTemperatureOfItsTargetByEpoch) {
+  const auto alice = make(
+      {"objective.alice.target_temperature_start=0.01", "objective.alice.target_temperature=0.03",
+       "objective.alice.temperature_epochs=3", "objective.alice.intra_start_epoch=1"});
+  EXPECT_DOUBLE_EQ(alice->gauges(0).at("teacher_temperature"), 0.01);
+  EXPECT_DOUBLE_EQ(alice->gauges(1).at("teacher_temperature"), 0.02);
+  EXPECT_DOUBLE_EQ(alice->gauges(1).at("teacher_temperature_tokens"), 0.01);
+  EXPECT_DOUBLE_EQ(alice->gauges(9).at("teacher_temperature"), 0.03);
+}
+
 }  // namespace
 }  // namespace homolog::objective
