@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
   return homolog::run_main(argc, argv, "homolog-monitor", [&] {
     homolog::monitoring::MonitorPlan plan;
     homolog::Options options(
-        "homolog-monitor", "--run RUN [--port 9400]",
+        "homolog monitor", "--run RUN [--port 9400]",
         "Serves a run's Prometheus metrics (/metrics) and its live page (/). Only reads; ends by\n"
         "itself after the run. SIGTERM or Ctrl-C end it at once.");
     declare(options, plan);

@@ -3,7 +3,10 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <string_view>
+
 #include "base/error.h"
+#include "base/open_files.h"
 #include "base/options.h"
 #include "base/run_main.h"
 #include "model/backbone_entry.h"
@@ -14,6 +17,8 @@
 namespace {
 
 using namespace homolog;
+
+constexpr const char* kCommand = "homolog train";
 
 struct Choice {
   std::string backbone = "nnformer", objective = "alice";
@@ -46,25 +51,38 @@ std::vector<std::string> names_of(const auto& entries) {
   return names;
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
 int body(int argc, char** argv) {
-  Options options("homolog-train", "--config FILE --run DIR [--set KEY=VALUE ...]",
+  Options options(kCommand, "--config FILE --run DIR [--set KEY=VALUE ...]",
                   "Pre-trains an encoder on a store of landmark-aligned pairs. One worker; homolog "
                   "launch starts several.");
   train::TrainingPlan plan;
   train::PairSourcePlan data;
   Choice choice;
   const auto backbones = backbone::catalog();
-  const auto objectives = objective::catalog();
+  auto objectives = objective::catalog();
+  std::erase_if(objectives,
+                [](const auto* entry) { return entry->trainer != std::string_view(kCommand); });
   options.add("model.backbone", choice.backbone, "network to train",
               {.choices = names_of(backbones)});
   Choice::declare_all(options, backbones, choice.backbones);
-  options.add("objective.name", choice.objective, "what it is trained for",
-              {.choices = names_of(objectives)});
+  options.add("objective.name", choice.objective,
+              "what it is trained for: " + joined(names_of(objectives)));
   Choice::declare_all(options, objectives, choice.objectives);
   train::declare(options, data);
   train::declare(options, plan);
   options.leave_to_others({"monitor", "launch"});
-  if (!options.parse(argc, argv)) return 0;
+  const bool trains = options.parse(argc, argv);
+  if (const auto& wanted = objective::find(choice.objective);
+      wanted.trainer != std::string_view(kCommand))
+    throw Error(Fault::Usage, "objective.name = " + choice.objective + " is not trained on pairs",
+                std::string("use `") + wanted.trainer + "`");
+  if (!trains) return 0;
 
   const train::PairStoreFacts facts = train::pair_store_facts(data.store);
   const auto& [x, y, z] = facts.crop_xyz;
@@ -89,5 +107,6 @@ int body(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  homolog::allow_many_open_files();
   return homolog::run_main(argc, argv, "homolog-train", [&] { return body(argc, argv); });
 }

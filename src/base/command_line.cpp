@@ -15,6 +15,7 @@ std::vector<po::option> split(const OptionTable& table, int argc, const char* co
   auto declare = description.add_options();
   declare("help", "");
   declare("dump-config", "");
+  declare("check-config", "");
   declare("config", po::value<std::vector<std::string>>()->composing(), "");
   declare("set", po::value<std::vector<std::string>>()->composing(), "");
   for (const OptionEntry& entry : table.entries) {
@@ -91,13 +92,16 @@ CommandLine read_command_line(OptionTable& table, int argc, const char* const* a
   for (std::size_t i = 0; i < words.size(); ++i) {
     const po::option& word = words[i];
     const std::string& key = word.string_key;
-    if (word.position_key >= 0 || key.empty()) {
-      take_positional(table, word);
-    } else if (key == "help") {
+    const bool positional = word.position_key >= 0 || key.empty();
+    if (key == "help" || (positional && value_of(word) == "-h")) {
       line.help = true;
       return line;
+    } else if (positional) {
+      take_positional(table, word);
     } else if (key == "dump-config") {
       line.dump = true;
+    } else if (key == "check-config") {
+      line.check = true;
     } else if (key == "config") {
       line.files.insert(line.files.end(), word.value.begin(), word.value.end());
       hand_on(table, "--config", value_of(word));

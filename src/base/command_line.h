@@ -15,7 +15,8 @@ struct CommandLine {
   std::vector<std::filesystem::path> files;                   // --config
   std::vector<std::pair<std::string, std::string>> settings;  // --set KEY=VALUE
   std::vector<std::pair<std::string, std::string>> options;   // --KEY VALUE
-  bool help = false, dump = false;  // --help (what follows it was not looked at), --dump-config
+  bool help = false;                 // --help, -h; what follows it was not looked at
+  bool dump = false, check = false;  // --dump-config, --check-config
 };
 
 // Words without a dash go to the table's positional, what other programs may want to its

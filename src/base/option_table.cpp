@@ -45,10 +45,28 @@ bool OptionTable::is_foreign(const std::string& key) const {
                                                key.substr(0, dot)) != foreign_sections.end();
 }
 
+namespace {
+
+// A key without its section ("--store" for data.store) is meant more often than any other mistake.
+std::string nearest_key(const std::string& key, const std::vector<std::string>& known) {
+  std::vector<std::string> last_parts;
+  for (const std::string& full : known) last_parts.push_back(full.substr(full.rfind('.') + 1));
+  const auto of_part = [&](const std::string& part) {
+    const auto at = std::find(last_parts.begin(), last_parts.end(), part);
+    return at == last_parts.end() ? "" : known[static_cast<std::size_t>(at - last_parts.begin())];
+  };
+  if (key.find('.') != std::string::npos) return nearest_word(key, known);
+  if (const std::string full = of_part(key); !full.empty()) return full;
+  if (const std::string near = nearest_word(key, known); !near.empty()) return near;
+  return of_part(nearest_word(key, last_parts));
+}
+
+}  // namespace
+
 void OptionTable::unknown(const std::string& key, const std::string& where) const {
   std::vector<std::string> known;
   for (const OptionEntry& entry : entries) known.push_back(entry.key);
-  const std::string near = nearest_word(key, known);
+  const std::string near = nearest_key(key, known);
   throw Error(Fault::Usage, where + ": unknown option " + key,
               near.empty() ? "see " + program + " --help" : "did you mean " + near + "?");
 }

@@ -54,7 +54,7 @@ bool Options::parse(int argc, const char* const* argv) {
     return false;
   }
   s.check_required();
-  return true;
+  return !line.check;
 }
 
 std::string Options::help() const {
@@ -77,12 +77,13 @@ std::string Options::help() const {
       text += "  default " + entry.default_text;
     text += "\n      " + entry.help + option_value::describe(entry.rule) + "\n";
   }
-  text += "\ncommon\n  --help, --version, --build-info\n";
+  text += "\ncommon\n  -h, --help, --version, --build-info\n";
   if (dotted) {
     text +=
         "  --config FILE      INI file; may be given several times, later ones win\n"
         "  --set KEY=VALUE    one setting, wins over files\n"
-        "  --dump-config      print the resolved settings as INI and end\n";
+        "  --dump-config      print the resolved settings as INI and end\n"
+        "  --check-config     check the settings and end\n";
   }
   return text;
 }

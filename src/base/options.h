@@ -50,7 +50,8 @@ class Options {
   // Keys of these INI sections belong to another program, which checks them.
   void leave_to_others(std::vector<std::string> sections);
 
-  // Returns false when the program should end with exit code 0 (--help, --dump-config printed).
+  // Returns false when the program should end with exit code 0 (--help, --dump-config printed,
+  // --check-config found nothing wrong).
   // Throws Fault::Usage: unknown key (names the nearest), wrong type, out of range, missing file;
   // the message names FILE:LINE or the command line.
   bool parse(int argc, const char* const* argv);

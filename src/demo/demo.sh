@@ -53,7 +53,6 @@ show homolog store verify "$dir/store"
 step "6/8  two workers pre-train; at half way they are told to stop, then resume from the checkpoint"
 launch=(homolog launch --config configs/alice_small.ini --set "data.store=$dir/store" --run "$dir/alice"
         --workers 2 --set "schedule.steps=$steps" --set "monitor.port=$port")
-printf '  live page: http://localhost:%s/   metrics: http://localhost:%s/metrics\n' "$port" "$port" >&2
 code=0
 show "${launch[@]}" --max-steps-this-run $((steps / 2)) || code=$?
 [ "$code" = 75 ] || { echo "demo: the first half ended with exit code $code, not 75 (stopped, resumable)" >&2; exit 1; }

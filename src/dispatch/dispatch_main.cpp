@@ -51,6 +51,11 @@ void print_help() {
 
 int dispatch(int argc, char** argv) {
   const std::string word = argc > 1 ? argv[1] : "--help";
+  if (word == "help" && argc > 2) {  // homolog help X: homolog X --help
+    std::string command = argv[2], help = "--help";
+    char* words[] = {argv[0], command.data(), help.data(), nullptr};
+    return dispatch(3, words);
+  }
   if (word == "--help" || word == "help" || word == "-h") {
     print_help();
     return 0;

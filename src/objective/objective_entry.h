@@ -24,6 +24,7 @@ struct Entry {
   const char* name;
   const char* summary;
   std::unique_ptr<Factory> (*factory)();
+  const char* trainer = "homolog train";  // the command that trains for it
 };
 
 std::vector<const Entry*> catalog();         // generated

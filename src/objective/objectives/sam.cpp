@@ -104,6 +104,7 @@ class SamFactory : public Factory {
 }  // namespace
 
 extern const Entry entry = {"sam", "anatomical embeddings from two views of a volume",
-                            [] { return std::unique_ptr<Factory>(new SamFactory); }};
+                            [] { return std::unique_ptr<Factory>(new SamFactory); },
+                            "homolog sam train"};
 
 }  // namespace homolog::objective::sam

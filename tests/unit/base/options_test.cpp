@@ -239,6 +239,33 @@ TEST(Options, DeclaringTwiceIsAProgrammersError) {
   EXPECT_THROW(options.add("a", a, ""), std::logic_error);
 }
 
+TEST_F(OptionsFile, AKeyWithoutItsSectionIsFoundByItsLastPart) {
+  EXPECT_NE(refusal({"--threads=2"}).find("did you mean data.threads?"), std::string::npos);
+  EXPECT_NE(refusal({"--thread=2"}).find("did you mean data.threads?"), std::string::npos);
+  EXPECT_NE(refusal({"--oud=x"}).find("did you mean out?"), std::string::npos);
+}
+
+TEST(Options, CheckConfigEndsAfterAllChecks) {
+  Plan plan;
+  Options options("p", "", "");
+  declare(options, plan);
+  options.add("need", plan.kind, "needed", {.required = true});
+  const char* good[] = {"p", "--need=x", "--check-config"};
+  EXPECT_FALSE(options.parse(3, good));
+  Options strict("p", "", "");
+  strict.add("need", plan.kind, "needed", {.required = true});
+  const char* bad[] = {"p", "--check-config"};
+  EXPECT_THROW(strict.parse(2, bad), Error);
+}
+
+TEST(Options, AShortHIsHelp) {
+  Options options("p", "", "");
+  const char* words[] = {"p", "-h"};
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(options.parse(2, words));
+  EXPECT_NE(testing::internal::GetCapturedStdout().find("usage: p"), std::string::npos);
+}
+
 TEST(Options, NearestWordIsSilentWhenNothingIsNear) {
   EXPECT_EQ(nearest_word("monitr", {"launch", "monitor"}), "monitor");
   EXPECT_EQ(nearest_word("abcdef", {"launch", "monitor"}), "");
