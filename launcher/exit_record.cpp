@@ -76,6 +76,11 @@ std::vector<ExitRecord> read_exit_records(const fs::path& run) {
 void remove_exit_records(const fs::path& run) {
   std::error_code code;
   fs::remove_all(exit_folder(run), code);
+  if (!code) return;
+  // An earlier attempt's record would be taken for this one's.
+  throw Error(Fault::Environment,
+              "cannot remove " + exit_folder(run).string() + ": " + code.message(),
+              "give --run a folder that you may write");
 }
 
 }  // namespace homolog::launcher

@@ -33,6 +33,7 @@ ExitRecord from_json(const std::string& text, const std::string& where);
 void write_exit_record(const std::filesystem::path& run, const ExitRecord& record);
 // Those that are there and readable, by rank.
 std::vector<ExitRecord> read_exit_records(const std::filesystem::path& run);
+// Throws Fault::Environment when one stays.
 void remove_exit_records(const std::filesystem::path& run);
 
 }  // namespace homolog::launcher

@@ -131,7 +131,7 @@ int keep_worker(const std::filesystem::path& run, const std::vector<std::string>
   int status = 0;
   try {
     Child worker({.words = words,
-                  .environment = {},
+                  .environment = {{"HOMOLOG_LAUNCHED", "1"}},
                   .death_signal = SIGKILL,
                   .own_group = false,
                   .out = out.writer(),

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 #include <set>
+#include <sstream>
 
 #include "base/error.h"
 
@@ -37,21 +39,23 @@ std::filesystem::path choose_run(const LaunchRequest& request,
               "homolog launch --config configs/alice_nnformer.ini --run runs/NAME");
 }
 
+// "homolog-sam train" -> {".../homolog-sam", "train"}: a bare name lies beside this program.
+std::vector<std::string> program_words(const std::string& text, const Machine& machine) {
+  std::istringstream in(text.empty() ? "homolog-train" : text);
+  std::vector<std::string> words{std::istream_iterator<std::string>(in), {}};
+  if (words.empty()) throw Error(Fault::Usage, "--worker-program names no program");
+  if (words[0].find('/') == std::string::npos) words[0] = machine.programs / words[0];
+  return words;
+}
+
 std::vector<std::string> worker_words(const LaunchRequest& request,
                                       const std::filesystem::path& run,
                                       const std::vector<std::string>& config_arguments,
                                       const Machine& machine) {
-  const auto program =
-      request.worker_program.empty() ? machine.programs / "homolog-train" : request.worker_program;
-  std::vector<std::string> words = {machine.programs / "homolog-launch",
-                                    "--as-worker",
-                                    run,
-                                    "--",
-                                    program,
-                                    "--run",
-                                    run,
-                                    "--resume",
-                                    request.resume};
+  std::vector<std::string> words = {machine.programs / "homolog-launch", "--as-worker", run, "--"};
+  const auto program = program_words(request.worker_program, machine);
+  words.insert(words.end(), program.begin(), program.end());
+  words.insert(words.end(), {"--run", run, "--resume", request.resume});
   if (!request.from.empty()) words.insert(words.end(), {"--from", request.from});
   if (!request.device.empty()) words.insert(words.end(), {"--device", request.device});
   if (request.overwrite) words.push_back("--overwrite");
@@ -81,6 +85,12 @@ std::vector<std::string> mpirun_words(const LaunchRequest& request, const Machin
   return words;
 }
 
+std::string number(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
 std::vector<std::string> monitor_words(const LaunchRequest& request, const Machine& machine,
                                        const LaunchPlan& plan) {
   std::vector<std::string> words;
@@ -93,9 +103,23 @@ std::vector<std::string> monitor_words(const LaunchRequest& request, const Machi
              "--ntasks=" + nodes,
              "--ntasks-per-node=1"};
   }
-  words.insert(words.end(), {machine.programs / "homolog-monitor", "--run", plan.run, "--port",
-                             std::to_string(request.monitor.port), "--address",
-                             request.monitor.address, "--workers", std::to_string(plan.world)});
+  words.insert(words.end(),
+               {machine.programs / "homolog-monitor", "--run", plan.run, "--port",
+                std::to_string(request.monitor.port), "--address", request.monitor.address,
+                "--workers", std::to_string(plan.world), "--wait", number(request.monitor.wait)});
+  // Without it the launcher ends the monitor, which meanwhile waits out a restart.
+  if (request.monitor.linger != 0)
+    words.insert(words.end(), {"--linger", number(request.monitor.linger)});
+  return words;
+}
+
+// The worker's program with all its settings, to check them before anything is begun. A program of
+// the user's own need not know how.
+std::vector<std::string> check_words(const std::vector<std::string>& worker) {
+  constexpr std::size_t kProgram = 4;  // after homolog-launch --as-worker RUN --
+  std::vector<std::string> words(worker.begin() + kProgram, worker.end());
+  if (!std::filesystem::path(words[0]).filename().string().starts_with("homolog-")) return {};
+  words.push_back("--check-config");
   return words;
 }
 
@@ -116,7 +140,10 @@ void declare(Options& options, LaunchRequest& request) {
   options.add("srun-mpi", request.srun_mpi,
               "plug-in by which srun connects the workers; srun --mpi=list shows which there are");
   options.add("dry-run", request.dry_run, "print the commands and end");
-  options.add("worker-program", request.worker_program, "run this in place of homolog-train");
+  options.add(
+      "worker-program", request.worker_program,
+      "run this in place of homolog-train: a program and its first words, as \"homolog-sam train "
+      "--catalog C\"; a bare name lies beside homolog-launch");
   options.add("resume", request.resume, "handed to the workers: auto, none or exact",
               {.choices = {"auto", "none", "exact"}});
   options.add("from", request.from, "handed to the workers: the checkpoint for --resume exact");
@@ -130,6 +157,11 @@ void declare(Options& options, LaunchRequest& request) {
   options.add("monitor.port", request.monitor.port, "TCP port of metrics and live page",
               {.min = 1, .max = 65535});
   options.add("monitor.address", request.monitor.address, "address it listens on; 0.0.0.0 for all");
+  options.add("monitor.linger", request.monitor.linger,
+              "how long the page stays after the run; 0: not at all, negative: until a signal",
+              {.unit = "s"});
+  options.add("monitor.wait", request.monitor.wait,
+              "how long the monitor waits for the first worker; negative: for ever", {.unit = "s"});
 }
 
 std::vector<std::string> foreign_sections(const std::vector<std::string>& words) {
@@ -140,7 +172,8 @@ std::vector<std::string> foreign_sections(const std::vector<std::string>& words)
       const auto open = line.find_first_not_of(" \t");
       const auto close = line.find(']');
       if (open != std::string::npos && line[open] == '[' && close != std::string::npos) {
-        found.insert(line.substr(open + 1, close - open - 1));
+        found.insert(
+            section_of_key(line.substr(open + 1, close - open - 1) + "."));  // [a.b] is a's
       }
     }
   };
@@ -165,7 +198,11 @@ std::vector<std::string> foreign_sections(const std::vector<std::string>& words)
 
 LaunchPlan plan_launch(const LaunchRequest& request,
                        const std::vector<std::string>& config_arguments, const Machine& machine) {
+  if (request.overwrite && request.resume != "none")
+    throw Error(Fault::Usage, "--overwrite goes with --resume none alone",
+                "give both to start afresh, or leave --overwrite out to go on");
   LaunchPlan plan;
+  plan.linger = request.monitor.linger;
   plan.run = choose_run(request, config_arguments);
   plan.world = choose_world(request, machine);
   plan.restarts = request.restarts;
@@ -192,6 +229,8 @@ LaunchPlan plan_launch(const LaunchRequest& request,
   } else {
     plan.starter = std::filesystem::path(worker[4]).filename();  // alone, without MPI
   }
+  plan.check = check_words(worker);
+  plan.again_after_save = request.overwrite || !request.from.empty();
   LaunchRequest again = request;
   again.resume = "auto";
   again.from.clear();

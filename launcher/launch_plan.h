@@ -17,16 +17,18 @@ struct MonitorPlan {
   bool enabled = true;
   int port = 9400;
   std::string address = "127.0.0.1";
+  double linger = 0;  // s that it stays after the run; negative: until a signal
+  double wait = 900;  // s for the first worker
 };
 
 struct LaunchRequest {
-  std::filesystem::path run;             // --run; "": runs/NAME of the last --config file
-  int workers = 0;                       // --workers; 0: as many as the allocation or the GPUs say
-  std::filesystem::path hostfile;        // --hostfile
-  int restarts = 0;                      // --restarts
-  std::string srun_mpi = "pmix";         // --srun-mpi
-  bool dry_run = false;                  // --dry-run
-  std::filesystem::path worker_program;  // --worker-program; "": homolog-train beside this program
+  std::filesystem::path run;       // --run; "": runs/NAME of the last --config file
+  int workers = 0;                 // --workers; 0: as many as the allocation or the GPUs say
+  std::filesystem::path hostfile;  // --hostfile
+  int restarts = 0;                // --restarts
+  std::string srun_mpi = "pmix";   // --srun-mpi
+  bool dry_run = false;            // --dry-run
+  std::string worker_program;      // --worker-program: a program and its first words
   // Handed on to the worker.
   std::string resume = "auto", device;
   std::filesystem::path from;
@@ -52,10 +54,14 @@ struct Machine {
 struct LaunchPlan {
   std::filesystem::path run;
   int world = 1;
-  std::string starter;                             // "mpirun", "srun", or "homolog-train" alone
-  std::vector<std::string> workers;                // the command
-  std::vector<std::string> workers_again;          // the one for a restart: always resumes
-  std::vector<std::string> monitor;                // "": none
+  std::string starter;                     // "mpirun", "srun", or "homolog-train" alone
+  std::vector<std::string> workers;        // the command
+  std::vector<std::string> workers_again;  // the one for a restart: always resumes
+  bool again_after_save = false;  // not before this launch has saved: --from and --overwrite would
+                                  // be forgotten by workers that died before they obeyed
+  std::vector<std::string> monitor;  // empty: none
+  double linger = 0;                 // s that the monitor stays after the run
+  std::vector<std::string> check;    // checks the settings, then ends; empty: a worker of your own
   std::map<std::string, std::string> environment;  // added for both
   int restarts = 0;
 };

@@ -1,22 +1,25 @@
 #include "launcher/supervisor.h"
 
-#include <charconv>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <map>
 #include <thread>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/step_folders.h"
 #include "base/stop_signal.h"
 #include "cluster/topology/hosts.h"
+#include "monitoring/board/board.h"
 
 namespace homolog::launcher {
 namespace {
 
 // P4: 30 s from a rank's death to the end of all. mpirun needs one or two; srun up to KillWait.
 constexpr double kFailureGrace = 22, kLeaveGrace = 5, kTerminateGrace = 5;
-constexpr double kSameRequest = 1;  // s
+constexpr double kBetweenRequests = 1.5;  // s; the workers take what comes within 1 s for the same
 
 bool any_failed(const std::filesystem::path& run) {
   for (const ExitRecord& record : read_exit_records(run)) {
@@ -35,34 +38,35 @@ void wait_until_gone(const std::vector<ExitRecord>& records) {
   }
 }
 
-}  // namespace
-
-std::int64_t newest_checkpoint_step(const std::filesystem::path& run) {
-  std::int64_t newest = -1;
-  std::error_code code;
-  for (const auto& entry : std::filesystem::directory_iterator(run / "checkpoints", code)) {
-    const std::string name = entry.path().filename().string();
-    std::int64_t step = -1;
-    if (!name.starts_with("step-")) continue;
-    const auto [end, bad] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
-    if (bad == std::errc() && end == name.data() + name.size()) newest = std::max(newest, step);
+// Whole checkpoints, each with the time when it was completed: a resumed run may write a damaged
+// one anew under its name.
+std::map<std::int64_t, std::filesystem::file_time_type> whole_checkpoints(
+    const std::filesystem::path& run) {
+  std::map<std::int64_t, std::filesystem::file_time_type> found;
+  for (const StepFolder& folder : step_folders(run / "checkpoints")) {
+    std::error_code gone;
+    const auto time = std::filesystem::last_write_time(folder.path / "manifest.json", gone);
+    if (folder.complete && !gone) found[folder.step] = time;
   }
-  return newest;
+  return found;
 }
+
+}  // namespace
 
 int Supervisor::run() {
   listen_for_stop_signals();
   RestartPolicy policy{.restarts = plan_.restarts};
-  for (bool first = true;; first = false) {
-    const Attempt attempt = this->attempt(first);
+  for (bool first = true, saved = false;; first = false) {
+    const bool again = !first && (saved || !plan_.again_after_save);
+    const Attempt attempt = this->attempt(again);
+    saved = saved || attempt.progress;
     const Outcome outcome = explain(attempt);
     const Verdict verdict = judge(outcome, attempt, policy);
     if (verdict == Verdict::Restart) {
-      policy.without_progress =
-          attempt.step_after > attempt.step_before ? 0 : policy.without_progress + 1;
+      policy.without_progress = attempt.progress ? 0 : policy.without_progress + 1;
       log::warn("starting again from the last checkpoint",
                 {{"because", outcome.message},
-                 {"step", attempt.step_after},
+                 {"step", attempt.step},
                  {"without_progress", policy.without_progress}});
       continue;
     }
@@ -70,7 +74,7 @@ int Supervisor::run() {
     if (outcome.code == 0) return 0;
     if (verdict == Verdict::Done) {
       log::info("stopped on request; the same command with --resume auto goes on",
-                {{"step", attempt.step_after}});
+                {{"step", attempt.step}});
       return outcome.code;
     }
     if (verdict == Verdict::NoProgress) {
@@ -83,14 +87,14 @@ int Supervisor::run() {
   }
 }
 
-Attempt Supervisor::attempt(bool first) {
+Attempt Supervisor::attempt(bool again) {
   Attempt attempt{.records = {}, .world = plan_.world, .starter = plan_.starter};
-  attempt.step_before = newest_checkpoint_step(plan_.run);
+  const auto before = whole_checkpoints(plan_.run);
   remove_exit_records(plan_.run);
   failed_since_ = terminated_at_ = -1;
   start_monitor();
   Child workers(
-      {.words = first ? plan_.workers : plan_.workers_again, .environment = plan_.environment});
+      {.words = again ? plan_.workers_again : plan_.workers, .environment = plan_.environment});
   for (int round = 0; !workers.poll(); ++round) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     pass_on_stop(workers);
@@ -103,29 +107,28 @@ Attempt Supervisor::attempt(bool first) {
   attempt.records = read_exit_records(plan_.run);
   wait_until_gone(attempt.records);
   attempt.stop_requested = stop_signals_received() > 0;
-  attempt.step_after = newest_checkpoint_step(plan_.run);
+  for (const auto& checkpoint : whole_checkpoints(plan_.run)) {
+    attempt.step = checkpoint.first;
+    attempt.progress =
+        attempt.progress || std::find(before.begin(), before.end(), checkpoint) == before.end();
+  }
   return attempt;
 }
 
 void Supervisor::pass_on_stop(Child& workers) {
-  // A terminal, `timeout` or a script may deliver one request twice; people take longer than that.
-  if (passed_on_ == 1 && unix_seconds() - asked_since_ < kSameRequest)
-    heard_ = stop_signals_received();
-  if (stop_signals_received() <= heard_) return;
-  heard_ = stop_signals_received();
-  if (passed_on_ < 2) {
-    ++passed_on_;
-    asked_since_ = unix_seconds();
-    log::info(passed_on_ == 1
-                  ? "asking the workers to save and stop; a second signal leaves without saving"
-                  : "asking the workers to leave at once");
-    // mpirun and srun hand SIGUSR1 to every rank, but answer SIGTERM by killing them.
-    if (plan_.starter == "mpirun" || plan_.starter == "srun")
-      workers.signal(SIGUSR1);
-    else
-      workers.signal_group(SIGUSR1);
-    if (passed_on_ == 2) leave_since_ = unix_seconds();
-  }
+  if (passed_on_ == 2 || stop_signals_received() <= passed_on_) return;
+  if (passed_on_ == 1 && unix_seconds() - asked_since_ < kBetweenRequests) return;
+  ++passed_on_;
+  asked_since_ = unix_seconds();
+  log::info(passed_on_ == 1
+                ? "asking the workers to save and stop; a second signal leaves without saving"
+                : "asking the workers to leave at once");
+  // mpirun and srun hand SIGUSR1 to every rank, but answer SIGTERM by killing them.
+  if (plan_.starter == "mpirun" || plan_.starter == "srun")
+    workers.signal(SIGUSR1);
+  else
+    workers.signal_group(SIGUSR1);
+  if (passed_on_ == 2) leave_since_ = asked_since_;
 }
 
 void Supervisor::end_after_failure(Child& workers) {
@@ -165,10 +168,16 @@ void Supervisor::watch_monitor() {
 }
 
 void Supervisor::stop_monitor() {
-  if (!monitor_) return;
-  monitor_->signal(SIGTERM);
-  monitor_->wait_for(5);
-  monitor_.reset();
+  const int heard = stop_signals_received();
+  while (monitor_ && plan_.linger != 0 && !monitor_->wait_for(0.1)) {  // it counts the time itself
+    if (stop_signals_received() > heard) break;
+  }
+  if (monitor_) {
+    monitor_->signal(SIGTERM);
+    monitor_->wait_for(5);
+    monitor_.reset();
+  }
+  board::remove_dead_boards(plan_.run.string());  // without a monitor nobody else does
 }
 
 }  // namespace homolog::launcher

@@ -19,7 +19,7 @@ class Supervisor {
   int run();
 
  private:
-  Attempt attempt(bool first);
+  Attempt attempt(bool again);
   void pass_on_stop(Child& workers);
   void end_after_failure(Child& workers);
   void start_monitor();
@@ -28,14 +28,11 @@ class Supervisor {
 
   LaunchPlan plan_;
   std::unique_ptr<Child> monitor_;
-  int heard_ = 0, passed_on_ = 0;  // stop signals received, and requests handed to the workers
-  double asked_since_ = -1;        // s since 1970 of the last request
-  double leave_since_ = -1;        // of the second request
-  double failed_since_ = -1;       // of the first rank's failure
-  double terminated_at_ = -1;      // of our SIGTERM
+  int passed_on_ = 0;          // requests to stop handed to the workers
+  double asked_since_ = -1;    // s since 1970 of the last request
+  double leave_since_ = -1;    // of the second request
+  double failed_since_ = -1;   // of the first rank's failure
+  double terminated_at_ = -1;  // of our SIGTERM
 };
-
-// Step of the newest folder RUN/checkpoints/step-N; -1 without one.
-std::int64_t newest_checkpoint_step(const std::filesystem::path& run);
 
 }  // namespace homolog::launcher

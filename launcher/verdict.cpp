@@ -9,6 +9,7 @@ namespace homolog::launcher {
 namespace {
 
 constexpr int kStopped = static_cast<int>(Fault::Stopped);
+constexpr int kNoProgress = static_cast<int>(Fault::NoProgress);
 constexpr int kEnvironment = static_cast<int>(Fault::Environment);
 
 bool in_contract(int code) {
@@ -43,10 +44,21 @@ std::string remedy_for(const ExitRecord& record) {
 std::vector<ExitRecord> causes(const Attempt& attempt) {
   std::vector<ExitRecord> found;
   for (const ExitRecord& record : attempt.records) {
-    if (record.failed() && !record.told_to) found.push_back(record);
+    // A worker's way to leave at the second signal without any checkpoint.
+    const bool left = attempt.stop_requested && record.signal == 0 && record.code == kNoProgress;
+    if (record.failed() && !record.told_to && !left) found.push_back(record);
   }
   std::sort(found.begin(), found.end(), is_nearer_to_cause);
   return found;
+}
+
+// 75 promises a checkpoint to go on from; without one a batch script would requeue for ever.
+Outcome left_on_request(const Attempt& attempt) {
+  if (attempt.step >= 0) return {.code = kStopped, .message = "", .remedy = "", .rank = {}};
+  return {kNoProgress,
+          "stopped on request before the first checkpoint; nothing is saved",
+          "the same command starts anew; leave it the time for a step, and signal once",
+          {}};
 }
 
 }  // namespace
@@ -87,7 +99,7 @@ Outcome explain(const Attempt& attempt) {
   if (finished == attempt.world && attempt.starter_code == 0) return {};
   if (finished + stopped == attempt.world && stopped > 0)
     return {.code = kStopped, .message = "", .remedy = "", .rank = {}};
-  if (attempt.stop_requested) return {.code = kStopped, .message = "", .remedy = "", .rank = {}};
+  if (attempt.stop_requested) return left_on_request(attempt);
   std::string text =
       attempt.starter + " ended with exit code " + std::to_string(attempt.starter_code) + "; ";
   text += std::to_string(finished + stopped) + " of " + std::to_string(attempt.world) +
@@ -104,7 +116,7 @@ Verdict judge(const Outcome& outcome, const Attempt& attempt, const RestartPolic
   if (outcome.code == 0 || outcome.code == kStopped) return Verdict::Done;
   if (outcome.code != kEnvironment || attempt.stop_requested || policy.restarts == 0)
     return Verdict::GiveUp;
-  if (attempt.step_after > attempt.step_before) return Verdict::Restart;
+  if (attempt.progress) return Verdict::Restart;
   return policy.without_progress < policy.restarts ? Verdict::Restart : Verdict::NoProgress;
 }
 

@@ -17,8 +17,8 @@ struct Attempt {
   int starter_code = 0;      // what mpirun or srun (or the only worker's keeper) returned
   std::string starter = {};  // its name, for the message
   bool stop_requested = false;
-  // Newest checkpoint before and after; -1 without one.
-  std::int64_t step_before = -1, step_after = -1;
+  std::int64_t step = -1;  // of the newest whole checkpoint afterwards; -1 without one
+  bool progress = false;   // a checkpoint was written
 };
 
 struct Outcome {

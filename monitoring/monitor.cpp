@@ -60,14 +60,6 @@ class Ending {
   Stopwatch waiting_, over_;
 };
 
-// The pages of the dead are of no more use once their last state was shown.
-void remove_dead_boards(const std::string& run) {
-  for (const int rank : board::local_boards(run)) {
-    const auto reader = board::BoardReader::open(run, rank);
-    if (reader && !reader->writer_alive()) board::remove_board(run, rank);
-  }
-}
-
 }  // namespace
 
 void declare(Options& o, MonitorPlan& p) {
@@ -115,7 +107,7 @@ void serve(const MonitorPlan& plan, const std::function<bool()>& stop,
                 "give --run the folder of a run, as in --run runs/demo");
   }
   if (plan.workers > 0)
-    remove_dead_boards(run);  // of an earlier start: not ours to wait for or to show
+    board::remove_dead_boards(run);  // of an earlier start: not ours to wait for or to show
   RunWatch watch(plan.run);
   watch.sample();
   const HttpServer server(plan.address, plan.port, routes(watch));
@@ -129,10 +121,12 @@ void serve(const MonitorPlan& plan, const std::function<bool()>& stop,
     watch.sample();
     if (ending.due()) {
       log::info(ending.seen() ? "the run has ended" : "no worker appeared", {{"run", run}});
-      remove_dead_boards(run);
+      board::remove_dead_boards(run);
       return;
     }
   }
+  // Ended by the launcher: nobody will look at the last state of the dead any more.
+  if (plan.workers > 0) board::remove_dead_boards(run);
 }
 
 }  // namespace homolog::monitoring

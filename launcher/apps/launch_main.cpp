@@ -10,10 +10,14 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "base/run_lock.h"
 #include "base/run_main.h"
+#include "base/stop_signal.h"
 #include "launcher/keeper.h"
 #include "launcher/launch_plan.h"
+#include "launcher/process.h"
 #include "launcher/supervisor.h"
+#include "monitoring/board/board.h"
 
 namespace {
 
@@ -49,7 +53,8 @@ launcher::Machine look_at_machine(const launcher::LaunchRequest& request) {
   if (!request.hostfile.empty()) {
     std::ifstream in(request.hostfile);
     if (!in)
-      throw Error(Fault::Usage, "--hostfile " + request.hostfile.string() + " cannot be read");
+      throw Error(Fault::Usage, "--hostfile " + request.hostfile.string() + " cannot be read",
+                  "give an existing file with a line NAME slots=N for each host");
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     machine.hosts = topology::parse_host_file(text, request.hostfile.string());
   }
@@ -63,6 +68,15 @@ void print_plan(const launcher::LaunchPlan& plan) {
   std::string workers = launcher::shell_line(plan.workers);
   std::printf("%s%s\n", setting.c_str(), workers.c_str());
   if (!plan.monitor.empty()) std::printf("%s\n", launcher::shell_line(plan.monitor).c_str());
+}
+
+// The worker says what is wrong. Nothing is made or begun until its settings are good.
+int check_settings(const launcher::LaunchPlan& plan) {
+  if (plan.check.empty()) return 0;
+  launcher::Child child({.words = plan.check});
+  while (!child.wait_for(60)) {
+  }
+  return launcher::shell_code(*child.poll());
 }
 
 int launch(int argc, char** argv) {
@@ -83,7 +97,11 @@ int launch(int argc, char** argv) {
     print_plan(plan);
     return 0;
   }
-  fs::create_directories(plan.run);
+  listen_for_stop_signals();
+  if (const int code = check_settings(plan); code != 0) return code;
+  const RunLock lock(plan.run, RunLock::kLauncher, 0);
+  RunLock::require_free(plan.run, RunLock::kTrainer);
+  board::remove_dead_boards();
   return launcher::Supervisor(plan).run();
 }
 

@@ -13,7 +13,7 @@ int report(int argc, char** argv) {
   std::vector<std::string> runs;
   std::filesystem::path out;
   bool json = false;
-  homolog::Options options("homolog-report", "RUN [--json] [--out FILE]",
+  homolog::Options options("homolog report", "RUN [--json] [--out FILE]",
                            "Says what happened in a run: curves, where the time went, advice.\n"
                            "Text goes to stdout, the same with pictures to RUN/report.html.");
   options.positional("RUN", runs, "folder of the run");

@@ -28,6 +28,7 @@ namespace {
 constexpr std::uint64_t kMagic = 0x647261'6F626D68ull;  // "hmboard" in memory
 constexpr std::size_t kWords = sizeof(StepReport) / sizeof(std::uint64_t);
 constexpr int kTries = 1000;  // a copy takes about 0.1 us, a step of training milliseconds
+constexpr const char* kPrefix = "/homolog-";
 constexpr const char* kFolder = "/dev/shm";  // where Linux shows shm_open's objects
 
 static_assert(std::is_trivially_copyable_v<StepReport>);
@@ -69,7 +70,7 @@ std::string board_prefix(const std::string& run_folder) {
   if (code) path = run_folder;
   std::string text = path.string();
   while (text.size() > 1 && text.back() == '/') text.pop_back();
-  return "/homolog-" + hex64(xxh3_64(text)) + "-";
+  return kPrefix + hex64(xxh3_64(text)) + "-";
 }
 
 [[noreturn]] void fail(const std::string& doing, const std::string& name, int code) {
@@ -143,7 +144,11 @@ void BoardWriter::publish(const StepReport& report) noexcept {
 }
 
 std::optional<BoardReader> BoardReader::open(const std::string& run_folder, int rank) {
-  const int descriptor = ::shm_open(board_name(run_folder, rank).c_str(), O_RDONLY, 0);
+  return open_named(board_name(run_folder, rank));
+}
+
+std::optional<BoardReader> BoardReader::open_named(const std::string& name) {
+  const int descriptor = ::shm_open(name.c_str(), O_RDONLY, 0);
   if (descriptor < 0) return std::nullopt;
   struct stat status {};
   void* memory = MAP_FAILED;
@@ -220,6 +225,26 @@ void remove_board(const std::string& run_folder, int rank) noexcept {
     ::shm_unlink(board_name(run_folder, rank).c_str());
   } catch (...) {  // out of memory: the next run replaces it
   }
+}
+
+void remove_dead_boards(const std::string& run_folder) noexcept try {
+  for (const int rank : local_boards(run_folder)) {
+    const auto reader = BoardReader::open(run_folder, rank);
+    if (reader && !reader->writer_alive()) remove_board(run_folder, rank);
+  }
+} catch (...) {  // out of memory: the next launch removes them
+}
+
+// Another user's board cannot be opened, one that is being made is not read yet: both stay.
+void remove_dead_boards() noexcept try {
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder, code)) {
+    const std::string name = "/" + entry.path().filename().string();
+    if (!name.starts_with(kPrefix)) continue;
+    const auto reader = BoardReader::open_named(name);
+    if (reader && !reader->writer_alive()) ::shm_unlink(name.c_str());
+  }
+} catch (...) {  // as above
 }
 
 void remove_boards(const std::string& run_folder, int world) noexcept {

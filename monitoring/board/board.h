@@ -89,6 +89,8 @@ class BoardReader {
   bool writer_alive() const noexcept;  // its process still exists on this host
 
  private:
+  friend void remove_dead_boards() noexcept;
+  static std::optional<BoardReader> open_named(const std::string& name);
   explicit BoardReader(void* page) : page_(page) {}
   void* page_;
 };
@@ -98,5 +100,8 @@ std::vector<int> local_boards(const std::string& run_folder);
 
 void remove_board(const std::string& run_folder, int rank) noexcept;
 void remove_boards(const std::string& run_folder, int world) noexcept;
+// Those whose worker no longer lives: of one run, or of any run of this user on this host.
+void remove_dead_boards(const std::string& run_folder) noexcept;
+void remove_dead_boards() noexcept;
 
 }  // namespace homolog::board

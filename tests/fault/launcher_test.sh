@@ -37,7 +37,7 @@ expect $? 75 "a signal before the workers listen, given twice"
 [ -e "$work/run/saved-0" ] && [ -e "$work/run/saved-1" ] || fail "early signal: a rank did not save"
 
 begin; FAKE_SLOW_SAVE=1 spawn $off; wait_started; kill -TERM $pid; sleep 1.3; kill -TERM $pid; wait $pid
-expect $? 75 "two signals"
+expect $? 93 "two signals before the first checkpoint"; says "before the first checkpoint" "two signals"
 [ -e "$work/run/saved-0" ] && fail "two signals: rank 0 saved"
 
 begin; spawn $off; wait_started; kill -KILL $pid; wait $pid 2>/dev/null
@@ -49,8 +49,32 @@ says "rank 0 on host .* signal 9" "rank 0 killed from outside"
 begin; FAKE_FAIL=0:exit:4 launch $off --restarts 2 --resume none; expect $? 93 "no progress"
 [ "$(wc -l <"$work/run/started-0")" = 3 ] || fail "no progress: started $(wc -l <"$work/run/started-0") times, expected 3"
 [ "$(grep -c -- '--resume auto' "$work/run/started-0")" = 2 ] || fail "restarts do not resume"
+begin; FAKE_FAIL=0:exit:4 launch $off --restarts 2 --resume exact --from "$work/old"; expect $? 93 "no progress from an older checkpoint"
+[ "$(grep -c -- "--resume exact --from $work/old" "$work/run/started-0")" = 3 ] || fail "restarts forget --from before anything is saved"
 
 begin; FAKE_SECONDS=0.3 launch $off --worker-program /nowhere/worker; expect $? 4 "worker program missing"; says "/nowhere/worker" "worker program missing"
+begin; launch $off --overwrite; expect $? 2 "--overwrite without --resume none"; [ -e "$work/run" ] && fail "--overwrite: a folder was made"
+begin; launch $off --hostfile "$work/nope"; expect $? 2 "no host file"; says "fix:" "no host file"
+
+# A second launch in the folder is refused before it touches anything.
+begin; spawn $off; wait_started; touch "$work/run/exit/mark"
+"$bin/homolog-launch" --run "$work/run" --worker-program "$here/workers/fake_worker.py" --workers 2 --resume none --overwrite >"$work/second" 2>&1
+[ $? = 2 ] || fail "second launch: not refused"
+grep -q "host $(hostname), pid $pid," "$work/second" || { cat "$work/second"; fail "second launch: the first one's host and pid are not named"; }
+grep -q "live page" "$work/second" && fail "second launch: a monitor was started"
+[ -e "$work/run/exit/mark" ] || fail "second launch: exit records of the first were removed"
+kill -TERM $pid; wait $pid; expect $? 75 "the first launch goes on"
+
+# An earlier launch's records are not taken for this one's.
+begin; FAKE_FAIL=1:exit:5 launch $off; expect $? 5 "a diverged run"
+chmod 555 "$work/run"
+if [ "$(id -u)" = 0 ]; then
+  chmod -R o+rX "$work"; as_other="setpriv --reuid=65534 --regid=65534 --clear-groups"
+fi
+${as_other:-} "$bin/homolog-launch" --run "$work/run" --worker-program "$here/workers/fake_worker.py" $off >"$work/log" 2>&1
+expect $? 4 "run folder not writable"; says "$work/run: Permission denied" "run folder not writable"
+chmod 755 "$work/run"
+
 begin; launch --set monitor.prot=1; expect $? 2 "unknown option of the launcher"; says "monitor.port" "unknown option"
 begin; launch --set monitor.port=99999; expect $? 2 "port out of range"
 

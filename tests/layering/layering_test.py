@@ -32,7 +32,7 @@ DIRECT = {
     "shard_store": ["volume"], "import": ["volume"], "phantom": ["volume"],
     "match": ["model", "volume"], "shard_build": ["shard_store", "import", "match"],
     "data": ["shard_store"], "objective": ["model"],
-    "comm": ["topology"], "launcher": ["topology"], "cluster": ["topology"], "monitoring": ["board"],
+    "comm": ["topology"], "launcher": ["topology", "board"], "cluster": ["topology"], "monitoring": ["board"],
     "train": ["data", "objective", "comm", "board"], "task": ["train"],
 }
 TORCH_MODULES = {"model", "objective", "data", "train", "task", "match", "shard_build", "apps", "cmake"}

@@ -29,10 +29,12 @@ for step in range(int(float(os.environ.get("FAKE_SECONDS", "1")) * 20)):
         if how == "signal":
             os.kill(os.getpid(), int(value))
         if how == "save":  # progress, then a fault of the machine
-            os.makedirs(os.path.join(run, "checkpoints", f"step-{time.monotonic_ns()}"))
+            folder = os.path.join(run, "checkpoints", f"step-{time.monotonic_ns()}")
+            os.makedirs(folder)
+            open(os.path.join(folder, "manifest.json"), "w").close()
             sys.exit(4)
     if stops >= 2:
-        sys.exit(75)  # leaves without saving
+        sys.exit(93)  # leaves without saving, and without a checkpoint from before
     if stops == 1 and os.environ.get("FAKE_SLOW_SAVE") is None:
         open(os.path.join(run, f"saved-{rank}"), "w").close()
         time.sleep(0.2 * rank)  # ranks do not leave in the same moment

@@ -198,6 +198,23 @@ TEST_F(Board, ListsAndRemovesTheRunsBoardsOnly) {
   remove_boards(run_ + "-other", 2);
 }
 
+TEST_F(Board, RemovesBoardsOfDeadWorkersOfAnyRunAndNoOthers) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const BoardWriter dead(run_ + "-dead", 0), also(run_, 1);
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  const BoardWriter alive(run_, 0);
+  ASSERT_EQ(local_boards(run_), (std::vector<int>{0, 1}));
+  remove_dead_boards(run_);
+  EXPECT_EQ(local_boards(run_), (std::vector<int>{0}));
+  EXPECT_EQ(local_boards(run_ + "-dead"), (std::vector<int>{0}));
+  remove_dead_boards();
+  EXPECT_TRUE(local_boards(run_ + "-dead").empty());
+  EXPECT_EQ(local_boards(run_), (std::vector<int>{0}));
+}
+
 TEST_F(Board, EveryPartAndPhaseHasAName) {
   for (int i = 0; i < static_cast<int>(Part::Count); ++i) {
     EXPECT_STRNE(part_name(static_cast<Part>(i)), "unknown");

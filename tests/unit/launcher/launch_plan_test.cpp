@@ -58,6 +58,48 @@ TEST(LaunchPlan, HandsOnConfigurationButNotTheMonitorsSection) {
   EXPECT_THAT(plan.workers, Not(Contains("monitor.port=9500")));
 }
 
+TEST(LaunchPlan, AWorkerProgramBringsItsFirstWords) {
+  LaunchRequest request;
+  request.worker_program = "homolog-sam train --catalog c.jsonl";
+  const auto words = plan_launch(request, kConfig, machine()).workers;
+  const std::vector<std::string> head(words.begin() + 4, words.begin() + 9);
+  EXPECT_THAT(head, ElementsAre("/opt/bin/homolog-sam", "train", "--catalog", "c.jsonl", "--run"));
+  request.worker_program = "./own/worker";
+  EXPECT_THAT(plan_launch(request, kConfig, machine()).workers, Contains("./own/worker"));
+}
+
+TEST(LaunchPlan, OverwritingGoesWithResumeNoneAlone) {
+  LaunchRequest request;
+  request.overwrite = true;
+  try {
+    plan_launch(request, kConfig, machine());
+    FAIL() << "--overwrite was taken with --resume auto";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Usage);
+  }
+  request.resume = "none";
+  EXPECT_THAT(plan_launch(request, kConfig, machine()).workers, Contains("--overwrite"));
+}
+
+TEST(LaunchPlan, OurOwnWorkersCheckTheirSettingsFirst) {
+  LaunchRequest request;
+  request.workers = 2;
+  EXPECT_EQ(shell_line(plan_launch(request, kConfig, machine()).check),
+            "/opt/bin/homolog-train --run runs/alice --resume auto --config configs/alice.ini "
+            "--set data.batch=2 --check-config");
+  request.worker_program = "./own/worker";
+  EXPECT_TRUE(plan_launch(request, kConfig, machine()).check.empty());
+}
+
+TEST(LaunchPlan, HandsTheMonitorHowLongToStayAndToWait) {
+  LaunchRequest request;
+  EXPECT_THAT(plan_launch(request, kConfig, machine()).monitor, Not(Contains("--linger")));
+  request.monitor.linger = 7;
+  request.monitor.wait = -1;
+  EXPECT_THAT(plan_launch(request, kConfig, machine()).monitor,
+              IsSupersetOf({"--linger", "7", "--wait", "-1"}));
+}
+
 TEST(LaunchPlan, OneWorkerNeedsNoMpi) {
   const LaunchPlan plan = plan_launch({}, kConfig, machine());
   EXPECT_EQ(plan.world, 1);
@@ -110,6 +152,7 @@ TEST(LaunchPlan, ARestartAlwaysResumesAndNeverOverwrites) {
   EXPECT_THAT(plan.workers, IsSupersetOf({"--resume", "none", "--overwrite"}));
   EXPECT_THAT(plan.workers_again, IsSupersetOf({"--resume", "auto"}));
   EXPECT_THAT(plan.workers_again, Not(Contains("--overwrite")));
+  EXPECT_TRUE(plan.again_after_save);
 }
 
 TEST(LaunchPlan, TheRunIsNamedAfterTheLastConfigFile) {
@@ -126,7 +169,7 @@ TEST(LaunchPlan, MonitorMayBeOff) {
 
 TEST(ForeignSections, AreThoseOfFilesAndWordsExceptTheMonitors) {
   const auto file = std::filesystem::temp_directory_path() / "homolog_foreign_sections.ini";
-  std::ofstream(file) << "# c\n[data]\nx = 1\n  [alice]\n[monitor]\nport = 1\n";
+  std::ofstream(file) << "# c\n[data]\nx = 1\n  [alice.deep]\n[monitor]\nport = 1\n";
   EXPECT_THAT(foreign_sections({"--config", file, "--set", "model.name=x", "--set=casa.y=1",
                                 "--schedule.steps=3", "--run", "a.b"}),
               ElementsAre("alice", "casa", "data", "model", "schedule"));

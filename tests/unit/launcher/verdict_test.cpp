@@ -32,13 +32,15 @@ ExitRecord silent(int rank) {
   return {.rank = rank, .host = "h" + std::to_string(rank), .pid = 10};
 }
 
-Outcome outcome(std::vector<ExitRecord> records, int starter_code, bool stop = false) {
+Outcome outcome(std::vector<ExitRecord> records, int starter_code, bool stop = false,
+                std::int64_t step = 8) {
   const int world = static_cast<int>(records.size());
   return explain({.records = std::move(records),
                   .world = world,
                   .starter_code = starter_code,
                   .starter = "mpirun",
-                  .stop_requested = stop});
+                  .stop_requested = stop,
+                  .step = step});
 }
 
 TEST(Explain, ExitCodesOfTheContract) {
@@ -66,6 +68,11 @@ TEST(Explain, ExitCodesOfTheContract) {
        outcome({exited(0, 75), killed(1, 9, 2, true)}, 1, true),
        75,
        {}},
+      {"left at the second signal before any checkpoint",
+       outcome({exited(0, 93), killed(1, 9, 2, true)}, 1, true, -1),
+       93,
+       {}},
+      {"left without a word before any checkpoint", outcome({silent(0)}, 1, true, -1), 93, {}},
       {"failed while stopping", outcome({exited(0, 3), exited(1, 75)}, 3, true), 3, 0},
       {"mpirun failed", outcome({silent(0), silent(1)}, 1), 4, {}},
       {"one left early without a fault", outcome({exited(0, 0), silent(1)}, 0), 4, {}},
@@ -102,8 +109,7 @@ TEST(Explain, MissingRecordsAreSaidNotGuessed) {
 }
 
 TEST(Judge, RestartsOnlyTheMachinesFaultsAndOnlyWithProgress) {
-  const Attempt stuck{.world = 2, .step_before = 10, .step_after = 10},
-      moved{.world = 2, .step_before = 10, .step_after = 20};
+  const Attempt stuck{.world = 2, .step = 10}, moved{.world = 2, .step = 20, .progress = true};
   Attempt asked = moved;
   asked.stop_requested = true;
   const struct {
