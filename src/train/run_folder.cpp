@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/step_folders.h"
 #include "build_info.h"
+#include "train/on_first.h"
 
 namespace homolog::train {
 namespace fs = std::filesystem;
@@ -14,6 +16,23 @@ using nlohmann::json;
 
 fs::path RunFolder::log(int rank) const {
   return folder_ / ("log-" + std::to_string(rank) + ".jsonl");
+}
+
+std::unique_ptr<RunLock> RunFolder::hold(comm::Communicator& communicator) const {
+  constexpr double kPatience = 3;  // s: a launcher's restart may meet the end of the run before it
+  std::unique_ptr<RunLock> lock;
+  on_first(communicator, [&] {
+    lock = std::make_unique<RunLock>(folder_, RunLock::kTrainer, kPatience);
+    return std::string();
+  });
+  return lock;
+}
+
+int RunFolder::code_of_leaving() const {
+  for (const StepFolder& folder : step_folders(checkpoints())) {
+    if (folder.complete) return exit_code(Fault::Stopped);
+  }
+  return exit_code(Fault::NoProgress);
 }
 
 void RunFolder::write(const RunManifest& m) const {

@@ -6,7 +6,11 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <string>
+
+#include "base/run_lock.h"
+#include "cluster/comm/communicator.h"
 
 namespace homolog::train {
 
@@ -24,6 +28,11 @@ class RunFolder {
   std::filesystem::path checkpoints() const { return folder_ / "checkpoints"; }
   std::filesystem::path log(int rank) const;
 
+  // Rank 0 takes it for all until the lock goes, before anybody writes there: all ranks call it,
+  // and all throw when another run works there (Fault::Usage) or it cannot be written.
+  std::unique_ptr<RunLock> hold(comm::Communicator& communicator) const;
+  // Exit code of a run that ends on request without saving: 75 promises a checkpoint to go on from.
+  int code_of_leaving() const;
   // Makes the folders and writes config.ini and manifest.json. Throws Fault::Environment.
   void write(const RunManifest& manifest) const;
   // Removes checkpoints and metrics of an earlier run in this folder (--overwrite).
