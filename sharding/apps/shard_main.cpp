@@ -38,7 +38,11 @@ void report(const store::StoreManifest& m, const shard::BuildCounts& c, const Ar
                              {"warned_crops", c.warned_crops},
                              {"refused_crops", c.refused_crops},
                              {"small_studies", c.plan.small_studies},
-                             {"duplicates", c.duplicates}};
+                             {"duplicates", c.duplicates},
+                             {"studies_left_out", c.left_out.size()},
+                             {"left_out", nlohmann::ordered_json::array()}};
+  for (const auto& [id, reason] : c.left_out)
+    row["left_out"].push_back({{"study", id}, {"reason", reason}});
   if (a.json) {
     std::printf("%s\n", row.dump().c_str());
     return;
@@ -64,9 +68,12 @@ int shard_main(int argc, char** argv) {
   shard::validate(a.plan);
   listen_for_stop_signals();
   shard::BuildCounts counts;
-  const auto entries = shard::distinct(import::read_catalog(a.catalog), counts.duplicates);
   match::Embedder embedder(a.sam);
   if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
+  const auto found =
+      import::usable(import::read_catalog(a.catalog), embedder.spacing_mm(), embedder.cell());
+  counts.left_out = found.left_out;
+  const auto entries = shard::distinct(found.entries, counts.duplicates);
   shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(),
                             static_cast<std::size_t>(a.plan.studies_in_memory));
   shard::ShardBuilder builder(a.plan, entries, studies, embedder.sam_hash(), a.out);

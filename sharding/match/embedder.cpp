@@ -26,14 +26,14 @@ Embedder::Embedder(const std::filesystem::path& file) : state_(std::make_unique<
 Embedder::~Embedder() = default;
 const std::string& Embedder::sam_hash() const noexcept { return state_->weights.hash; }
 double Embedder::spacing_mm() const noexcept { return state_->weights.spacing_mm; }
+Index3 Embedder::cell() const noexcept { return coarse_cell(state_->weights.net); }
 
 Embedding Embedder::embed(const Volume& volume) {
   const SamWeights& w = state_->weights;
   const Volume seen =
       resample(volume, with_spacing(volume.grid, {w.spacing_mm, w.spacing_mm, w.spacing_mm}));
-  const Index3 n = seen.grid.size;
-  if (n.x < w.net.coarse_stride[2] || n.y < w.net.coarse_stride[1] ||
-      n.z < w.net.coarse_stride[0]) {
+  const Index3 n = seen.grid.size, least = cell();
+  if (n.x < least.x || n.y < least.y || n.z < least.z) {
     throw Error(Fault::Data,
                 "volume " + volume.id + " is too small for SAM: " + std::to_string(n.x) + "x" +
                     std::to_string(n.y) + "x" + std::to_string(n.z) + " voxels of " +
@@ -53,7 +53,7 @@ Embedding Embedder::embed(const Volume& volume) {
   e.fine_CDHW = maps.fine_BCZYX[0].to(at::kHalf).contiguous();
   e.coarse_CDHW = maps.coarse_BCZYX[0].to(at::kHalf).contiguous();
   e.fine_stride = {2, 2, 2};
-  e.coarse_stride = {w.net.coarse_stride[2], w.net.coarse_stride[1], w.net.coarse_stride[0]};
+  e.coarse_stride = least;
   return e;
 }
 

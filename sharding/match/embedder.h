@@ -25,6 +25,7 @@ class Embedder {
   Embedding embed(const Volume& volume);
   const std::string& sam_hash() const noexcept;  // 16 hex digits; the same in each Embedding
   double spacing_mm() const noexcept;            // of the grid that the network sees
+  Index3 cell() const noexcept;  // its coarse cell, the least volume that it can embed, in voxels
 
  private:
   struct State;

@@ -55,6 +55,21 @@ double number(const model::WeightsFile& in, const std::string& key,
 
 }  // namespace
 
+SamWeights weights_of(const model::SamNet& net, const IntensityMap& intensity, double spacing_mm) {
+  SamWeights weights;
+  weights.net = net.plan();
+  weights.intensity = intensity;
+  weights.spacing_mm = spacing_mm;
+  for (const auto& item : net.named_parameters())
+    weights.tensors[item.key()] = item.value().detach();
+  for (const auto& item : net.named_buffers()) weights.tensors[item.key()] = item.value();
+  return weights;
+}
+
+Index3 coarse_cell(const model::SamNetPlan& plan) {
+  return {plan.coarse_stride[2], plan.coarse_stride[1], plan.coarse_stride[0]};
+}
+
 std::string write_sam_weights(const std::filesystem::path& file, const SamWeights& w) {
   const std::string hash = hash_of(w);
   model::WeightsFile out{w.tensors, settings(w)};
