@@ -106,12 +106,11 @@ std::string counted(std::int64_t count, const std::string& one) {
 
 void print_text(const CatalogPlan& plan, const import::Survey& survey) {
   std::printf(
-      "\n%lld accepted, %lld with warnings, %lld refused; of %s %lld ignored (no scans)\n%s\n",
+      "\n%lld accepted, %lld with warnings, %lld refused; %lld of %s ignored (no scans)\n%s\n",
       static_cast<long long>(survey.count(Verdict::Accept)),
       static_cast<long long>(survey.count(Verdict::Warn)),
-      static_cast<long long>(survey.count(Verdict::Reject)),
-      counted(survey.looked_at, "file").c_str(), static_cast<long long>(survey.ignored),
-      plan.out.c_str());
+      static_cast<long long>(survey.count(Verdict::Reject)), static_cast<long long>(survey.ignored),
+      counted(survey.looked_at, "file").c_str(), plan.out.c_str());
 }
 
 void print_json(const CatalogPlan& plan, const import::Survey& survey, double seconds) {

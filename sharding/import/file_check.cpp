@@ -62,7 +62,7 @@ std::string what_instead(const fs::path& file, const std::string& head) {
   if (starts(head, "version https://git-lfs"))
     return "a git-LFS pointer instead of the data: fetch it with git lfs pull";
   if (head.empty() || has_extension(file, {".gz"}) != is_gzip(file))
-    return has_extension(file, {".gz"}) ? "not a readable gzip stream (damaged)"
+    return has_extension(file, {".gz"}) ? "not a readable gzip stream"
                                         : "it is a gzip stream of something else";
   return "the content is not that of a scan";
 }

@@ -63,8 +63,9 @@ def scans_in():
     check("no CT in the folder", homolog("catalog", work / "texts", "--out", out), 3, "broken.nii.gz", "looked at 2 files", "fix:")
     check("output is a folder", homolog("catalog", work / "texts", "--out", work / "texts"), 4, "--out", "is a folder", "fix:")
     check("output in no folder", homolog("catalog", work / "texts", "--out", work / "nobody" / "c.jsonl"), 4, "--out", "no folder", "fix:")
-    full = homolog("catalog", work / "texts", "--out", out, preexec_fn=full_disk)
-    check("no space for the key", full, 4, "catalog.key", "file too large", "fix:", absent=[out, work / "catalog.key"])
+    (work / "tight").mkdir()
+    full = homolog("catalog", work / "texts", "--out", work / "tight" / "c.jsonl", preexec_fn=full_disk)
+    check("no space for the key", full, 4, "catalog.key", "file too large", "fix:", absent=[work / "tight" / "catalog.key"])
     check("no space for phantoms", homolog("phantom", "--out", work / "full", "--count", 1, "--spacing", 6, preexec_fn=lambda: full_disk(50_000)),
           4, "phantom-0000.nii.gz", "no space left", "fix:", absent=[work / "full" / "landmarks.json"])
 
