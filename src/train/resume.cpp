@@ -1,12 +1,18 @@
 #include "train/resume.h"
 
-#include <sstream>
+#include <cmath>
+#include <limits>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/step_folders.h"
+#include "train/on_first.h"
 
 namespace homolog::train {
 namespace {
+
+namespace fs = std::filesystem;
 
 std::optional<Found> choose(const ResumeRequest& request, const RunFolder& folder) {
   const auto present = list_checkpoints(folder.checkpoints());
@@ -31,9 +37,61 @@ std::optional<Found> choose(const ResumeRequest& request, const RunFolder& folde
   }
   std::vector<std::string> refused;
   auto found = newest_checkpoint(folder.checkpoints(), refused);
+  if (!found && !refused.empty()) {
+    std::string text = folder.checkpoints().string() + " holds checkpoints, none of them whole:";
+    for (const auto& reason : refused) text += "\n    " + reason;
+    throw Error(Fault::Data, text,
+                "copy a whole one back, or start afresh with --resume none --overwrite");
+  }
   for (const auto& reason : refused) log::warn("checkpoint refused", {{"reason", reason}});
-  if (!found && !refused.empty()) log::warn("no whole checkpoint: training from the start");
   return found;
+}
+
+fs::path abandoned_name(const fs::path& folder) {
+  const std::string base =
+      (folder.parent_path() / ("abandoned-" + folder.filename().string())).string();
+  fs::path name = base;
+  for (int i = 2; fs::exists(fs::symlink_status(name)); ++i) name = base + "-" + std::to_string(i);
+  return name;
+}
+
+// The link `best` again on the checkpoint whose validation `state` holds for the best. Where that
+// is gone, the next validation sets it.
+void mend_best(const fs::path& checkpoints, TrainState& state) {
+  const fs::path link = checkpoints / "best";
+  if (fs::exists(link)) return;
+  fs::remove(link);  // where it dangles
+  for (const StepFolder& folder : step_folders(checkpoints)) {
+    try {
+      if (!std::isfinite(state.best_validation) ||
+          read_manifest(folder.path).last_validation != state.best_validation)
+        continue;
+      fs::create_directory_symlink(folder.path.filename(), link);
+      return;
+    } catch (const Error&) {
+      continue;  // damaged
+    }
+  }
+  state.best_validation = std::numeric_limits<double>::infinity();
+}
+
+// Checkpoints beyond the step that training goes on from are of a branch that is left here. Under
+// their names the next resume would take them for the newest, and retention would keep them alone.
+void leave_branch(const fs::path& checkpoints, TrainState& state) try {
+  std::string names;
+  for (const StepFolder& folder : step_folders(checkpoints)) {
+    if (folder.step <= state.step) continue;
+    const fs::path aside = abandoned_name(folder.path);
+    fs::rename(folder.path, aside);
+    names += (names.empty() ? "" : " ") + aside.filename().string();
+  }
+  mend_best(checkpoints, state);
+  if (names.empty()) return;
+  log::warn("later checkpoints put aside: training goes on from an earlier step",
+            {{"step", state.step}, {"kept_as", names}});
+} catch (const fs::filesystem_error& e) {
+  throw Error(Fault::Environment, std::string("cannot put later checkpoints aside: ") + e.what(),
+              "check that the run's folder can be written");
 }
 
 [[noreturn]] void differs(const std::string& what, const std::string& then,
@@ -43,7 +101,41 @@ std::optional<Found> choose(const ResumeRequest& request, const RunFolder& folde
               "resume with the settings in the run's config.ini, or start another --run");
 }
 
-// Model, objective and data order must be the same; rates and lengths may change, and that is told.
+// Where the data lie and how they are fetched, not what they are; the store's hash is in
+// `identity`.
+bool is_operational(const std::string& key) {
+  static const std::set<std::string> keys = {"data.store",     "data.threads",
+                                             "data.ahead",     "data.read_timeout_s",
+                                             "data.cache_mib", "data.bad_record_budget"};
+  return keys.contains(key);
+}
+
+bool is_fixed(const std::string& key) {
+  return key.starts_with("model.") || key.starts_with("objective.") || key == "optimizer.name" ||
+         key == "data.patches_per_volume";  // the cursor counts in epochs of this length
+}
+
+bool is_told(const std::string& key) {
+  return key.starts_with("schedule.") || key.starts_with("optimizer.") ||
+         (key.starts_with("data.") && !is_operational(key));
+}
+
+using Settings = std::map<std::string, std::string>;
+
+void check_settings(const Settings& before, const Settings& now) {
+  for (const auto& [key, value] : now) {
+    const auto it = before.find(key);
+    const std::string then = it == before.end() ? "(absent)" : it->second;
+    if (then == value) continue;
+    if (is_fixed(key)) differs(key, then, value);
+    if (is_told(key))
+      log::warn("setting changed since the checkpoint",
+                {{"key", key}, {"before", then}, {"now", value}});
+  }
+}
+
+// Model, objective and data order must be the same; rates, lengths and what is done to the data may
+// change, and that is told.
 void check_fit(const TrainState& stored, const TrainState& now) {
   if (stored.seed != now.seed)
     differs("data.seed", std::to_string(stored.seed), std::to_string(now.seed));
@@ -56,29 +148,19 @@ void check_fit(const TrainState& stored, const TrainState& now) {
     if (it != stored.identity.end() && it->second != value)
       differs("the " + key, it->second, value);
   }
-  const auto before = flat_settings(stored.config);
-  for (const auto& [key, value] : flat_settings(now.config)) {
-    const auto it = before.find(key);
-    const std::string then = it == before.end() ? "(absent)" : it->second;
-    if (then == value) continue;
-    if (key.starts_with("model.") || key.starts_with("objective.") || key == "optimizer.name")
-      differs(key, then, value);
-    if (key == "schedule.stop_after" ||
-        !(key.starts_with("schedule.") || key.starts_with("optimizer.")))
-      continue;
-    log::warn("setting changed since the checkpoint",
-              {{"key", key}, {"before", then}, {"now", value}});
-  }
+  check_settings(flat_settings(stored.config), flat_settings(now.config));
   if (stored.world != now.world) {
     log::warn("another number of workers: same order of samples, sums not bit-exact",
               {{"before", stored.world}, {"now", now.world}});
   }
 }
 
-TrainState load(const Found& found, const TrainState& fresh, Replica& replica) {
+TrainState load(const Found& found, const fs::path& checkpoints, const TrainState& fresh,
+                Replica& replica) {
   check_fit(found.state, fresh);
   replica.load(found.folder);
   TrainState state = found.state;
+  leave_branch(checkpoints, state);
   state.world = fresh.world;
   state.config = fresh.config;
   state.identity = fresh.identity;
@@ -92,41 +174,17 @@ TrainState load(const Found& found, const TrainState& fresh, Replica& replica) {
 
 TrainState resume(const ResumeRequest& request, const RunFolder& folder, const TrainState& fresh,
                   Replica& replica, comm::Communicator& communicator) {
-  std::string told;
   TrainState state = fresh;
-  if (communicator.rank().index == 0) {
-    try {
-      if (const auto found = choose(request, folder)) state = load(*found, fresh, replica);
-      folder.trim_metrics(state.step);
-      told = "S" + state_text(state);
-    } catch (const Error& e) {
-      told = "E" + std::to_string(static_cast<int>(e.fault())) + "\n" + e.summary() + "\x1f" +
-             e.remedy();
-    }
-  }
-  told = communicator.all_gather(told).front();
-  if (told.starts_with("E")) {
-    const auto line = told.find('\n'), split = told.find('\x1f');
-    throw Error(static_cast<Fault>(std::stoi(told.substr(1, line - 1))),
-                told.substr(line + 1, split - line - 1), told.substr(split + 1));
-  }
+  const std::string told = on_first(communicator, [&] {
+    if (const auto found = choose(request, folder))
+      state = load(*found, folder.checkpoints(), fresh, replica);
+    folder.trim_metrics(state.step);
+    return state_text(state);
+  });
   if (communicator.rank().index == 0) return state;
-  state = state_from_text(told.substr(1));
+  state = state_from_text(told);
   state.next_ids.clear();
   return state;
-}
-
-std::map<std::string, std::string> flat_settings(const std::string& ini) {
-  std::map<std::string, std::string> values;
-  std::istringstream in(ini);
-  std::string section;
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("[")) section = line.substr(1, line.find(']') - 1) + ".";
-    const auto equals = line.find(" = ");
-    if (equals != std::string::npos)
-      values[section + line.substr(0, equals)] = line.substr(equals + 3);
-  }
-  return values;
 }
 
 }  // namespace homolog::train

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 
+#include "base/ini.h"
 #include "cluster/comm/communicator.h"
 #include "train/checkpoint.h"
 #include "train/replica.h"
@@ -15,20 +15,19 @@
 namespace homolog::train {
 
 struct ResumeRequest {
-  std::string how = "auto";  // auto: newest whole checkpoint, else from the start
+  std::string how = "auto";  // auto: newest whole checkpoint; without any, from the start
                              // none: from the start; exact: `from` (or the newest) and no other
   std::filesystem::path from;
   bool overwrite = false;  // with none: remove what an earlier run left
 };
 
 // `fresh`: the state of a run from the start, with seed, world, global batch, config and identity.
+// Later checkpoints than the one taken are renamed abandoned-step-*, and told; none is deleted.
 // Fills `replica` on rank 0 (the caller broadcasts) and returns the state to start from, on all
 // ranks the same but for next_ids, which only rank 0 keeps. Throws on all ranks: Usage (checkpoints
-// in the way, another configuration, store, seed or global batch), Data (exact, and it is damaged).
+// in the way, another configuration, store, seed or global batch), Data (exact, and it is damaged;
+// auto, and all are).
 TrainState resume(const ResumeRequest& request, const RunFolder& folder, const TrainState& fresh,
                   Replica& replica, comm::Communicator& communicator);
-
-// "section.key" -> value of an INI text.
-std::map<std::string, std::string> flat_settings(const std::string& ini);
 
 }  // namespace homolog::train

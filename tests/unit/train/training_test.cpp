@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -77,6 +80,32 @@ TEST(Training, ResumingIsBitExactWithNeverHavingStopped) {  // P2
   EXPECT_EQ(metrics(straight.path, true), metrics(broken.path, true));
 }
 
+TEST(Training, ARunsOwnConfigurationDoesNotStopItAgain) {
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.stop_after = 2;
+  EXPECT_EQ(run(plan, parts_for()), 75);
+  TrainingPlan again;
+  Options options("toy", "", "");
+  declare(options, again);
+  const std::string folder = scratch.path.string(), config = (scratch.path / "config.ini").string();
+  const char* words[] = {"toy", "--run", folder.c_str(), "--config", config.c_str()};
+  ASSERT_TRUE(options.parse(5, words));
+  EXPECT_EQ(again.schedule.epochs, 2);
+  EXPECT_EQ(again.stop_after, 0);
+}
+
+TEST(Training, AllowsTf32UnlessTheRunIsDeterministic) {
+  for (const bool deterministic : {true, false}) {
+    const Scratch scratch;
+    auto plan = plan_for(scratch.path);
+    plan.deterministic = deterministic;
+    EXPECT_EQ(run(plan, parts_for()), 0);
+    EXPECT_EQ(at::globalContext().allowTF32CuBLAS(), !deterministic);
+    EXPECT_EQ(at::globalContext().allowTF32CuDNN(), !deterministic);
+  }
+}
+
 TEST(Training, LearnsAndWritesWhatARunFolderPromises) {
   const Scratch scratch;
   auto plan = plan_for(scratch.path);
@@ -111,6 +140,63 @@ TEST(Training, ASkippedStepChangesNothingButTheCursor) {
   const auto lines = metrics(scratch.path);
   EXPECT_TRUE(lines[2].value("skipped", false));
   EXPECT_FALSE(lines[3].contains("skipped"));
+}
+
+TEST(Training, ASkippedStepLeavesRunningStatisticsWhereTheyWere) {  // P5
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.schedule.steps = 4;
+  plan.checkpoint.every_steps = 1;
+  plan.checkpoint.synchronous = true;
+  EXPECT_EQ(run(plan, parts_for({.poisoned = {5}, .dropout = true, .batch_norm = true})), 0);
+  const auto folders = list_checkpoints(scratch.path / "checkpoints");
+  ASSERT_EQ(folders.size(), 4u);
+  expect_same_tensors(folders[1], folders[2]);
+  const auto mean = [&](std::size_t i) {
+    return read_tensors(folders[i], "model").at("norm.running_mean");
+  };
+  EXPECT_FALSE(torch::equal(mean(0), mean(1))) << "steps that count move them";
+  EXPECT_FALSE(torch::equal(mean(2), mean(3)));
+}
+
+TEST(Training, TheBoardShowsTheObjectivesTemperature) {
+  const Scratch scratch;
+  ::setenv("HOMOLOG_LAUNCHED", "1", 1);  // else a worker takes its board with it
+  EXPECT_EQ(run(plan_for(scratch.path), parts_for()), 0);
+  ::unsetenv("HOMOLOG_LAUNCHED");
+  const auto board = board::BoardReader::open(scratch.path.string(), 0);
+  ASSERT_TRUE(board.has_value());
+  EXPECT_EQ(board->read()->teacher_temperature, 1.25);  // of the second and last epoch
+}
+
+// The toy's samples, but a fault in the place of batch `fails_at` of this process.
+struct FailingSource final : Source {
+  FailingSource(const Start& start, int fails_at) : inner(start), left(fails_at) {}
+  Batch next() override {
+    if (left-- == 0) throw Error(Fault::Data, "a read timed out");
+    return inner.next();
+  }
+  std::int64_t steps_per_epoch() const override { return inner.steps_per_epoch(); }
+  std::int64_t validation_batches() const override { return 0; }
+  Batch validation_batch(std::int64_t i) override { return inner.validation_batch(i); }
+  data::StreamCounters counters() const override { return {}; }
+  toy::ToySource inner;
+  int left;
+};
+
+TEST(Training, ASourceThatFailsWhileSavingCostsNoStep) {
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.stop_after = 2;
+  auto parts = parts_for();
+  parts.source = [](const Start& start) { return std::make_unique<FailingSource>(start, 2); };
+  EXPECT_EQ(fault_of([&] { run(plan, parts); }), Fault::Data);
+  EXPECT_EQ(verify_checkpoint(last_checkpoint(scratch.path)).step, 2);
+  EXPECT_TRUE(read_manifest(last_checkpoint(scratch.path)).next_ids.empty());
+  EXPECT_EQ(metrics(scratch.path).size(), 2u) << "the step before a save is told";
+  plan.stop_after = 0;
+  EXPECT_EQ(run(plan, parts_for()), 0);
+  EXPECT_EQ(metrics(scratch.path).size(), 8u);
 }
 
 TEST(Training, TooManySkippedStepsEndTheRunNamingRankAndSamples) {
@@ -204,6 +290,99 @@ TEST(Resume, TakesTheNewestWholeCheckpointAndRefusesDamagedOnes) {  // P1
   EXPECT_EQ(metrics(scratch.path).size(), 8u);
 }
 
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Resume, GoingBackLeavesTheLaterBranchAside) {
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.checkpoint.every_steps = 2;
+  plan.checkpoint.keep = 2;
+  plan.checkpoint.synchronous = true;
+  plan.schedule.validate_every = 0;
+  EXPECT_EQ(run(plan, parts_for()), 0);  // 6 and 8 stay
+  plan.resume = "exact";
+  plan.from = scratch.path / "checkpoints/step-00000006";
+  plan.stop_after = 1;
+  EXPECT_EQ(run(plan, parts_for()), 75);
+  EXPECT_THAT(names_in(scratch.path / "checkpoints"),
+              ::testing::ElementsAre("abandoned-step-00000008", "step-00000006", "step-00000007"));
+  EXPECT_EQ(verify_checkpoint(scratch.path / "checkpoints/abandoned-step-00000008").step, 8);
+  plan.resume = "auto";
+  plan.from.clear();
+  EXPECT_EQ(run(plan, parts_for()), 0);
+  EXPECT_EQ(json::parse(std::ifstream(scratch.path / "manifest.json"))["resumed_from_step"], 7);
+  plan.resume = "exact";  // again: the name is taken
+  plan.from = scratch.path / "checkpoints/step-00000007";
+  EXPECT_EQ(run(plan, parts_for()), 0);
+  EXPECT_TRUE(fs::exists(scratch.path / "checkpoints/abandoned-step-00000008-2"));
+}
+
+TEST(Resume, GoingBackMendsTheBest) {
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.checkpoint.every_steps = 1;
+  EXPECT_EQ(run(plan, parts_for()), 0);  // validates after 4 and 8, each the best so far
+  const fs::path best = scratch.path / "checkpoints/best";
+  ASSERT_EQ(fs::read_symlink(best), "step-00000008");
+  plan.resume = "exact";
+  plan.stop_after = 1;
+  plan.from = scratch.path / "checkpoints/step-00000005";
+  EXPECT_EQ(run(plan, parts_for()), 75);
+  EXPECT_EQ(fs::read_symlink(best), "step-00000004") << "the best of the branch that stays";
+  plan.from = scratch.path / "checkpoints/step-00000002";
+  EXPECT_EQ(run(plan, parts_for()), 75);
+  EXPECT_FALSE(fs::is_symlink(best));
+  plan.from.clear();
+  EXPECT_EQ(run(plan, parts_for()), 75);
+  EXPECT_EQ(fs::read_symlink(best), "step-00000004") << "of the new branch";
+}
+
+TEST(Resume, NeverStartsAfreshWhereEveryCheckpointIsDamaged) {
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.stop_after = 2;
+  EXPECT_EQ(run(plan, parts_for()), 75);
+  fs::resize_file(last_checkpoint(scratch.path) / "model.safetensors", 100);
+  std::string what;
+  EXPECT_EQ(fault_of([&] { run(plan, parts_for()); }, &what), Fault::Data);
+  EXPECT_THAT(what, ::testing::AllOf(::testing::HasSubstr("step-00000002"),
+                                     ::testing::HasSubstr("--resume none --overwrite")));
+  EXPECT_EQ(metrics(scratch.path).size(), 2u) << "nothing was removed";
+}
+
+// A run with two more settings of its data, as homolog-train declares them.
+int run_with_data(TrainingPlan plan, double noise, int threads, int patches) {
+  Options options("toy", "", "");
+  declare(options, plan);
+  options.add("data.noise", noise, "");
+  options.add("data.threads", threads, "");
+  options.add("data.patches_per_volume", patches, "");
+  const std::string run = plan.run.string();
+  const char* words[] = {"toy", "--run", run.c_str()};
+  options.parse(3, words);
+  return run_training(plan, parts_for(), options);
+}
+
+TEST(Resume, TellsWhatElseIsDoneToTheDataAndRefusesAnotherOrder) {
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.stop_after = 1;
+  EXPECT_EQ(run_with_data(plan, 0.1, 2, 5), 75);
+  EXPECT_EQ(run_with_data(plan, 0.2, 3, 5), 75);
+  std::ifstream in(scratch.path / "log-0.jsonl");
+  const std::string log((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_THAT(log, ::testing::AllOf(::testing::HasSubstr("data.noise"),
+                                    ::testing::Not(::testing::HasSubstr("data.threads"))));
+  std::string what;
+  EXPECT_EQ(fault_of([&] { run_with_data(plan, 0.2, 3, 6); }, &what), Fault::Usage);
+  EXPECT_THAT(what, ::testing::HasSubstr("data.patches_per_volume was '5', now it is '6'"));
+}
+
 TEST(Resume, RefusesAnotherSeedStoreBatchOrModel) {  // fault table 12
   const Scratch scratch;
   auto plan = plan_for(scratch.path);
@@ -276,6 +455,18 @@ TEST(CheckpointWriter, AFailedWriteIsCountedAndTheOldOneStays) {  // fault table
   writer.save(state, files, false);
   EXPECT_EQ(writer.status().last_step, 2);
   EXPECT_EQ(verify_checkpoint(scratch.path / "step-00000002").step, 2);
+}
+
+TEST(CheckpointWriter, WritingAStepAgainReplacesItWhole) {
+  const Scratch scratch;
+  TrainState state;
+  state.step = 1;
+  fs::create_directories(scratch.path / "step-00000001");
+  std::ofstream(scratch.path / "step-00000001/junk") << "of another attempt";
+  write_checkpoint(scratch.path / "step-00000001", state, {{"model", {{"w", torch::ones({4})}}}});
+  EXPECT_EQ(verify_checkpoint(scratch.path / "step-00000001").step, 1);
+  EXPECT_THAT(names_in(scratch.path), ::testing::ElementsAre("step-00000001"));
+  EXPECT_FALSE(fs::exists(scratch.path / "step-00000001/junk"));
 }
 
 TEST(CheckpointWriter, KeepsTheNewestAndTheBest) {
