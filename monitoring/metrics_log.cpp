@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 namespace homolog::monitoring {
 namespace {
@@ -16,7 +16,6 @@ using nlohmann::json;
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kLongestLine = 1 << 16;
 constexpr std::size_t kMostTerms = 32;
-constexpr int kLosses = 10;  // averaged for "first" and "last"
 
 struct Alias {
   const char *column, *key;
@@ -69,10 +68,8 @@ void MetricsLog::reset() {
   bucket_ = {};
   offset_ = 0;
   rest_.clear();
-  recent_losses_.clear();
   totals_ = {};
   stride_ = 1;
-  first_losses_ = 0;
   ++generation_;
 }
 
@@ -132,7 +129,10 @@ void MetricsLog::feed(std::string_view text) {
   add(step, row);
   totals_.last_step = step;
   ++totals_.steps;
-  totals_.skipped += line.value("skipped", json(false)) == json(true);
+  if (line.value("skipped", json(false)) == json(true)) {
+    ++totals_.skipped;
+    totals_.last_skipped = step;
+  }
   const auto value = [&](const char* name) {
     return row.contains(name) && std::isfinite(row.at(name)) ? row.at(name) : 0;
   };
@@ -174,15 +174,6 @@ void MetricsLog::add(std::int64_t step, const std::map<std::string, double>& row
     bucket_.sums[c] += value;
     ++bucket_.counts[c];
   }
-  if (const auto loss = row.find("total"); loss != row.end() && std::isfinite(loss->second)) {
-    if (first_losses_ < kLosses) {
-      const double sum =
-          first_losses_ == 0 ? 0 : totals_.loss_first * static_cast<double>(first_losses_);
-      totals_.loss_first = (sum + loss->second) / static_cast<double>(++first_losses_);
-    }
-    recent_losses_.push_back(loss->second);
-    if (recent_losses_.size() > kLosses) recent_losses_.pop_front();
-  }
   if (bucket_.lines >= stride_) close_bucket();
 }
 
@@ -212,12 +203,6 @@ void MetricsLog::thin() {
   points_ = std::move(half);
   stride_ *= 2;
   ++generation_;
-}
-
-double MetricsLog::loss_last() const {
-  if (recent_losses_.empty()) return kNone;
-  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) /
-         static_cast<double>(recent_losses_.size());
 }
 
 }  // namespace homolog::monitoring

@@ -3,9 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -29,7 +27,7 @@ struct LogTotals {
   double seconds = 0, pairs = 0;
   std::map<std::string, double> part_seconds;
   std::vector<std::int64_t> resumed_at;  // steps at which the log goes on after a restart
-  double loss_first = std::numeric_limits<double>::quiet_NaN();  // mean of the first 10 losses
+  std::int64_t last_skipped = -1;
 };
 
 class MetricsLog {
@@ -48,7 +46,6 @@ class MetricsLog {
   std::int64_t generation() const { return generation_; }  // changes when old points were changed
   const std::vector<ValidationPoint>& validation() const { return validation_; }
   const LogTotals& totals() const { return totals_; }
-  double loss_last() const;  // mean of the last 10 losses; NaN when there is none
 
  private:
   struct Bucket {
@@ -71,8 +68,7 @@ class MetricsLog {
   std::vector<CurvePoint> points_;
   std::vector<ValidationPoint> validation_;
   Bucket bucket_;
-  std::int64_t stride_ = 1, generation_ = 0, first_losses_ = 0;
-  std::deque<double> recent_losses_;
+  std::int64_t stride_ = 1, generation_ = 0;
   LogTotals totals_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -70,7 +72,8 @@ std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
     struct stat status {};
     if (!entry.complete || ::stat((entry.path / "manifest.json").c_str(), &status) != 0) continue;
     CheckpointFolder folder{entry.path.filename().string(), entry.step,
-                            static_cast<double>(status.st_mtime), 0};
+                            static_cast<double>(status.st_mtime), 0,
+                            fs::exists(entry.path / "target.safetensors")};
     std::error_code gone;  // a checkpoint may be removed while we look
     for (const auto& file : fs::recursive_directory_iterator(entry.path, gone)) {
       if (file.is_regular_file(gone))
@@ -79,6 +82,54 @@ std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
     found.push_back(std::move(folder));
   }
   return found;
+}
+
+std::vector<WorkerEnd> read_ends(const fs::path& run) {
+  std::vector<WorkerEnd> ends;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(run / "exit", code)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("rank-") || !name.ends_with(".json")) continue;
+    const json j = json::parse(text_of(entry.path()), nullptr, false);
+    try {
+      WorkerEnd end;
+      j.at("rank").get_to(end.rank);
+      j.at("ended").get_to(end.ended);
+      j.at("code").get_to(end.code);
+      j.at("signal").get_to(end.signal);
+      j.at("told_to").get_to(end.told_to);
+      j.at("ended_unix").get_to(end.ended_unix);
+      j.at("last_line").get_to(end.last_line);
+      ends.push_back(std::move(end));
+    } catch (const json::exception&) {  // a torn file on a network file system is no record
+    }
+  }
+  std::sort(ends.begin(), ends.end(), [](const auto& a, const auto& b) { return a.rank < b.rank; });
+  return ends;
+}
+
+std::int64_t planned_steps(const fs::path& run) {
+  const auto settings = read_settings(run);
+  const auto steps = settings.find("schedule.steps");
+  if (steps != settings.end() && std::atoll(steps->second.c_str()) > 0)
+    return std::atoll(steps->second.c_str());
+  std::int64_t planned = -1;  // counted in epochs: the events of rank 0 name the steps
+  std::ifstream events(run / "log-0.jsonl");
+  for (std::string line; std::getline(events, line);) {
+    const json event = json::parse(line, nullptr, false);
+    if (event.is_object() && event.value("event", json()) == "training" &&
+        event.contains("steps") && event["steps"].is_number()) {
+      planned = event["steps"].get<std::int64_t>();
+    }
+  }
+  return planned;
+}
+
+double last_sign(const fs::path& run) {
+  struct stat status {};
+  return ::stat((run / "metrics.jsonl").c_str(), &status) == 0
+             ? static_cast<double>(status.st_mtime)
+             : 0;
 }
 
 }  // namespace homolog::monitoring

@@ -30,8 +30,28 @@ struct CheckpointFolder {
   std::int64_t step;
   double unix_seconds;  // when it was completed
   std::uint64_t bytes;
+  bool target;  // holds a target network; not every objective has one
 };
 // Complete ones (a manifest lies inside), oldest step first.
 std::vector<CheckpointFolder> list_checkpoints(const std::filesystem::path& run);
+
+// How a worker ended, as its keeper wrote it down (RUN/exit/rank-K.json).
+struct WorkerEnd {
+  int rank = 0;
+  bool ended = false;    // false: still running, or killed together with its keeper
+  int code = 0;          // when it exited by itself
+  int signal = 0;        // not 0: killed by it
+  bool told_to = false;  // it ended after it had been sent SIGTERM
+  double ended_unix = 0;
+  std::string last_line = {};  // the last that it wrote to stderr
+};
+// By rank; those that cannot be read are left out. Empty for a run without the launcher.
+std::vector<WorkerEnd> read_ends(const std::filesystem::path& run);
+
+// Steps of the whole run: schedule.steps, or what the run told at its start; -1 when neither says.
+std::int64_t planned_steps(const std::filesystem::path& run);
+
+// When metrics.jsonl last grew, unix s; 0 when there is none.
+double last_sign(const std::filesystem::path& run);
 
 }  // namespace homolog::monitoring

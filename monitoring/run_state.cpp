@@ -56,40 +56,14 @@ Verdict judge_living(const std::vector<WorkerState>& workers, double now) {
 
 }  // namespace
 
-const char* state_name(RunState state) noexcept {
-  switch (state) {
-    case RunState::Waiting:
-      return "waiting";
-    case RunState::Starting:
-      return "starting";
-    case RunState::Running:
-      return "running";
-    case RunState::Stalled:
-      return "stalled";
-    case RunState::Stopping:
-      return "stopping";
-    case RunState::Stopped:
-      return "stopped";
-    case RunState::Ended:
-      return "ended";
-    case RunState::Failed:
-      return "failed";
-  }
-  return "unknown";
-}
-
 bool all_over(const std::vector<WorkerState>& workers) {
   return std::all_of(workers.begin(), workers.end(), [](const WorkerState& w) {
     return !w.alive || w.report.phase == Phase::Done || w.report.phase == Phase::Failed;
   });
 }
 
-Verdict judge(const std::vector<WorkerState>& workers, double now, bool had_files) {
-  if (workers.empty()) {
-    if (had_files)
-      return {RunState::Ended, "No worker runs on this machine; shown is what the run left."};
-    return {RunState::Waiting, "Waiting for the first worker."};
-  }
+Verdict judge(const std::vector<WorkerState>& workers, double now, const RunCourse& left) {
+  if (workers.empty()) return {left.state, left.message};
   const auto failed =
       ranks_where(workers, [](const auto& w) { return w.report.phase == Phase::Failed; });
   if (!failed.empty()) {
@@ -105,10 +79,12 @@ Verdict judge(const std::vector<WorkerState>& workers, double now, bool had_file
   }
   if (!all_over(workers)) return judge_living(workers, now);
   if (in_phase(workers, Phase::Stopping)) {
-    return {RunState::Stopped,
-            "Stopped on request; the run can be resumed from its last checkpoint."};
+    const board::StepReport& r = workers.front().report;
+    return {RunState::Stopped, "Stopped at " + step_text(r.step, r.total_steps) +
+                                   "; it can be resumed from its last checkpoint."};
   }
-  return {RunState::Ended, "The run has ended."};
+  return {RunState::Ended, "Complete: all " + std::to_string(workers.front().report.total_steps) +
+                               " steps are made."};
 }
 
 }  // namespace homolog::monitoring

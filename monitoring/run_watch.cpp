@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/clock.h"
+#include "monitoring/part_labels.h"
 
 namespace homolog::monitoring {
 namespace {
@@ -53,6 +54,21 @@ std::vector<WorkerState> read_workers(const std::string& run_folder) {
   return workers;
 }
 
+RunCourse read_course(const std::filesystem::path& run, const MetricsLog& log,
+                      const std::vector<CheckpointFolder>& checkpoints) {
+  const LogTotals& totals = log.totals();
+  RunTrace trace;
+  trace.reached = totals.last_step + 1;
+  trace.planned = planned_steps(run);
+  trace.checkpoint = checkpoints.empty() ? -1 : checkpoints.back().step;
+  trace.ends = read_ends(run);
+  trace.silence = unix_seconds() - last_sign(run);
+  if (totals.steps > 0) trace.step_seconds = totals.seconds / static_cast<double>(totals.steps);
+  const auto workers = read_workers(run.string());
+  if (!workers.empty()) trace.alive = !all_over(workers);
+  return course_of(trace);
+}
+
 RunWatch::RunWatch(std::filesystem::path run)
     : run_(std::move(run)), log_(run_ / "metrics.jsonl") {}
 
@@ -63,7 +79,9 @@ void RunWatch::sample() {
   log_.poll();
   if (now - checked_files_ >= kFilesEvery) {
     identity_ = read_identity(run_);
-    had_files_ = log_.totals().last_step >= 0 || !list_checkpoints(run_).empty();
+    checkpoints_ = list_checkpoints(run_);
+    planned_ = planned_steps(run_);
+    left_ = read_course(run_, log_, checkpoints_);
     checked_files_ = now;
   }
   if (workers.empty()) return;
@@ -73,13 +91,22 @@ void RunWatch::sample() {
   while (ticks_.size() > 2 && ticks_.front().time < now - kRateWindow) ticks_.pop_front();
 }
 
-static json checkpoint_json(const board::StepReport& r, double now) {
-  if (r.checkpoint_last_unix <= 0) return nullptr;
-  return {{"step", r.checkpoint_last_step},
-          {"age", finite(now - r.checkpoint_last_unix)},
-          {"bytes", r.checkpoint_bytes},
-          {"seconds", finite(r.checkpoint_seconds)},
-          {"failures", r.checkpoint_failures}};
+// What the folder says, whether or not a worker runs here.
+json RunWatch::record_json(double now) const {
+  const LogTotals& totals = log_.totals();
+  json checkpoint = nullptr, parts = json::object();
+  if (!checkpoints_.empty()) {
+    const CheckpointFolder& last = checkpoints_.back();
+    checkpoint = {{"step", last.step}, {"age", now - last.unix_seconds}, {"bytes", last.bytes}};
+  }
+  for (const auto& [part, seconds] : totals.part_seconds) parts[part] = finite(seconds);
+  return {{"reached_steps", totals.last_step + 1},
+          {"planned_steps", planned_ > 0 ? json(planned_) : json(nullptr)},
+          {"seconds", finite(totals.seconds)},
+          {"skipped", totals.skipped},
+          {"parts", parts},
+          {"has_target", checkpoints_.empty() || checkpoints_.back().target},
+          {"checkpoint", checkpoint}};
 }
 
 json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now) const {
@@ -87,6 +114,10 @@ json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now
   json terms = json::object();
   for (std::uint32_t i = 0; i < r.term_count; ++i)
     terms[r.terms[i].name] = finite(r.terms[i].value);
+  // After the end the run's own last sign counts, not the present.
+  const double until = all_over(workers)
+                           ? std::max({r.started_unix, r.last_step_unix, r.checkpoint_last_unix})
+                           : now;
   json pairs_per_s = nullptr, eta = nullptr;
   if (ticks_.size() > 1 && ticks_.back().step > ticks_.front().step) {
     const double seconds = ticks_.back().time - ticks_.front().time;
@@ -105,7 +136,7 @@ json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now
           {"steps_per_epoch", r.steps_per_epoch},
           {"resumed_from_step", r.resumed_from_step},
           {"world", r.world},
-          {"up_seconds", finite(now - r.started_unix)},
+          {"up_seconds", finite(until - r.started_unix)},
           {"pairs_per_s", pairs_per_s},
           {"eta_seconds", eta},
           {"terms", terms},
@@ -113,7 +144,6 @@ json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now
           {"ema_momentum", finite(r.ema_momentum)},
           {"gradient_norm", finite(r.gradient_norm)},
           {"skipped", r.skipped_total},
-          {"checkpoint", checkpoint_json(r, now)},
           {"validation_total", finite(r.validation_total)},
           {"validation_best", finite(r.validation_best)}};
 }
@@ -122,7 +152,7 @@ json RunWatch::run_json() const {
   const auto workers = read_workers(run_.string());
   const double now = unix_seconds();
   const std::lock_guard lock(mutex_);
-  const Verdict verdict = judge(workers, now, had_files_);
+  const Verdict verdict = judge(workers, now, left_);
   json answer = {{"run", identity_.name},
                  {"config_hash", identity_.config_hash},
                  {"store", identity_.store},
@@ -131,7 +161,12 @@ json RunWatch::run_json() const {
                  {"message", verdict.message},
                  {"now", now},
                  {"progress", workers.empty() ? json(nullptr) : progress_json(workers, now)},
-                 {"last_logged_step", log_.totals().last_step}};
+                 {"record", record_json(now)}};
+  answer["part_labels"] = json::array();  // in the order of a step
+  for (std::size_t i = 0; i < static_cast<std::size_t>(Part::Count); ++i) {
+    const std::string name = board::part_name(static_cast<Part>(i));
+    answer["part_labels"].push_back({name, part_label(name)});
+  }
   answer["workers"] = json::array();
   for (const WorkerState& worker : workers) answer["workers"].push_back(worker_json(worker, now));
   return answer;

@@ -11,6 +11,7 @@
 
 #include "monitoring/board/board.h"
 #include "monitoring/metrics_log.h"
+#include "monitoring/run_course.h"
 #include "monitoring/run_files.h"
 
 namespace homolog::monitoring {
@@ -23,18 +24,15 @@ struct WorkerState {
 // Reads the boards now; those of another version or without a report are left out.
 std::vector<WorkerState> read_workers(const std::string& run_folder);
 
-// What the run as a whole does. Waiting: no worker was seen yet. Ended: finished, or only files are
-// left. Stopped: ended on request, resumable. Failed: a worker died or gave up. Stalled: no step
-// for long.
-enum class RunState { Waiting, Starting, Running, Stalled, Stopping, Stopped, Ended, Failed };
-const char* state_name(RunState state) noexcept;
-
 struct Verdict {
   RunState state;
   std::string message;  // one sentence for people
 };
-// Pure. `had_files`: metrics or checkpoints of an earlier time exist.
-Verdict judge(const std::vector<WorkerState>& workers, double now_unix, bool had_files);
+// Pure. `left`: what the run's folder says, which counts where no worker was seen.
+Verdict judge(const std::vector<WorkerState>& workers, double now_unix, const RunCourse& left);
+// How the run stands by its folder and the boards on this machine; `log` is up to date.
+RunCourse read_course(const std::filesystem::path& run, const MetricsLog& log,
+                      const std::vector<CheckpointFolder>& checkpoints);
 // True when none of the workers will publish again.
 bool all_over(const std::vector<WorkerState>& workers);
 
@@ -54,6 +52,7 @@ class RunWatch {
     std::int64_t step;
     std::uint64_t pairs;
   };
+  nlohmann::json record_json(double now) const;
   nlohmann::json progress_json(const std::vector<WorkerState>& workers, double now) const;
 
   const std::filesystem::path run_;
@@ -62,7 +61,9 @@ class RunWatch {
   MetricsLog log_;
   std::deque<Tick> ticks_;  // of the lowest local rank, for rates over the last minute
   double checked_files_ = 0;
-  bool had_files_ = false;
+  std::vector<CheckpointFolder> checkpoints_;
+  std::int64_t planned_ = -1;
+  RunCourse left_;
 };
 
 }  // namespace homolog::monitoring

@@ -1,5 +1,6 @@
 // homolog-report: what happened in a run, as text or JSON on stdout and as RUN/report.html.
 #include <cstdio>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -26,14 +27,23 @@ int report(int argc, char** argv) {
   }
   const auto result = homolog::monitoring::read_report(runs.front());
   if (out.empty()) out = std::filesystem::path(runs.front()) / "report.html";
-  homolog::write_file_atomically(out, homolog::monitoring::as_html(result));
+  // Somebody else's run may be readable alone: the text is shown all the same.
+  std::optional<homolog::Error> unwritten;
+  try {
+    homolog::write_file_atomically(out, homolog::monitoring::as_html(result));
+  } catch (const homolog::Error& e) {
+    unwritten.emplace(e.fault(), e.summary(),
+                      "give --out FILE in a folder where you may write, as in: --out report.html");
+  }
   if (json) {
     auto answer = homolog::monitoring::as_json(result);
-    answer["report"] = out.string();
+    answer["report"] = unwritten ? nlohmann::json(nullptr) : nlohmann::json(out.string());
     std::printf("%s\n", answer.dump(2).c_str());
   } else {
-    std::printf("%s\nwith curves: %s\n", homolog::monitoring::as_text(result).c_str(), out.c_str());
+    std::printf("%s", homolog::monitoring::as_text(result).c_str());
+    if (!unwritten) std::printf("\nwith curves: %s\n", out.c_str());
   }
+  if (unwritten) throw *unwritten;
   return 0;
 }
 

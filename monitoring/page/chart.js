@@ -15,14 +15,25 @@ export function short(value) {
   return String(Number(value.toPrecision(size >= 1000 ? Math.max(4, Math.ceil(Math.log10(size))) : 4)));
 }
 
-// About `count` round values that cover [low, high].
-export function ticks(low, high, count) {
+// About `count` round values that cover [low, high]; `whole`: integers alone, as steps are.
+export function ticks(low, high, count, whole = false) {
   const raw = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((f) => f * power).find((s) => s >= 0.7 * raw);
+  const round = [1, 2, 2.5, 5, 10].map((f) => f * power).find((s) => s >= 0.7 * raw);
+  const step = whole ? Math.max(1, Math.ceil(round - 1e-9)) : round;
   const result = [];
   for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + step * 1e-6; v += step) result.push(Number(v.toPrecision(12)));
   return result;
+}
+
+// Texts of neighbouring ticks, with just as many decimals as they need to differ.
+export function tickTexts(values) {
+  const size = Math.max(...values.map(Math.abs)), step = values.length > 1 ? values[1] - values[0] : size || 1;
+  const exponent = size > 0 ? Math.floor(Math.log10(size)) : 0;
+  const power = exponent < -3 || exponent > 5 ? 10 ** exponent : 1;
+  let decimals = 0;
+  for (let unit = step / power; decimals < 12 && Math.abs(unit - Math.round(unit)) > 1e-6 * unit; ++decimals) unit *= 10;
+  return values.map((v) => (v === 0 ? "0" : (v / power).toFixed(decimals) + (power === 1 ? "" : `e${exponent}`)));
 }
 
 // Mean over a window around each point, so that the smooth line does not lag.
@@ -51,20 +62,22 @@ export function draw(host, series, options = {}) {
     host.replaceChildren(Object.assign(document.createElement("div"), {className: "empty", textContent: "no values yet"}));
     return;
   }
-  const width = Math.max(240, host.clientWidth), height = options.height || 190;
-  const left = 52, right = 10, top = 8, bottom = 22;
+  const width = Math.max(240, host.clientWidth), height = options.height || 206;
+  const left = 60, right = 10, top = 8, bottom = 38;
   const xs = series.flatMap((s) => [s.points[0][0], s.points[s.points.length - 1][0]]);
   const x0 = Math.min(...xs), x1 = Math.max(x0 + 1, ...xs), [y0, y1] = range(series);
   const X = (x) => left + (x - x0) / (x1 - x0) * (width - left - right);
   const Y = (y) => top + (1 - (Math.min(y1, Math.max(y0, y)) - y0) / (y1 - y0)) * (height - top - bottom);
   const svg = element("svg", {class: "chart", viewBox: `0 0 ${width} ${height}`, height, role: "img"});
-  for (const y of ticks(y0, y1, 4)) {
+  const rows = ticks(y0, y1, 4), texts = tickTexts(rows);
+  for (const [i, y] of rows.entries()) {
     svg.append(element("line", {class: "grid", x1: left, x2: width - right, y1: Y(y), y2: Y(y)}));
-    svg.append(element("text", {x: left - 8, y: Y(y) + 4, "text-anchor": "end"}, short(y)));
+    svg.append(element("text", {class: "y", x: left - 8, y: Y(y) + 4, "text-anchor": "end"}, texts[i]));
   }
-  for (const x of ticks(x0, x1, width / 110)) {
-    svg.append(element("text", {x: X(x), y: height - 4, "text-anchor": "middle"}, short(x)));
+  for (const x of ticks(x0, x1, width / 110, true)) {
+    svg.append(element("text", {class: "x", x: X(x), y: height - 20, "text-anchor": "middle"}, short(x)));
   }
+  svg.append(element("text", {class: "axis", x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle"}, "step"));
   for (const x of options.marks || []) {
     if (x >= x0 && x <= x1) svg.append(element("line", {class: "resume", x1: X(x), x2: X(x), y1: top, y2: height - bottom}));
   }

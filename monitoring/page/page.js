@@ -3,9 +3,7 @@ import {draw, entry, short} from "./chart.js";
 
 const EVERY = 2000;  // ms
 const COLORS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)"];
-const PARTS = {data_wait: "waiting for data", h2d: "to the device", forward: "forward", backward: "backward",
-  allreduce_exposed: "all-reduce", clip: "clip", optimizer: "optimizer", ema: "EMA target",
-  checkpoint_block: "checkpoint", other: "other"};
+const OVER = ["ended", "stopped", "failed"];
 const $ = (id) => document.getElementById(id);
 const curves = {generation: -1, columns: [], rows: [], validation: [], resumed_at: []};
 let run = null, answered = 0;
@@ -43,11 +41,15 @@ function drawCurves() {
   const held = curves.validation.filter((v) => typeof v.values.total === "number").map((v) => [v.step, v.values.total]);
   draw($("chart-total"), [{name: "total", color: COLORS[0], points: column("total"), smooth: true},
     {name: "held-out", color: COLORS[1], points: held, dots: true}], {height: 240, marks});
-  const terms = curves.columns.filter((c) => c.startsWith("term."));
+  const terms = curves.columns.filter((c) => c.startsWith("term.") && c !== "term.acc");  // acc is a share, no loss
   draw($("chart-terms"), terms.map((c, i) => ({name: c.slice(5), color: COLORS[(i + 1) % COLORS.length], points: column(c), smooth: true})), {marks});
-  for (const [id, name, color, smooth] of [["norm", "grad_norm", 3, true], ["lr", "lr", 2, false], ["ema", "ema", 4, false],
-    ["speed", "pairs_per_s", 1, true], ["seconds", "seconds", 0, true]]) {
-    draw($(`chart-${id}`), [{name: name.replaceAll("_", " "), color: COLORS[color], points: column(name), smooth}], {marks});
+  for (const [id, name, color, smooth] of [["acc", "term.acc", 5, true], ["norm", "grad_norm", 3, true], ["lr", "lr", 2, false],
+    ["ema", "ema", 4, false], ["speed", "pairs_per_s", 1, true], ["seconds", "seconds", 0, true]]) {
+    const points = column(name);
+    // What the objective does not have is not shown: an accuracy, a target network.
+    if (id === "acc") $("chart-acc").parentElement.hidden = points.length === 0;
+    if (id === "ema") $("chart-ema").parentElement.hidden = !run.record.has_target;
+    draw($(`chart-${id}`), [{name: name.replace("term.", "").replaceAll("_", " "), color: COLORS[color], points, smooth}], {marks});
   }
 }
 
@@ -58,41 +60,52 @@ function tile(label, value, note) {
   return box;
 }
 
-function showTiles(p) {
-  const last = (name) => column(name).at(-1)?.[1] ?? null;
-  const save = p?.checkpoint;
-  const loss = p ? p.terms.total : last("total");
-  $("tiles").replaceChildren(
-    tile("step", p ? whole(p.step) : whole(Math.max(0, run.last_logged_step)), p ? `of ${whole(p.total_steps)}` : "in the log"),
-    tile("epoch", p ? whole(p.epoch + 1) : short(last("epoch")), p ? `of ${whole(p.total_epochs)}` : ""),
-    tile("loss", short(loss), p?.validation_total ? `held-out ${short(p.validation_total)}` : "mean over all ranks"),
-    tile("pairs/s", short(p?.pairs_per_s ?? last("pairs_per_s")), p ? `${p.world} ${p.world === 1 ? "rank" : "ranks"}` : "last logged"),
-    tile("last checkpoint", save ? duration(save.age) : "–", save ? `ago, step ${whole(save.step)}, ${bytes(save.bytes)}` : "none yet"),
-    tile("skipped steps", p ? whole(p.skipped) : "–", "non-finite"));
+function checkpointTile(record) {
+  const save = record.checkpoint;
+  if (!save) return tile("last checkpoint", "–", OVER.includes(run.state) ? "none" : "none yet");
+  if (OVER.includes(run.state)) return tile("last checkpoint", `step ${whole(save.step)}`, bytes(save.bytes));
+  return tile("last checkpoint", duration(save.age), `ago, step ${whole(save.step)}, ${bytes(save.bytes)}`);
 }
 
+function showTiles(p) {
+  const last = (name) => column(name).at(-1)?.[1] ?? null;
+  const record = run.record, loss = p?.terms.total ?? last("total"), epoch = p?.epoch ?? last("epoch");
+  const steps = p?.step ?? record.reached_steps, planned = p?.total_steps ?? record.planned_steps;
+  $("tiles").replaceChildren(
+    tile("step", whole(steps), planned ? `of ${whole(planned)}` : steps ? "made" : "none yet"),
+    tile("epoch", epoch === null ? "–" : whole(epoch), p ? `of ${whole(p.total_epochs)}, counted from 0` : "counted from 0"),
+    tile("loss", short(loss), p?.validation_total ? `held-out ${short(p.validation_total)}` : "mean over all ranks"),
+    tile("pairs/s", short(p?.pairs_per_s ?? last("pairs_per_s")), p ? `${p.world} ${p.world === 1 ? "rank" : "ranks"}` : "last logged"),
+    checkpointTile(record),
+    tile("skipped steps", whole(p?.skipped ?? record.skipped), "non-finite"));
+}
+
+// Without a worker here the log of rank 0 says where the time went.
 function showParts(workers) {
+  const logged = Object.keys(run.record.parts).length > 0 ? [{rank: 0, parts: run.record.parts}] : [];
+  const shown = workers.length > 0 ? workers : logged;
   $("parts").replaceChildren();
   $("parts-legend").replaceChildren();
-  if (workers.length === 0) {
-    $("parts").append(node("div", "no worker runs on this machine", "empty"));
-    return;
-  }
-  for (const w of workers) {
+  $("parts").parentElement.hidden = shown.length === 0;
+  for (const w of shown) {
     const row = node("div", undefined, "rankbar"), stack = node("div", undefined, "stack");
     const sum = Object.values(w.parts).reduce((a, b) => a + (b || 0), 0) || 1;
-    for (const [name, label] of Object.entries(PARTS)) {
+    for (const [name, label] of run.part_labels) {
       const share = (w.parts[name] || 0) / sum;
       const piece = node("div", share > 0.045 ? `${Math.round(share * 100)} %` : "");
       piece.style.width = `${share * 100}%`;
       piece.style.background = `var(--p-${name})`;
-      piece.title = `${label}: ${(share * 100).toFixed(1)} %`;
+      piece.title = `${label}: ${(share * 100).toFixed(1)} % (${name})`;
       stack.append(piece);
     }
     row.append(node("span", `rank ${w.rank}`), stack);
     $("parts").append(row);
   }
-  for (const [name, label] of Object.entries(PARTS)) $("parts-legend").append(entry(`var(--p-${name})`, label));
+  for (const [name, label] of run.part_labels) {
+    const item = entry(`var(--p-${name})`, label);
+    item.title = name;
+    $("parts-legend").append(item);
+  }
 }
 
 function showRanks(workers) {
@@ -106,6 +119,7 @@ function showRanks(workers) {
     return row;
   });
   $("ranks").replaceChildren(...rows);
+  $("ranks").closest("section").hidden = rows.length === 0;
 }
 
 function showBanner(text, kind) {
@@ -118,17 +132,20 @@ function show() {
   const p = run.progress;
   document.title = `${run.run} · ${run.state}`;
   $("run").textContent = run.run;
-  $("subtitle").textContent = [run.store && `store ${run.store}`, run.started && `started ${run.started.replace("T", " ").replace(/\..*Z|Z/, " UTC")}`,
+  $("subtitle").textContent = [run.store && `pairs from ${run.store}`, run.started && `started ${run.started.replace("T", " ").replace(/\..*Z|Z/, " UTC")}`,
     p?.resumed_from_step > 0 && `resumed at step ${whole(p.resumed_from_step)}`].filter(Boolean).join("  ·  ");
   $("state").textContent = run.state;
   $("state").dataset.state = run.state;
-  $("message").textContent = run.message;
-  const done = p ? p.step / Math.max(1, p.total_steps) : run.state === "ended" ? 1 : 0;
-  $("bar").style.width = `${Math.min(100, 100 * done)}%`;
-  $("eta").textContent = run.state === "running" && p?.eta_seconds != null ? `${(100 * done).toFixed(0)} %, about ${duration(p.eta_seconds)} left`
-    : p ? `${(100 * done).toFixed(0)} %, ran ${duration(p.up_seconds)}` : "";
   const kind = {failed: "bad", stalled: "warn", stopping: "warn", stopped: "warn", ended: "idle"}[run.state];
   showBanner(kind ? run.message : "", kind);
+  $("message").textContent = kind ? "" : run.message;
+  const planned = p?.total_steps ?? run.record.planned_steps, steps = p?.step ?? run.record.reached_steps;
+  const done = planned ? Math.min(1, steps / planned) : run.state === "ended" ? 1 : 0;
+  $("bar").style.width = `${100 * done}%`;
+  // Never 100 % before the last step.
+  const text = steps > 0 && planned ? `${Math.floor(100 * done)} %, ` : "";
+  $("eta").textContent = run.state === "running" && p?.eta_seconds != null ? `${text}about ${duration(p.eta_seconds)} left`
+    : p ? `${text}ran ${duration(p.up_seconds)}` : steps > 0 ? `${text}${duration(run.record.seconds)} in steps` : "";
   showTiles(p);
   showParts(run.workers);
   showRanks(run.workers);
@@ -159,7 +176,7 @@ async function refresh() {
   } catch (error) {
     $("state").textContent = "no connection";
     $("state").dataset.state = "lost";
-    const ended = run && ["ended", "failed", "stopped"].includes(run.state);
+    const ended = run && OVER.includes(run.state);
     showBanner(`The monitor does not answer${answered ? ` since ${duration((Date.now() - answered) / 1000)}` : ""}; ` +
       (ended ? "the run is over. `homolog report` shows it." : "what is shown may be out of date."), ended ? "idle" : "warn");
   }

@@ -69,10 +69,10 @@ def state_at(step, total, rng, rank, seconds):
     inter = 5.2 * math.exp(-4 * x) + 2.2 + rng.gauss(0, 0.12)
     intra = 4.1 * math.exp(-5 * x) + 1.7 + rng.gauss(0, 0.1)
     reconstruction = 0.9 * math.exp(-7 * x) + 0.12 + rng.gauss(0, 0.015)
-    acc = 1.2 * math.exp(-3 * x) + 0.5 + rng.gauss(0, 0.05)
+    acc = min(1, max(0, 0.9 * x + rng.gauss(0, 0.05)))  # a share, no part of the total
     parts = [s * seconds * (1 + 0.2 * rng.random()) for s in (0.11 + 0.06 * rank, 0.03, 0.24, 0.4, 0.08, 0.01, 0.05, 0.02, 0.01, 0.02)]
     warm = min(1, step / (0.1 * total))
-    return {"terms": {"total": inter + intra + reconstruction + acc, "inter": inter, "intra": intra,
+    return {"terms": {"total": inter + intra + reconstruction, "inter": inter, "intra": intra,
                       "reconstruction": reconstruction, "acc": acc},
             "lr": 8e-4 * warm * (0.5 + 0.5 * math.cos(math.pi * max(0, (x - 0.1) / 0.9))), "ema": 0.994 + 0.006 * x,
             "norm": 2.4 * math.exp(-2 * x) + 0.6 + abs(rng.gauss(0, 0.25)), "parts": parts}
@@ -89,8 +89,9 @@ def write_head(run, ranks, total):
 def save(run, step):
     folder = os.path.join(run, "checkpoints", f"step-{step:08d}")
     os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "online.safetensors"), "wb") as out:
-        out.write(b"\0" * 4096)
+    for name in ("model", "target"):
+        with open(os.path.join(folder, f"{name}.safetensors"), "wb") as out:
+            out.write(b"\0" * 4096)
     with open(os.path.join(folder, "manifest.json"), "w") as out:
         json.dump({"step": step}, out)
 
@@ -116,13 +117,13 @@ def worker(a, rank):
                       validation=validation)
         if log:
             terms = dict(s["terms"])
-            log.write(json.dumps({"step": step, "epoch": epoch, "total": terms.pop("total"), "terms": terms,
+            log.write(json.dumps({"step": step - 1, "epoch": epoch, "total": terms.pop("total"), "terms": terms,
                                   "lr": s["lr"], "wd": 0.04, "ema": s["ema"], "grad_norm": s["norm"],
                                   "seconds": seconds, "parts": dict(zip(PARTS, s["parts"])),
-                                  "pairs_per_s": 4 * a.ranks / seconds, "skipped": step == 120}) + "\n")
+                                  "pairs_per_s": 4 * a.ranks / seconds, "skipped": step == 120}) + "\n")  # step: its index
             if step % per_epoch == 0:
                 validation = s["terms"]["total"] * 1.06
-                log.write(json.dumps({"step": step, "validation": {"total": validation}}) + "\n")
+                log.write(json.dumps({"step": step - 1, "validation": {"total": validation}}) + "\n")
         board.publish(pack(report))
         time.sleep(a.seconds if a.sleep is None else a.sleep)
     if a.end == "crash" and rank == a.ranks - 1:

@@ -1,7 +1,7 @@
 """The live page in headless Chromium, at desk and phone width, while a run pretends to train.
 
 Claims: the page shows run, state, figures, curves, time bars and ranks; nothing is loaded from elsewhere; no script
-error; nothing is wider than a phone; a worker's death shows; HOMOLOG_SCREENSHOTS=DIR keeps the pictures.
+error; nothing is wider than a phone; a worker's death, a stopped run and an empty one show; HOMOLOG_SCREENSHOTS=DIR keeps the pictures.
 """
 import http.server
 import os
@@ -13,6 +13,7 @@ import tempfile
 import threading
 import urllib.request
 
+import fake_run
 from monitor_test import Monitor, start_run, wait_for
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
@@ -36,7 +37,13 @@ def check_dom(dom, run):
         assert re.search(pattern, dom), f"the page lacks: {what}"
     outside = [u for u in re.findall(r'(?:src|href)="([^"]+)"', dom) if re.match(r"[a-z]+:|//", u)]
     assert not outside, outside
-    assert dom.count('<svg class="chart"') == 7, dom.count('<svg class="chart"')
+    assert dom.count('<svg class="chart"') == 8, dom.count('<svg class="chart"')
+    assert dom.count('class="axis"') == 8 and "</i>acc" not in dom, "each axis has a name, accuracy is no loss term"
+    for chart in re.findall(r'<svg class="chart".*?</svg>', dom):
+        for axis in "xy":
+            texts = re.findall(rf'<text class="{axis}"[^>]*>([^<]*)<', chart)
+            assert len(texts) == len(set(texts)) and len(texts) > 1, texts
+        assert not [t for t in re.findall(r'<text class="x"[^>]*>([^<]*)<', chart) if "." in t], "half a step"
 
 
 PROBE = b"""<iframe id="f" width="390" height="2000" src="/"></iframe><p id="r"></p><script>setInterval(() => {
@@ -97,6 +104,8 @@ def main():
             monitor.process.kill()
             worker.kill()
         check_after_death(folder)
+        check_after_the_end(folder)
+        check_nothing_yet(folder)
     print("ok: the live page")
 
 
@@ -113,6 +122,40 @@ def check_after_death(folder):
     finally:
         monitor.process.kill()
         worker.kill()
+
+
+def check_after_the_end(folder):
+    """A run that stopped half way: half a bar, one sentence once, its checkpoint, no empty table, no moving clock."""
+    run = os.path.join(folder, "store")
+    os.makedirs(run)
+    start_run(run, ranks=1, steps=50, total=100, sleep=0).wait()
+    os.unlink(fake_run.board_path(run, 0))
+    os.utime(os.path.join(run, "metrics.jsonl"), (0, 0))
+    for checkpoint in os.scandir(os.path.join(run, "checkpoints")):
+        os.unlink(os.path.join(checkpoint, "target.safetensors"))
+    monitor = Monitor(run)
+    try:
+        dom = browse(f"http://127.0.0.1:{monitor.port}/", folder, "--dump-dom")
+        assert 'data-state="stopped"' in dom and dom.count("Stopped at step 50 of 100") == 1, "the end, told once"
+        assert re.search(r'id="bar" style="width: 50%', dom) and "50 %, " in dom
+        assert "<b>step 50</b>" in dom and "none yet" not in dom, "the last checkpoint"
+        assert re.search(r'<section[^>]*aria-label="ranks"[^>]*hidden', dom), "no table without rows"
+        assert re.search(r'<figure hidden=""><figcaption>Target', dom), "no target, no momentum"
+        assert 'title="waiting for data: ' in dom and "No worker runs" not in dom
+    finally:
+        monitor.process.kill()
+
+
+def check_nothing_yet(folder):
+    run = os.path.join(folder, "empty")
+    os.makedirs(run)
+    monitor = Monitor(run)
+    try:
+        dom = browse(f"http://127.0.0.1:{monitor.port}/", folder, "--dump-dom")
+        assert 'data-state="waiting"' in dom and "in the log" not in dom
+        assert re.search(r'<section[^>]*aria-label="ranks"[^>]*hidden', dom)
+    finally:
+        monitor.process.kill()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import time
 import urllib.error
 import urllib.request
 
+import fake_run
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BIN = os.environ["HOMOLOG_BIN"]
 SOURCE = os.environ.get("HOMOLOG_SOURCE", os.path.join(HERE, "..", ".."))
@@ -133,6 +135,24 @@ def test_dying_worker_and_own_end(folder):
         worker.wait()
 
 
+def test_a_run_that_is_over(folder):
+    """The folder alone tells the end: no clock goes on, the checkpoint is there, the epoch is the metric's."""
+    run = os.path.join(folder, "over")
+    os.makedirs(run)
+    start_run(run, ranks=1, steps=50, total=100, sleep=0).wait()
+    for board in (f for f in os.listdir("/dev/shm") if "/dev/shm/" + f == fake_run.board_path(run, 0)):
+        os.unlink("/dev/shm/" + board)
+    os.utime(os.path.join(run, "metrics.jsonl"), (0, 0))
+    monitor = Monitor(run)
+    try:
+        state = monitor.state()
+        assert state["state"] == "stopped" and state["message"].startswith("Stopped at step 50 of 100"), state
+        assert state["record"]["checkpoint"]["step"] == 50 and state["record"]["has_target"], state["record"]
+        assert state["record"]["reached_steps"] == 50 and state["record"]["planned_steps"] == 100, state["record"]
+    finally:
+        monitor.process.kill()
+
+
 def test_report(folder):
     run = os.path.join(folder, "report")
     os.makedirs(run)
@@ -140,11 +160,16 @@ def test_report(folder):
     start_run(run, ranks=1, start=60, steps=40, total=100, sleep=0).wait()  # a resumed run
     program = os.path.join(BIN, "homolog-report")
     result = json.loads(subprocess.run([program, run, "--json"], capture_output=True, text=True, check=True).stdout)
-    assert result["last_step"] == 100 and result["steps_made"] == 140 and result["resumed_at"] == [61], result
+    assert result["last_step"] == 99 and result["steps_made"] == 140 and result["resumed_at"] == [60], result
+    assert result["end"]["state"] == "ended" and result["end"]["reached_steps"] == 100, result["end"]
     assert result["loss_last"] < result["loss_first"]
     assert any("data.threads from 1 to 2" in line for line in result["advice"]), result["advice"]
     html = open(result["report"], encoding="utf-8").read()
     assert "<svg" in html and "<script" not in html
+    os.unlink(result["report"])
+    os.makedirs(os.path.join(result["report"], "in-the-way"))  # as unwritable as a folder of somebody else, also for root
+    unwritten = subprocess.run([program, run], capture_output=True, text=True)
+    assert unwritten.returncode == 4 and "--out" in unwritten.stderr and "advice" in unwritten.stdout, unwritten
     missing = subprocess.run([program, os.path.join(folder, "nowhere")], capture_output=True, text=True)
     assert missing.returncode == 3 and "fix:" in missing.stderr, missing
     assert subprocess.run([program], capture_output=True).returncode == 2
@@ -152,7 +177,7 @@ def test_report(folder):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="homolog-monitor-") as folder:
-        for test in (test_live_run, test_dying_worker_and_own_end, test_report):
+        for test in (test_live_run, test_dying_worker_and_own_end, test_a_run_that_is_over, test_report):
             test(folder)
             print(f"ok: {test.__name__}")
 

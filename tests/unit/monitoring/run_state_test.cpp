@@ -34,9 +34,12 @@ WorkerState worker(int rank, Phase phase, bool alive, double silent = 1) {
   return w;
 }
 
+const RunCourse kNothing = course_of({});
+const RunCourse kLeft = {RunState::Ended, "Complete: all 9 steps are made.", {}};
+
 struct Case {
   std::vector<WorkerState> workers;
-  bool had_files;
+  RunCourse left;
   RunState expected;
 };
 
@@ -45,20 +48,20 @@ TEST(Judge, EveryCourseOfARunHasItsState) {
     return worker(rank, phase, alive, silent);
   };
   const Case cases[] = {
-      {{}, false, RunState::Waiting},
-      {{}, true, RunState::Ended},
-      {{w(0, Phase::Init, true, 0), w(1, Phase::Init, true, 0)}, false, RunState::Starting},
-      {{w(0, Phase::Train, true), w(1, Phase::Train, true)}, true, RunState::Running},
-      {{w(0, Phase::Train, true), w(1, Phase::Train, true, 61)}, true, RunState::Stalled},
-      {{w(0, Phase::Save, true, 61), w(1, Phase::Save, true, 61)}, true, RunState::Running},
-      {{w(0, Phase::Stopping, true), w(1, Phase::Train, true)}, true, RunState::Stopping},
-      {{w(0, Phase::Stopping, false), w(1, Phase::Stopping, false)}, true, RunState::Stopped},
-      {{w(0, Phase::Done, false), w(1, Phase::Done, true)}, true, RunState::Ended},
-      {{w(0, Phase::Train, true), w(1, Phase::Train, false)}, true, RunState::Failed},
-      {{w(0, Phase::Train, true), w(1, Phase::Failed, true)}, true, RunState::Failed},
+      {{}, kNothing, RunState::Waiting},
+      {{}, kLeft, RunState::Ended},
+      {{w(0, Phase::Init, true, 0), w(1, Phase::Init, true, 0)}, kNothing, RunState::Starting},
+      {{w(0, Phase::Train, true), w(1, Phase::Train, true)}, kLeft, RunState::Running},
+      {{w(0, Phase::Train, true), w(1, Phase::Train, true, 61)}, kLeft, RunState::Stalled},
+      {{w(0, Phase::Save, true, 61), w(1, Phase::Save, true, 61)}, kLeft, RunState::Running},
+      {{w(0, Phase::Stopping, true), w(1, Phase::Train, true)}, kLeft, RunState::Stopping},
+      {{w(0, Phase::Stopping, false), w(1, Phase::Stopping, false)}, kLeft, RunState::Stopped},
+      {{w(0, Phase::Done, false), w(1, Phase::Done, true)}, kLeft, RunState::Ended},
+      {{w(0, Phase::Train, true), w(1, Phase::Train, false)}, kLeft, RunState::Failed},
+      {{w(0, Phase::Train, true), w(1, Phase::Failed, true)}, kLeft, RunState::Failed},
   };
   for (std::size_t i = 0; i < std::size(cases); ++i) {
-    const Verdict verdict = judge(cases[i].workers, kNow, cases[i].had_files);
+    const Verdict verdict = judge(cases[i].workers, kNow, cases[i].left);
     EXPECT_STREQ(state_name(verdict.state), state_name(cases[i].expected))
         << "case " << i << ": " << verdict.message;
     EXPECT_FALSE(verdict.message.empty());
@@ -67,14 +70,19 @@ TEST(Judge, EveryCourseOfARunHasItsState) {
 
 TEST(Judge, NamesTheWorkersThatDied) {
   const auto verdict =
-      judge({worker(0, Phase::Train, true), worker(3, Phase::Train, false)}, kNow, true);
+      judge({worker(0, Phase::Train, true), worker(3, Phase::Train, false)}, kNow, kLeft);
   EXPECT_EQ(verdict.message, "The process of worker 3 died after step 12.");
 }
 
 TEST(Judge, SlowStepsAreNoStall) {
   auto slow = worker(0, Phase::Train, true, 100);
   slow.report.step_seconds = 30;
-  EXPECT_EQ(judge({slow}, kNow, true).state, RunState::Running);
+  EXPECT_EQ(judge({slow}, kNow, kLeft).state, RunState::Running);
+}
+
+TEST(Judge, AStoppedRunSaysWhere) {
+  EXPECT_EQ(judge({worker(0, Phase::Stopping, false)}, kNow, kLeft).message,
+            "Stopped at step 12 of 100; it can be resumed from its last checkpoint.");
 }
 
 std::string exposition(const std::vector<WorkerState>& workers) {
