@@ -31,7 +31,15 @@ bool gpu_for_each_rank(Communicator& world, std::string& why) {
 }  // namespace
 
 void Communicator::all_reduce(Buffer host_buffer, Reduce how, std::string_view purpose) {
+  refuse_after_failure();
   all_reduce_host(host_buffer, how, purpose);
+}
+
+void Communicator::refuse_after_failure() const {
+  if (const std::string text = failure(); !text.empty()) {
+    throw Error(Fault::Environment, text,
+                "a rank is dead, stopped or its GPU or network failed: see the other logs");
+  }
 }
 
 std::unique_ptr<Communicator> connect(const CommPlan& plan) {

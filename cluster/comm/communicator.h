@@ -44,7 +44,8 @@ class Communicator {
   // Throws Fault::Environment past the deadline, naming the collective that hangs.
   virtual void wait(Ticket ticket, void* compute_stream = nullptr) = 0;
 
-  // Blocking, small, host memory on every back-end:
+  // Blocking, small, host memory on every back-end. They refuse after failure(): what the host
+  // fetched from a broken reduction must not be agreed on.
   virtual void broadcast(Buffer host_buffer, int root) = 0;
   virtual std::vector<std::string> all_gather(std::string_view text) = 0;  // one per rank, in order
   virtual void barrier() = 0;
@@ -53,12 +54,16 @@ class Communicator {
   // The orderly end: every rank calls it at the same point, nothing may follow. Also for exit 75.
   virtual void close() {}
 
+  // Why started collectives did not and will not complete, found behind the caller's back (a wait()
+  // that only queues cannot throw it). "": nothing known.
+  virtual std::string failure() const { return ""; }
   virtual double seconds_in_collectives()
       const noexcept = 0;  // busy time of the wire, for the all-reduce share
   // Ends every rank without waiting for anybody; the launcher sees `exit_code`.
   [[noreturn]] virtual void abort(int exit_code) noexcept = 0;
 
  protected:
+  void refuse_after_failure() const;  // throws Fault::Environment
   virtual void all_reduce_host(Buffer host_buffer, Reduce how, std::string_view purpose) = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <climits>
+#include <functional>
 
 #include "base/error.h"
 #include "cluster/comm/backends.h"
@@ -87,28 +88,21 @@ class Mpi final : public Communicator {
   const char* backend() const noexcept override { return "mpi"; }
 
   Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void*) override {
-    const MPI_Op op = operation(buffer.type, how);
-    return engine_.submit(std::string(purpose), [buffer, op](MpiEngine::Worker& worker) {
-      for_each_chunk(buffer, [&](void* data, int count) {
-        MPI_Request request;
-        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, count, mpi_type(buffer.type), op,
-                                 worker.world(), &request),
-                  "MPI_Iallreduce");
-        worker.finish(request);
-      });
-    });
+    return engine_.submit(std::string(purpose), reduction(buffer, how));
   }
 
   void wait(Ticket ticket, void*) override { engine_.wait(ticket); }
 
   void broadcast(Buffer buffer, int root) override {
-    engine_.run("broadcast", [buffer, root](MpiEngine::Worker& worker) {
-      for_each_chunk(buffer, [&](void* data, int count) {
-        MPI_Request request;
-        check_mpi(MPI_Ibcast(data, count, mpi_type(buffer.type), root, worker.world(), &request),
-                  "MPI_Ibcast");
-        worker.finish(request);
-      });
+    run_on_copy("broadcast", buffer, [root](Buffer copy) -> MpiEngine::Job {
+      return [copy, root](MpiEngine::Worker& worker) {
+        for_each_chunk(copy, [&](void* data, int count) {
+          MPI_Request request;
+          check_mpi(MPI_Ibcast(data, count, mpi_type(copy.type), root, worker.world(), &request),
+                    "MPI_Ibcast");
+          worker.finish(request);
+        });
+      };
     });
   }
 
@@ -117,10 +111,9 @@ class Mpi final : public Communicator {
       throw Error(Fault::Environment, "all_gather of " + std::to_string(text.size()) +
                                           " bytes a rank is too much for MPI");
     }
-    const std::string own(text);  // the queue may outlive the caller's text
-    std::vector<std::string> all;
-    engine_.run("all-gather", [&](MpiEngine::Worker& worker) { all = gather(worker, own); });
-    return all;
+    const auto texts = std::make_shared<Gathered>(std::string(text), rank_.size);
+    engine_.run("all-gather", [texts](MpiEngine::Worker& worker) { gather(worker, *texts); });
+    return texts->apart();
   }
 
   void barrier() override {
@@ -139,10 +132,56 @@ class Mpi final : public Communicator {
 
  protected:
   void all_reduce_host(Buffer buffer, Reduce how, std::string_view purpose) override {
-    engine_.wait(start_all_reduce(buffer, how, purpose, nullptr));
+    run_on_copy(std::string(purpose), buffer,
+                [this, how](Buffer copy) { return reduction(copy, how); });
   }
 
  private:
+  // What MPI reads and writes for an all_gather. Owned by the job, see run_on_copy().
+  struct Gathered {
+    std::string own, joined;
+    int length;  // of own
+    std::vector<int> lengths, starts;
+
+    Gathered(std::string text, int ranks)
+        : own(std::move(text)),
+          length(static_cast<int>(own.size())),
+          lengths(static_cast<std::size_t>(ranks)),
+          starts(static_cast<std::size_t>(ranks)) {}
+    std::vector<std::string> apart() const {
+      std::vector<std::string> all;
+      for (std::size_t i = 0; i < lengths.size(); ++i) {
+        all.push_back(joined.substr(static_cast<std::size_t>(starts[i]),
+                                    static_cast<std::size_t>(lengths[i])));
+      }
+      return all;
+    }
+  };
+
+  // The job owns the memory: past the deadline the caller unwinds while MPI may still write.
+  void run_on_copy(std::string purpose, Buffer buffer,
+                   const std::function<MpiEngine::Job(Buffer)>& job_for) {
+    auto* bytes = static_cast<std::byte*>(buffer.data);
+    const auto copy = std::make_shared<std::vector<std::byte>>(
+        bytes, bytes + buffer.count * size_of(buffer.type));
+    engine_.run(std::move(purpose),
+                [copy, job = job_for({copy->data(), buffer.count, buffer.type})](
+                    MpiEngine::Worker& worker) { job(worker); });
+    std::copy(copy->begin(), copy->end(), bytes);
+  }
+
+  MpiEngine::Job reduction(Buffer buffer, Reduce how) const {
+    return [buffer, op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
+      for_each_chunk(buffer, [&](void* data, int count) {
+        MPI_Request request;
+        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, count, mpi_type(buffer.type), op,
+                                 worker.world(), &request),
+                  "MPI_Iallreduce");
+        worker.finish(request);
+      });
+    };
+  }
+
   template <class Call>
   static void for_each_chunk(const Buffer& buffer, const Call& call) {
     auto* bytes = static_cast<std::byte*>(buffer.data);
@@ -179,31 +218,23 @@ class Mpi final : public Communicator {
     return MPI_OP_NULL;
   }
 
-  std::vector<std::string> gather(MpiEngine::Worker& worker, const std::string& own) const {
-    const auto size = static_cast<std::size_t>(rank_.size);
-    std::vector<int> lengths(size), starts(size);
-    const int length = static_cast<int>(own.size());
+  static void gather(MpiEngine::Worker& worker, Gathered& texts) {
     MPI_Request request;
-    check_mpi(
-        MPI_Iallgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, worker.world(), &request),
-        "MPI_Iallgather");
+    check_mpi(MPI_Iallgather(&texts.length, 1, MPI_INT, texts.lengths.data(), 1, MPI_INT,
+                             worker.world(), &request),
+              "MPI_Iallgather");
     worker.finish(request);
     std::size_t total = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      starts[i] = static_cast<int>(total);
-      total += static_cast<std::size_t>(lengths[i]);
+    for (std::size_t i = 0; i < texts.lengths.size(); ++i) {
+      texts.starts[i] = static_cast<int>(total);
+      total += static_cast<std::size_t>(texts.lengths[i]);
     }
-    std::string joined(std::max<std::size_t>(total, 1), '\0');
-    check_mpi(MPI_Iallgatherv(own.data(), length, MPI_CHAR, joined.data(), lengths.data(),
-                              starts.data(), MPI_CHAR, worker.world(), &request),
+    texts.joined.resize(std::max<std::size_t>(total, 1));
+    check_mpi(MPI_Iallgatherv(texts.own.data(), texts.length, MPI_CHAR, texts.joined.data(),
+                              texts.lengths.data(), texts.starts.data(), MPI_CHAR, worker.world(),
+                              &request),
               "MPI_Iallgatherv");
     worker.finish(request);
-    std::vector<std::string> all;
-    for (std::size_t i = 0; i < size; ++i) {
-      all.push_back(
-          joined.substr(static_cast<std::size_t>(starts[i]), static_cast<std::size_t>(lengths[i])));
-    }
-    return all;
   }
 
   topology::Rank rank_;

@@ -105,6 +105,7 @@ void MpiEngine::work(std::shared_ptr<State> state) {
     try {
       job(worker);
     } catch (const Abandoned&) {
+      new Job(std::move(job));  // never freed: a peer may still write into its memory
       break;
     } catch (const std::exception& e) {
       state->fail(e.what());

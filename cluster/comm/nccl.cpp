@@ -123,11 +123,22 @@ class Nccl final : public Communicator {
     }  // not found: it has completed long ago
   }
 
-  void broadcast(Buffer buffer, int root) override { host_->broadcast(buffer, root); }
+  void broadcast(Buffer buffer, int root) override {
+    refuse_after_failure();
+    host_->broadcast(buffer, root);
+  }
   std::vector<std::string> all_gather(std::string_view text) override {
+    refuse_after_failure();
     return host_->all_gather(text);
   }
-  void barrier() override { host_->barrier(); }
+  void barrier() override {
+    refuse_after_failure();
+    host_->barrier();
+  }
+  std::string failure() const override {
+    std::lock_guard lock(mutex_);
+    return failure_;
+  }
   double seconds_in_collectives() const noexcept override { return busy_s_; }
 
   void close() override {
@@ -188,8 +199,9 @@ class Nccl final : public Communicator {
     }
   }
 
-  // Own thread: retire what has completed, notice what hangs or failed. After ncclCommAbort the
-  // kernels end, so a host blocked on the stream comes back and finds the failure.
+  // Own thread: retire what has completed, notice what hangs or failed. ncclCommAbort ends the
+  // kernels, so a host blocked on the stream comes back, with buffers that were never reduced. The
+  // failure is set before, so the next operation of that host refuses and no rank can go on alone.
   void watch() {
     cudaSetDevice(device_);
     while (!stop_) {
@@ -235,19 +247,9 @@ class Nccl final : public Communicator {
   std::string who() const {
     return "rank " + std::to_string(rank().index) + " on host " + rank().host;
   }
-  std::string failure() const {
-    std::lock_guard lock(mutex_);
-    return failure_;
-  }
   void set_failure(std::string text) {
     std::lock_guard lock(mutex_);
     failure_ = std::move(text);
-  }
-  void refuse_after_failure() const {
-    if (const std::string text = failure(); !text.empty()) {
-      throw Error(Fault::Environment, text,
-                  "a rank is dead, stopped or its GPU or network failed: see the other logs");
-    }
   }
 
   std::unique_ptr<Communicator> host_;

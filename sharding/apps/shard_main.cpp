@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/open_files.h"
 #include "base/progress.h"
 #include "base/run_main.h"
 #include "base/stop_signal.h"
@@ -47,6 +48,9 @@ void report(const store::StoreManifest& m, const shard::BuildCounts& c, const Ar
     std::printf("%s\n", row.dump().c_str());
     return;
   }
+  char compression[32];
+  std::snprintf(compression, sizeof compression, "%.2f times", row["compression"].get<double>());
+  row["compression"] = compression;
   for (const auto& [key, value] : row.items())
     std::printf("%-18s %s\n", key.c_str(),
                 value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
@@ -69,11 +73,11 @@ int shard_main(int argc, char** argv) {
   listen_for_stop_signals();
   shard::BuildCounts counts;
   match::Embedder embedder(a.sam);
-  if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
   const auto found =
       import::usable(import::read_catalog(a.catalog), embedder.spacing_mm(), embedder.cell());
   counts.left_out = found.left_out;
   const auto entries = shard::distinct(found.entries, counts.duplicates);
+  if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
   shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(),
                             static_cast<std::size_t>(a.plan.studies_in_memory));
   shard::ShardBuilder builder(a.plan, entries, studies, embedder.sam_hash(), a.out);
@@ -95,6 +99,7 @@ int shard_main(int argc, char** argv) {
 }  // namespace homolog
 
 int main(int argc, char** argv) {
+  homolog::allow_many_open_files();
   return homolog::run_main(argc, argv, "homolog shard",
                            [&] { return homolog::shard_main(argc, argv); });
 }

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/open_files.h"
 #include "sharding/store/codec.h"
 #include "sharding/store/shard_opener.h"
 
@@ -23,6 +24,8 @@ ShardReader::ShardReader(const std::filesystem::path& file) : file_(file) {
                 "copy this shard again or write it again with homolog shard");
   };
   descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0 && is_open_file_limit(errno))
+    throw Error(Fault::Environment, file.string() + ": " + std::strerror(errno), kOpenFileRemedy);
   if (descriptor_ < 0) refuse(std::strerror(errno));
   try {
     struct stat info {};

@@ -1,17 +1,27 @@
 #include "base/stop_signal.h"
 
+#include <atomic>
 #include <csignal>
-
+#include <cstdint>
+#include <ctime>
 #include <initializer_list>
 
 namespace homolog {
 namespace {
-volatile std::sig_atomic_t received = 0;
-volatile std::sig_atomic_t last = 0;
+// Handlers of several threads may run at once; lock-free atomics and clock_gettime may be used
+// there.
+std::atomic<int> received{0}, last{0};
+std::atomic<std::int64_t> first_ns{0};
+constexpr std::int64_t kSameRequestNs = 1'000'000'000;
 
 void note(int signal_number) {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::int64_t now_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
   last = signal_number;
-  received = received + 1;
+  std::int64_t none = 0;
+  const bool first = first_ns.compare_exchange_strong(none, now_ns);
+  if (first || now_ns - first_ns >= kSameRequestNs) ++received;
 }
 }  // namespace
 

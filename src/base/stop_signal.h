@@ -6,7 +6,9 @@ namespace homolog {
 // Listen to SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGHUP. SIGPIPE is ignored.
 void listen_for_stop_signals();
 
-// 0 until one arrived, then how many have. Two mean: leave at once, skip the save.
+// How often a stop was asked for; two mean: leave at once, skip the save. What comes within a
+// second of the first signal repeats it: `timeout`, a terminal or a script may deliver one request
+// twice.
 int stop_signals_received() noexcept;
 int last_stop_signal() noexcept;  // its number, 0 when none
 

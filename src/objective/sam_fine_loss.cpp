@@ -44,7 +44,7 @@ Points candidates(const SamView& from, const SamView& to, const Overlap& o, cons
   const torch::Tensor inside =
       ((mm >= o.low_3) & (mm <= o.high_3)).all(1) & (from.fine_valid_ZYX.flatten() > 0);
   torch::Tensor cells = inside.nonzero().flatten();
-  if (cells.size(0) == 0) return {cells, cells, torch::empty({0})};
+  if (cells.size(0) == 0) return {cells, cells, torch::empty({0}, mm.options())};
   cells = cells.index_select(0, draw(cells.size(0), plan.fine_candidates).to(cells.device()));
   const auto [distance, key] =
       distances_NM(mm.index_select(0, cells), rows(to.fine_mm_3ZYX)).min(1);

@@ -46,6 +46,8 @@ World Consensus::agree(const Ballot& ballot) {
   all[flags + world] = std::isfinite(norm_square) ? 0 : 1;
   all[flags + world + 1] = ballot.stop ? 1 : 0;
   all[flags + world + 2] = ballot.save ? 1 : 0;
+  // After fetch(): where the wire broke meanwhile, fetch() came back with unreduced gradients. This
+  // call then throws, and without this rank's vote no other rank gets past it either.
   communicator_.all_reduce({all.data(), all.size(), comm::Scalar::F64}, comm::Reduce::Sum,
                            "consensus");
 

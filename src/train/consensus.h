@@ -1,5 +1,7 @@
 // One small all-reduce a step: loss terms, the objective's sums, non-finite flags, stop and save
-// votes. Every rank takes the same decision at the same step; the only host synchronisation of it.
+// votes. Every rank takes the same decision at the same step; nothing else in a step waits for
+// other ranks' hosts (augmentation, masks, row draws and centres copy between this host and its
+// device).
 #pragma once
 
 #include <torch/types.h>

@@ -14,20 +14,21 @@
 #include "base/log.h"
 #include "base/stop_signal.h"
 #include "build_info.h"
+#include "train/fence.h"
 #include "train/resume.h"
 #include "train/trainer.h"
 
 namespace homolog::train {
 namespace {
 
-// A second signal means: leave at once, without a checkpoint. A step may be long, so a thread
+// A second request means: leave at once, without a checkpoint. A step may be long, so a thread
 // looks.
 class ImpatienceWatch {
  public:
-  ImpatienceWatch()
-      : thread_([this] {
+  explicit ImpatienceWatch(const std::filesystem::path& run)
+      : thread_([this, run] {
           while (!quit_) {
-            if (stop_signals_received() > 1) std::_Exit(exit_code(Fault::Stopped));
+            if (stop_signals_received() > 1) std::_Exit(RunFolder(run).code_of_leaving());
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
           }
         }) {}
@@ -51,7 +52,7 @@ torch::Device choose_device(const std::string& wanted, const comm::Communicator&
                 torch::cuda::is_available()
                     ? "--device cuda needs cluster.backend = nccl with several workers"
                     : "--device cuda, but no GPU can be used here",
-                "run homolog doctor, or train with --device cpu");
+                "see `homolog --build-info` (cuda) and nvidia-smi, or train with --device cpu");
   }
   if (wanted == "cpu" && nccl)
     throw Error(Fault::Usage, "--device cpu does not go with NCCL", "set cluster.backend = mpi");
@@ -66,6 +67,10 @@ void prepare_torch(const TrainingPlan& plan) {
   at::globalContext().setDeterministicAlgorithms(plan.deterministic, /*warn_only=*/false);
   at::globalContext().setDeterministicCuDNN(plan.deterministic);
   at::globalContext().setBenchmarkCuDNN(!plan.deterministic);
+  at::globalContext().setAllowTF32CuBLAS(!plan.deterministic);  // Torch's default: cuDNN alone
+  at::globalContext().setAllowTF32CuDNN(!plan.deterministic);
+  // Torch refuses cuBLAS in deterministic runs without it, and reads it at each call.
+  if (plan.deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   torch::manual_seed(plan.seed);  // the same initial weights on every rank
 }
 
@@ -110,8 +115,29 @@ RunManifest manifest_of(const TrainingParts& parts, const TrainState& fresh,
       fresh.identity};
 }
 
+// Until the last checkpoint is on disk. True: the schedule's end was reached.
+bool run_to_end(Trainer& trainer, CheckpointWriter& checkpoints, RunReport& report,
+                const RunFolder& folder) {
+  bool finished = false;
+  try {
+    finished = trainer.run();
+  } catch (...) {
+    report.phase(board::Phase::Failed);
+    throw;
+  }
+  checkpoints.drain();
+  report.phase(finished ? board::Phase::Done : board::Phase::Stopping);
+  if (const auto status = checkpoints.status(); !status.last_error.empty()) {
+    throw Error(Fault::Environment,
+                "the last checkpoint could not be written: " + status.last_error,
+                "free space under " + folder.path().string() + ", then resume");
+  }
+  return finished;
+}
+
 bool train(const TrainingPlan& plan, Engine& engine, Source& source,
-           comm::Communicator& communicator, const RunFolder& folder, TrainState state) {
+           comm::Communicator& communicator, const Fence& fence, const RunFolder& folder,
+           TrainState state) {
   const auto& rank = communicator.rank();
   const Schedule schedule(plan.schedule, source.steps_per_epoch(), state.global_batch);
   if (state.step > 0 && state.steps != schedule.steps()) {
@@ -137,68 +163,31 @@ bool train(const TrainingPlan& plan, Engine& engine, Source& source,
                   {plan.accumulate, plan.schedule.max_skipped, plan.cluster.check_every,
                    plan.stop_after, plan.checkpoint},
                   schedule, state);
-  bool finished = false;
-  try {
-    finished = trainer.run();
-  } catch (...) {
-    report.phase(board::Phase::Failed);
-    throw;
-  }
-  checkpoints.drain();
-  report.phase(finished ? board::Phase::Done : board::Phase::Stopping);
-  if (const auto status = checkpoints.status(); !status.last_error.empty()) {
-    throw Error(Fault::Environment,
-                "the last checkpoint could not be written: " + status.last_error,
-                "free space under " + folder.path().string() + ", then resume");
-  }
-  communicator.barrier();  // nobody leaves before the checkpoint exists
-  log::info(finished ? "finished" : "stopped; --resume auto goes on",
-            {{"step", trainer.state().step}});
-  return finished;
+  return fence.run([&] {
+    const bool finished = run_to_end(trainer, checkpoints, report, folder);
+    communicator.barrier();  // nobody leaves before the checkpoint exists
+    log::info(finished ? "finished" : "stopped; --resume auto goes on",
+              {{"step", trainer.state().step}});
+    return finished;
+  });
 }
 
-// Faults that every rank finds at the same point: all throw, nobody is left waiting.
-bool found_by_all(Fault fault) {
-  return fault == Fault::Usage || fault == Fault::Diverged || fault == Fault::Replicas;
+void check(const TrainingPlan& plan) {
+  if (plan.overwrite && plan.resume != "none")
+    throw Error(Fault::Usage, "--overwrite goes with --resume none alone",
+                "give both to start afresh, or leave --overwrite out to go on");
 }
 
-}  // namespace
-
-void declare(Options& o, TrainingPlan& p) {
-  o.add("run", p.run, "folder of this run: configuration, logs, checkpoints", {.required = true});
-  o.add("resume", p.resume,
-        "newest whole checkpoint if any; none of them; or exactly the one of --from",
-        {.choices = {"auto", "none", "exact"}});
-  o.add("from", p.from,
-        "with --resume exact: the checkpoint folder; default the newest of the run");
-  o.add("overwrite", p.overwrite, "with --resume none: remove this run's checkpoints and metrics");
-  o.add("max-steps-this-run", p.stop_after,
-        "stop after so many steps, resumable (exit 75); 0: no limit", {.min = 0});
-  o.add("schedule.stop_after", p.stop_after, "the same as --max-steps-this-run", {.min = 0});
-  o.add("device", p.device, "where to train", {.choices = {"auto", "cpu", "cuda"}});
-  o.add("data.batch", p.batch, "samples per worker and forward pass", {.min = 1});
-  o.add("data.accumulate", p.accumulate, "forward passes per optimiser step", {.min = 1});
-  o.add("data.seed", p.seed, "of order, augmentation, masks and initial weights");
-  declare(o, p.optimizer);
-  declare(o, p.schedule);
-  declare(o, p.checkpoint);
-  o.add("cluster.backend", p.cluster.comm.backend,
-        "how workers talk: alone solo, with a GPU each nccl, else mpi",
-        {.choices = {"auto", "solo", "mpi", "nccl"}});
-  o.add("cluster.timeout_s", p.cluster.comm.timeout_s, "a collective that takes longer is a hang",
-        {.min = 1, .unit = "s"});
-  o.add("cluster.bucket_mb", p.cluster.bucket_mb, "gradients are sent in pieces of this size",
-        {.min = 0.001, .unit = "MB"});
-  o.add("cluster.check_every", p.cluster.check_every,
-        "steps between comparisons of all workers' weights; 0: never", {.min = 0});
-  o.add("cluster.deterministic", p.deterministic,
-        "only repeatable algorithms, so that runs agree bit for bit");
+// A launcher shows the last state and removes the board then; alone nobody would.
+void remove_own_board(const TrainingPlan& plan, int rank) {
+  if (std::getenv("HOMOLOG_LAUNCHED") == nullptr) board::remove_board(plan.run.string(), rank);
 }
 
-int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,
-                    const TrainingParts& parts, const Options& options) {
+int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const TrainingParts& parts,
+             const Options& options, const Fence& fence) {
   const auto& rank = communicator.rank();
   const RunFolder folder(plan.run);
+  const auto lock = folder.hold(communicator);
   log::open(folder.log(rank.index), rank.index);
   if (rank.index != 0) log::set_terminal_level("warn");
   TrainState fresh;
@@ -221,34 +210,72 @@ int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,
   engine.replica.broadcast(communicator);
   const auto source = parts.source(
       {state.cursor, rank.index, rank.size, plan.batch, plan.accumulate, plan.seed, device});
-  if (rank.index == 0) folder.write(manifest_of(parts, fresh, state));
-  return train(plan, engine, *source, communicator, folder, state) ? 0 : exit_code(Fault::Stopped);
+  return fence.run([&] {
+    if (rank.index == 0) folder.write(manifest_of(parts, fresh, state));
+    return train(plan, engine, *source, communicator, fence, folder, state)
+               ? 0
+               : exit_code(Fault::Stopped);
+  });
+}
+
+}  // namespace
+
+void declare(Options& o, TrainingPlan& p) {
+  o.add("run", p.run, "folder of this run: configuration, logs, checkpoints", {.required = true});
+  o.add("resume", p.resume,
+        "newest whole checkpoint if any; none of them; or exactly the one of --from",
+        {.choices = {"auto", "none", "exact"}});
+  o.add("from", p.from,
+        "with --resume exact: the checkpoint folder; default the newest of the run");
+  o.add("overwrite", p.overwrite, "with --resume none: remove this run's checkpoints and metrics");
+  o.add("max-steps-this-run", p.stop_after,
+        "stop after so many steps, resumable (exit 75); 0: no limit", {.min = 0});
+  o.add("device", p.device, "where to train", {.choices = {"auto", "cpu", "cuda"}});
+  o.add("data.batch", p.batch, "samples per worker and forward pass", {.min = 1});
+  o.add("data.accumulate", p.accumulate, "forward passes per optimiser step", {.min = 1});
+  o.add("data.seed", p.seed, "of order, augmentation, masks and initial weights");
+  declare(o, p.optimizer);
+  declare(o, p.schedule);
+  declare(o, p.checkpoint);
+  o.add("cluster.backend", p.cluster.comm.backend,
+        "how workers talk: alone solo, with a GPU each nccl, else mpi",
+        {.choices = {"auto", "solo", "mpi", "nccl"}});
+  o.add("cluster.timeout_s", p.cluster.comm.timeout_s, "a collective that takes longer is a hang",
+        {.min = 1, .unit = "s"});
+  o.add("cluster.bucket_mb", p.cluster.bucket_mb, "gradients are sent in pieces of this size",
+        {.min = 0.001, .unit = "MB"});
+  o.add("cluster.check_every", p.cluster.check_every,
+        "steps between comparisons of all workers' weights; 0: never", {.min = 0});
+  o.add(
+      "cluster.deterministic", p.deterministic,
+      "only repeatable algorithms, so that runs agree bit for bit; on a GPU also full fp32, where "
+      "otherwise matrix products and convolutions may use TF32");
+}
+
+int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,
+                    const TrainingParts& parts, const Options& options) {
+  return train_in(communicator, plan, parts, options, Fence(communicator, false));
 }
 
 int run_training(const TrainingPlan& plan, const TrainingParts& parts, const Options& options) {
+  check(plan);
   listen_for_stop_signals();
   const auto communicator = comm::connect(plan.cluster.comm);
   const auto& rank = communicator->rank();
-  const ImpatienceWatch watch;
+  const ImpatienceWatch watch(plan.run);
+  const Fence fence(*communicator, true);
   try {
-    const int code = run_training_in(*communicator, plan, parts, options);
-    communicator->close();
-    return code;
+    return fence.run([&] {
+      const int code = train_in(*communicator, plan, parts, options, fence);
+      communicator->close();
+      remove_own_board(plan, rank.index);
+      return code;
+    });
   } catch (const Error& e) {
     if (rank.size == 1) throw;
-    if (found_by_all(e.fault())) {
-      communicator->close();
-      if (rank.index == 0) throw;
-      return exit_code(e.fault());  // rank 0 tells it
-    }
-    log::error(
-        "rank failed",
-        {{"rank", rank.index}, {"host", rank.host}, {"reason", e.what()}, {"where", e.where()}});
-    communicator->abort(exit_code(e.fault()));
-  } catch (const std::exception& e) {
-    if (rank.size == 1) throw;
-    log::error("rank failed", {{"rank", rank.index}, {"host", rank.host}, {"reason", e.what()}});
-    communicator->abort(exit_code(Fault::Environment));
+    communicator->close();
+    if (rank.index == 0) throw;
+    return exit_code(e.fault());  // rank 0 tells it
   }
 }
 

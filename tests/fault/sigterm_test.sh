@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SIGTERM to the launcher, or to one worker alone: every rank saves at the same step and ends with 75;
-# the run then resumes from there.
+# the run then resumes from there. One request that arrives twice, as `timeout` sends it, is one request.
 . "$(dirname "$0")/real_run.sh"
 
 spawn --set checkpoint.every_steps=2; wait_for_step_beyond 0
@@ -17,6 +17,22 @@ for rank in 0 1; do
 done
 
 launch --max-steps-this-run 1; expect $? 75 "resumed for one step"
+
+# Without a launcher. `timeout` signals its child and then the group, so the worker gets SIGTERM twice.
+worker=("$bin/homolog-train" --config "$HOMOLOG_SOURCE/configs/alice_small.ini" --set "data.store=$work/store"
+        --set data.batch=1 --set schedule.steps=400 --set schedule.validate_every=0 --set checkpoint.every_s=0)
+stopped_with_a_checkpoint() {
+  wait "$pid"; expect $? 75 "$1"
+  [ -n "$(newest_step)" ] || fail "$1: no checkpoint"
+}
+spawn_alone() {
+  rm -rf "$work/run"
+  "$@" "${worker[@]}" --run "$work/run" >"$work/log" 2>&1 & pid=$!
+  until grep -qs '"step":1,' "$work/run/metrics.jsonl" || ! kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+}
+
+spawn_alone timeout 600; kill -TERM "$pid"; stopped_with_a_checkpoint "timeout around one worker"
+spawn_alone; kill -TERM "$pid"; sleep 0.02; kill -TERM "$pid"; stopped_with_a_checkpoint "SIGTERM twice within 20 ms"
 
 # Where srun started tasks that cannot find each other, the worker says so and hangs nowhere.
 SLURM_JOB_ID=1 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=2 \

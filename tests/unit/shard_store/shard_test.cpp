@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/open_files.h"
 #include "sharding/store/shard_reader.h"
 #include "tests/unit/data/synthetic_store.h"
 
@@ -113,6 +115,39 @@ TEST_F(ShardTest, TruncatedShardIsRefusedAtEveryLength) {
     fs::resize_file(file, keep);
     EXPECT_NE(refusal(file), "") << keep << " bytes";
   }
+}
+
+// Of the whole process, put back at the end.
+struct OpenFileLimit {
+  explicit OpenFileLimit(rlim_t files) {
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit low{files, before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &low);
+  }
+  ~OpenFileLimit() { ::setrlimit(RLIMIT_NOFILE, &before); }
+  rlimit before{};
+};
+
+TEST_F(ShardTest, TooManyOpenFilesIsAFaultOfTheMachineNotOfTheShard) {
+  const fs::path file = one_shard();
+  { const ShardReader once(file); }  // what HDF5 opens for itself is open now
+  const int next = ::dup(0);         // the lowest free descriptor
+  ::close(next);
+  for (const int left : {0, 1}) {  // for our own descriptor, for HDF5's
+    const OpenFileLimit limit(static_cast<rlim_t>(next + left));
+    try {
+      const ShardReader reader(file);
+      ADD_FAILURE() << "opened with " << left << " descriptors left";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Environment) << left;
+      EXPECT_THAT(e.what(), ::testing::AllOf(::testing::HasSubstr(file.string()),
+                                             ::testing::HasSubstr("Too many open files"),
+                                             ::testing::HasSubstr("ulimit -n")));
+    }
+  }
+  const OpenFileLimit limit(static_cast<rlim_t>(next + 1));
+  allow_many_open_files();
+  EXPECT_NO_THROW(ShardReader{file});
 }
 
 TEST_F(ShardTest, RefusesWhatTheFormatDoesNotList) {

@@ -84,6 +84,7 @@ TEST(Training, ARunsOwnConfigurationDoesNotStopItAgain) {
   const Scratch scratch;
   auto plan = plan_for(scratch.path);
   plan.stop_after = 2;
+  plan.cluster.bucket_mb = 0.001;  // the least that a file may say
   EXPECT_EQ(run(plan, parts_for()), 75);
   TrainingPlan again;
   Options options("toy", "", "");
