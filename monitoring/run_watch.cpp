@@ -91,14 +91,31 @@ void RunWatch::sample() {
   while (ticks_.size() > 2 && ticks_.front().time < now - kRateWindow) ticks_.pop_front();
 }
 
-// What the folder says, whether or not a worker runs here.
-json RunWatch::record_json(double now) const {
-  const LogTotals& totals = log_.totals();
-  json checkpoint = nullptr, parts = json::object();
+// The newest, from the folder or from a living worker: the one is looked at now and then, the other
+// does not tell of a last checkpoint behind its last step.
+json RunWatch::checkpoint_json(const std::vector<WorkerState>& workers, double now) const {
+  std::int64_t step = -1;
+  double time = 0;
+  std::uint64_t bytes = 0;
   if (!checkpoints_.empty()) {
-    const CheckpointFolder& last = checkpoints_.back();
-    checkpoint = {{"step", last.step}, {"age", now - last.unix_seconds}, {"bytes", last.bytes}};
+    step = checkpoints_.back().step;
+    time = checkpoints_.back().unix_seconds;
+    bytes = checkpoints_.back().bytes;
   }
+  for (const WorkerState& w : workers) {
+    if (w.report.checkpoint_last_unix <= time) continue;
+    step = w.report.checkpoint_last_step;
+    time = w.report.checkpoint_last_unix;
+    bytes = static_cast<std::uint64_t>(w.report.checkpoint_bytes);
+  }
+  if (step < 0) return nullptr;
+  return {{"step", step}, {"age", now - time}, {"bytes", bytes}};
+}
+
+// What the folder says, whether or not a worker runs here.
+json RunWatch::record_json(const std::vector<WorkerState>& workers, double now) const {
+  const LogTotals& totals = log_.totals();
+  json parts = json::object();
   for (const auto& [part, seconds] : totals.part_seconds) parts[part] = finite(seconds);
   return {{"reached_steps", totals.last_step + 1},
           {"planned_steps", planned_ > 0 ? json(planned_) : json(nullptr)},
@@ -106,7 +123,7 @@ json RunWatch::record_json(double now) const {
           {"skipped", totals.skipped},
           {"parts", parts},
           {"has_target", checkpoints_.empty() || checkpoints_.back().target},
-          {"checkpoint", checkpoint}};
+          {"checkpoint", checkpoint_json(workers, now)}};
 }
 
 json RunWatch::progress_json(const std::vector<WorkerState>& workers, double now) const {
@@ -161,7 +178,7 @@ json RunWatch::run_json() const {
                  {"message", verdict.message},
                  {"now", now},
                  {"progress", workers.empty() ? json(nullptr) : progress_json(workers, now)},
-                 {"record", record_json(now)}};
+                 {"record", record_json(workers, now)}};
   answer["part_labels"] = json::array();  // in the order of a step
   for (std::size_t i = 0; i < static_cast<std::size_t>(Part::Count); ++i) {
     const std::string name = board::part_name(static_cast<Part>(i));

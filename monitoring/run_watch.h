@@ -52,7 +52,8 @@ class RunWatch {
     std::int64_t step;
     std::uint64_t pairs;
   };
-  nlohmann::json record_json(double now) const;
+  nlohmann::json checkpoint_json(const std::vector<WorkerState>& workers, double now) const;
+  nlohmann::json record_json(const std::vector<WorkerState>& workers, double now) const;
   nlohmann::json progress_json(const std::vector<WorkerState>& workers, double now) const;
 
   const std::filesystem::path run_;

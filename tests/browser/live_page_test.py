@@ -31,7 +31,7 @@ def browse(url, folder, *words, width=1280, height=1600):
 
 def check_dom(dom, run):
     for what, pattern in {
-        "run's name": rf'<h1 id="run">{run}</h1>', "state": r'id="state"[^>]*data-state="running"', "step": r"<b>120</b>",
+        "run's name": rf'<h1 id="run">{run}</h1>', "state": r'id="state"[^>]*data-state="running"', "step": r"<b>120</b>", "checkpoint": r"ago, step 100,",
         "loss": r'data-label="loss"', "a curve": r"<path [^>]*d=\"M", "held-out dots": r"<circle", "rank bars": r'class="rankbar"',
         "a part": r'title="waiting for data: ', "legend of terms": r"</i>reconstruction", "ranks": r"<tr[^>]*><td>1</td><td>train</td>"}.items():
         assert re.search(pattern, dom), f"the page lacks: {what}"
