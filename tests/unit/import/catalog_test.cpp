@@ -78,8 +78,8 @@ TEST_F(CatalogFile, ALineThatIsNoJsonIsNamedByNumber) {
 }
 
 TEST_F(CatalogFile, AnotherJsonFileIsSaidToBeNoCatalogueInPlainWords) {
-  for (const char* line :
-       {"{\"format\": \"homolog-pair-store\"}", "[1, 2]", "{\"version\": \"x\"}"}) {
+  for (const char* line : {"{\"format\": \"homolog-pair-store\"}", "[1, 2]",
+                           "{\"version\": 1, \"bodies\": 0}", "{\"version\": \"x\"}"}) {
     std::ofstream(file_) << line << "\n";
     EXPECT_THAT(refusal(), testing::HasSubstr(".jsonl:1 is no catalogue line"));
     EXPECT_THAT(refusal(), testing::Not(testing::HasSubstr("json.exception")));
