@@ -47,6 +47,8 @@ std::string as_text(std::string_view event, std::initializer_list<Field> fields)
             line += v;
           else if constexpr (std::is_same_v<T, bool>)
             line += v ? "true" : "false";
+          else if constexpr (std::is_integral_v<T>)
+            line += std::to_string(v);
           else
             line += fmt::format("{:.6g}", static_cast<double>(v));
         },

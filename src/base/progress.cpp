@@ -10,6 +10,13 @@ namespace {
 constexpr double kTerminalEvery = 0.1;  // seconds between redraws
 constexpr double kPlainEvery = 10.0;    // seconds between lines in a log
 constexpr int kBarCells = 24;
+
+// Three digits, without an exponent: "0.29", "76.2", "8923".
+std::string rate_text(double rate) {
+  char text[40];
+  std::snprintf(text, sizeof text, rate < 999.5 ? "%.3g" : "%.0f", rate);
+  return text;
+}
 }  // namespace
 
 Progress::Progress(std::string label, std::int64_t total, std::string unit)
@@ -25,13 +32,14 @@ std::string Progress::line(const std::string& label, std::int64_t done, std::int
   char text[160];
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   if (total <= 0) {
-    std::snprintf(text, sizeof text, "%lld %s, %.3g/s", static_cast<long long>(done), unit.c_str(),
-                  rate);
+    std::snprintf(text, sizeof text, "%lld %s, %s/s", static_cast<long long>(done), unit.c_str(),
+                  rate_text(rate).c_str());
     return label + ": " + text;
   }
-  std::snprintf(text, sizeof text, "%lld/%lld %s (%d %%), %.3g/s", static_cast<long long>(done),
+  std::snprintf(text, sizeof text, "%lld/%lld %s (%d %%), %s/s", static_cast<long long>(done),
                 static_cast<long long>(total), unit.c_str(),
-                static_cast<int>(100 * done / std::max<std::int64_t>(1, total)), rate);
+                static_cast<int>(100 * done / std::max<std::int64_t>(1, total)),
+                rate_text(rate).c_str());
   std::string result = label + ": " + text;
   if (done < total && rate > 0) {
     result += ", " + human_duration(static_cast<double>(total - done) / rate) + " left";

@@ -134,8 +134,11 @@ void RunReport::step(const StepFacts& f, const CheckpointWriter::Status& checkpo
   if (!first_) return;
   metrics_->append(metrics_line(f, seconds));
   char note[96];
-  std::snprintf(note, sizeof note, "loss %.4f  lr %.2e%s", f.total, f.rates.learning_rate,
-                f.skipped ? "  SKIPPED" : "");
+  if (std::isfinite(f.total))
+    std::snprintf(note, sizeof note, "loss %.4f  lr %.2e%s", f.total, f.rates.learning_rate,
+                  f.skipped ? "  SKIPPED" : "");
+  else
+    std::snprintf(note, sizeof note, "loss not finite  lr %.2e  SKIPPED", f.rates.learning_rate);
   progress_->advance(1, note);
 }
 

@@ -201,7 +201,7 @@ void Trainer::settle_skipped(const World& world) {
   for (const auto id : last_ids_) ids << (ids.tellp() > 0 ? "," : "") << id;
   log::warn("non-finite numbers: step skipped on all ranks",
             {{"step", state_.step - 1},
-             {"ranks", ranks.empty() ? std::string("sum over ranks") : ranks},
+             {"found_on", ranks.empty() ? std::string("the sum over ranks") : "rank " + ranks},
              {"samples_here", ids.str()}});
   if (++state_.skipped_in_a_row >= plan_.max_skipped) diverge();
 }
