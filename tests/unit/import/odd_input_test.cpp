@@ -167,6 +167,7 @@ TEST_F(OddInput, GeometryThatNoScannerGivesIsRefusedWithItsNumbers) {
   for (std::size_t i = 0; i < volume.hu.size(); i += 3) volume.hu[i] = -1000;
   write_volume(volume, folder_ / "tall.nii");
   const Survey found = survey({folder_ / "tall.nii"}, "key", 1);
+  ASSERT_FALSE(found.entries[0].reasons.empty());
   EXPECT_THAT(found.entries[0].reasons[0], testing::HasSubstr("200 x 200 x 6000 mm"));
 }
 
