@@ -135,5 +135,11 @@ TEST(Log, WritesJsonLinesWithTypedFields) {
   std::filesystem::remove_all(file.parent_path().parent_path());
 }
 
+TEST(Log, TheTerminalShowsWholeNumbersWhole) {
+  testing::internal::CaptureStderr();
+  log::info("training", {{"parameters", 3776672}});
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("parameters=3776672"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace homolog
