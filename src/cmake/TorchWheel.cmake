@@ -30,6 +30,9 @@ if(HOMOLOG_CUDA)
   endif()
   enable_language(CUDA)
   set(CMAKE_CUDA_STANDARD 17)
+  if(NOT TARGET CUDA::nvToolsExt)  # gone from CUDA 13; CMake 3.25 insists on it
+    add_library(CUDA::nvToolsExt INTERFACE IMPORTED)
+  endif()
   find_package(CUDAToolkit REQUIRED)
   target_link_libraries(homolog_libtorch INTERFACE -Wl,--no-as-needed
     ${TORCH_DIR}/lib/libtorch_cuda.so ${TORCH_DIR}/lib/libc10_cuda.so -Wl,--as-needed)
