@@ -168,9 +168,9 @@ void Supervisor::watch_monitor() {
 }
 
 void Supervisor::stop_monitor() {
-  const int heard = stop_signals_received();
-  while (monitor_ && plan_.linger != 0 && !monitor_->wait_for(0.1)) {  // it counts the time itself
-    if (stop_signals_received() > heard) break;
+  const Stopwatch watch;  // ours, because a monitor that saw no worker still waits for one
+  while (monitor_ && (plan_.linger < 0 || watch.seconds() < plan_.linger) &&
+         stop_signals_received() == 0 && !monitor_->wait_for(0.1)) {
   }
   if (monitor_) {
     monitor_->signal(SIGTERM);

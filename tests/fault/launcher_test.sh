@@ -86,5 +86,11 @@ begin; FAKE_SECONDS=3 launch --set monitor.port="$(cat "$work/port")"; expect $?
 [ "$(grep -c 'training goes on without it' "$work/log")" = 1 ] || fail "port busy: not exactly one warning"
 kill $holder
 
+# A lingering page outlives the workers, and a signal ends it.
+begin; FAKE_SECONDS=0.3 spawn --set monitor.port=$((20000 + $$ % 20000)) --set monitor.linger=-1
+for _ in $(seq 200); do grep -q '"ended": true' "$work/run/exit/rank-1.json" 2>/dev/null && break; sleep 0.05; done
+sleep 3; pgrep -f "homolog-monitor --run $work/run" >/dev/null || fail "linger: no monitor after the workers' end"
+kill -TERM $pid; wait $pid; expect $? 0 "linger, then a signal"
+
 [ $failures = 0 ] && echo "all claims hold"
 exit $((failures > 0))
