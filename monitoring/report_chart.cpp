@@ -134,7 +134,7 @@ std::string chart(const std::string& title, std::vector<Series> all) {
         html += "<circle r='3.5' cx='" + number(f.x(x)) + "' cy='" + number(f.y(y)) +
                 "' style='fill:" + color_of(series) + "'/>";
       else
-        path += (path.empty() ? "M" : "L") + number(f.x(x)) + " " + number(f.y(y));
+        path.append(path.empty() ? "M" : "L").append(number(f.x(x)) + " " + number(f.y(y)));
     }
     if (!path.empty()) html += "<path d='" + path + "' style='stroke:" + color_of(series) + "'/>";
   }

@@ -60,7 +60,10 @@ function(homolog_comm_backends target)
   if(HOMOLOG_CUDA)
     list(FILTER sources EXCLUDE REGEX "/no_nccl\\.cpp$")
     set_property(TARGET ${target} PROPERTY SOURCES ${sources})
-    target_include_directories(${target} SYSTEM PRIVATE ${SITE_PACKAGES}/nvidia/nccl/include)
+    list(TRANSFORM CUDAToolkit_INCLUDE_DIRS APPEND /cccl OUTPUT_VARIABLE cuda_includes)
+    # CUDA 13 keeps nv/target, which its own cuda_fp16.h includes, below cccl/.
+    target_include_directories(${target} SYSTEM PRIVATE ${SITE_PACKAGES}/nvidia/nccl/include
+                               ${cuda_includes})
     target_link_libraries(${target} PRIVATE ${SITE_PACKAGES}/nvidia/nccl/lib/libnccl.so.2 CUDA::cudart)
     target_link_options(${target} PUBLIC -Wl,-rpath,${SITE_PACKAGES}/nvidia/nccl/lib)
   else()
