@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/own_host.h"
 #include "cluster/topology/environment.h"
 #include "launcher/exit_record.h"
 #include "launcher/process.h"
@@ -126,7 +127,7 @@ int keep_worker(const std::filesystem::path& run, const std::vector<std::string>
   survive_signals();
   const topology::Place place = topology::read_place(topology::process_environment());
   const std::string prefix = place.size > 1 ? "[rank " + std::to_string(place.index) + "] " : "";
-  ExitRecord record{.rank = place.index, .host = topology::own_host()};
+  ExitRecord record{.rank = place.index, .host = own_host()};
   Stream out(prefix, STDOUT_FILENO), err(prefix, STDERR_FILENO);
   int status = 0;
   try {

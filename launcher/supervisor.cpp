@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/own_host.h"
 #include "base/step_folders.h"
 #include "base/stop_signal.h"
-#include "cluster/topology/hosts.h"
 #include "monitoring/board/board.h"
 
 namespace homolog::launcher {
@@ -32,7 +32,7 @@ bool any_failed(const std::filesystem::path& run) {
 void wait_until_gone(const std::vector<ExitRecord>& records) {
   const Stopwatch watch;
   for (const ExitRecord& record : records) {
-    if (record.ended || record.pid <= 1 || record.host != topology::own_host()) continue;
+    if (record.ended || record.pid <= 1 || record.host != own_host()) continue;
     while (::kill(record.pid, 0) == 0 && watch.seconds() < 10)
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }

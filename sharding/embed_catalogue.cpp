@@ -14,8 +14,8 @@ EmbedCounts embed_catalogue(const std::vector<import::CatalogEntry>& entries,
   std::filesystem::create_directories(folder);
   EmbedCounts counts;
   for (const auto& entry : entries) {
-    if (stop_signals_received() > 0)
-      throw Error(Fault::Stopped, "stopped on request", "run the same command again: it continues");
+    stop_if_asked("finished embeddings are in " + folder.string(),
+                  "run the same command again: it continues");
     const auto file = match::embedding_file(folder, entry.id);
     if (match::is_current(file, embedder.sam_hash(), entry.content_hash)) {
       ++counts.kept;

@@ -91,9 +91,8 @@ bool ShardBuilder::already_there(store::StoreManifest& manifest, BuildCounts& co
 }
 
 void ShardBuilder::stop_if_asked() const {
-  if (stop_signals_received() == 0) return;
-  throw Error(Fault::Stopped, "stopped on request; finished shards are in " + out_.string(),
-              "run the same command again to go on");
+  homolog::stop_if_asked("finished shards are in " + out_.string(),
+                         "run the same command again to go on");
 }
 
 bool ShardBuilder::can_be_read(std::size_t study, BuildCounts& counts) {

@@ -8,9 +8,9 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/own_host.h"
 #include "cluster/comm/backends.h"
 #include "cluster/comm/mpi_engine.h"
-#include "cluster/topology/hosts.h"
 
 namespace homolog::comm {
 namespace {
@@ -78,7 +78,7 @@ struct Smaller {
 class Mpi final : public Communicator {
  public:
   explicit Mpi(const CommPlan& plan) : engine_(plan.timeout_s) {
-    rank_.host = topology::own_host();
+    rank_.host = own_host();
     engine_.run("joining the world",
                 [this](MpiEngine::Worker& worker) { learn_place(worker.world()); });
     engine_.name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);

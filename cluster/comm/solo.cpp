@@ -1,15 +1,15 @@
 // A world of one: every collective is the identity, so training alone costs nothing.
 #include <unistd.h>
 
+#include "base/own_host.h"
 #include "cluster/comm/backends.h"
-#include "cluster/topology/hosts.h"
 
 namespace homolog::comm {
 namespace {
 
 class Solo final : public Communicator {
  public:
-  Solo() { rank_.host = topology::own_host(); }
+  Solo() { rank_.host = own_host(); }
   const topology::Rank& rank() const noexcept override { return rank_; }
   const char* backend() const noexcept override { return "solo"; }
   Ticket start_all_reduce(Buffer, Reduce, std::string_view, void*) override { return ++tickets_; }

@@ -1,7 +1,5 @@
 #include "cluster/topology/hosts.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
@@ -152,12 +150,6 @@ std::vector<Host> parse_host_file(std::string_view text, const std::string& wher
   if (hosts.empty())
     throw Error(Fault::Usage, where + ": names no host", "write NAME slots=N, one host a line");
   return hosts;
-}
-
-std::string own_host() {
-  char name[256] = {};
-  if (::gethostname(name, sizeof(name) - 1) != 0) return "localhost";
-  return name;
 }
 
 }  // namespace homolog::topology

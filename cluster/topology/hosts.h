@@ -1,4 +1,4 @@
-// Names of hosts: SLURM's compressed lists, host files, and this machine. Pure but for own_host().
+// Names of hosts: SLURM's compressed lists and host files. Pure.
 #pragma once
 
 #include <string>
@@ -24,7 +24,5 @@ std::vector<int> expand_task_counts(std::string_view text);
 // Lines "NAME [slots=N]" or "NAME:N"; '#' starts a comment. Repeated names add their slots, as
 // mpirun does. Throws Fault::Usage naming `where` and the line.
 std::vector<Host> parse_host_file(std::string_view text, const std::string& where);
-
-std::string own_host();  // as gethostname() gives it
 
 }  // namespace homolog::topology

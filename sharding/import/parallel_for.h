@@ -16,9 +16,7 @@ namespace homolog::import {
 
 // Throws Fault::Stopped once a stop was asked for.
 inline void stop_if_asked() {
-  if (stop_signals_received() == 0) return;
-  throw Error(Fault::Stopped, "stopped on request; no catalogue was written",
-              "run the same command again");
+  homolog::stop_if_asked("no catalogue was written", "run the same command again");
 }
 
 // body(0 .. count-1), each once, on at most `jobs` threads.

@@ -53,9 +53,8 @@ void clear_unfinished_set(const fs::path& out) {
 }
 
 void stop_if_asked(const fs::path& out) {
-  if (stop_signals_received() == 0) return;
-  throw Error(Fault::Stopped, "stopped on request; the set in " + out.string() + " is not complete",
-              "run the same command again: it makes the set anew");
+  homolog::stop_if_asked("the set in " + out.string() + " is not complete",
+                         "run the same command again: it makes the set anew");
 }
 
 Json labels_json() {

@@ -17,11 +17,6 @@ namespace {
 using namespace homolog;
 namespace fs = std::filesystem;
 
-void stop_if_asked() {
-  if (stop_signals_received() > 0)
-    throw Error(Fault::Stopped, "stopped on request; no result", "run the same command again");
-}
-
 void print(const char* target, const landmarks::Comparison& c) {
   const auto row = [&](const char* method, const landmarks::Score& s) {
     std::printf("%-10s %-12s %8.1f %8.1f %9.0f %% %9.1f %% %8lld\n", target, method, s.median,
@@ -69,7 +64,7 @@ int run_landmarks(int argc, char** argv) {
   Progress progress("landmarks", a.plan.pairs, "pairs");
   const landmarks::Result r = landmarks::evaluate(all, embedder, a.plan, [&] {
     progress.advance();
-    stop_if_asked();
+    stop_if_asked("no result", "run the same command again");
   });
   progress.finish();
   nlohmann::json report = {{"bodies", all.size()},

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -15,6 +16,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/own_host.h"
 
 namespace homolog {
 namespace {
@@ -30,12 +32,6 @@ constexpr auto kForeignAge = std::chrono::hours(24);
               "cannot " + doing + " " + path.string() + ": " + std::strerror(code),
               code == ENOSPC || code == EDQUOT ? "free space there, or choose another disk"
                                                : "check that the folder exists and is writable");
-}
-
-std::string host_name() {
-  char name[256] = {};
-  gethostname(name, sizeof name - 1);
-  return name;
 }
 
 // Of this process alone: containers give their first processes the same pid again and again.
@@ -65,20 +61,24 @@ std::optional<Owner> owner_of(const std::string& name) {
   return owner;
 }
 
-// The newest change in a file or folder, whose own time does not tell of writes deeper inside.
+// The newest change in a file or folder, whose own time does not tell of writes deeper inside. What
+// cannot be read to its end, since it vanishes meanwhile, changes now.
 fs::file_time_type last_change(const fs::path& path) {
-  std::error_code gone;
-  auto newest = fs::last_write_time(path, gone);
-  for (const auto& entry : fs::recursive_directory_iterator(path, gone)) {
-    const auto time = entry.last_write_time(gone);
+  std::error_code code;
+  auto newest = fs::last_write_time(path, code);
+  if (code || !fs::is_directory(path, code)) return newest;
+  fs::recursive_directory_iterator entry(path, code);
+  for (; !code && entry != fs::end(entry); entry.increment(code)) {
+    std::error_code gone;
+    const auto time = entry->last_write_time(gone);
     if (!gone) newest = std::max(newest, time);
   }
-  return newest;
+  return code ? fs::file_time_type::clock::now() : newest;
 }
 
 // What another host's process left cannot be asked for its owner: there age decides.
 bool is_dead(const fs::path& path, const std::optional<Owner>& owner) {
-  if (!owner || owner->host != host_name())
+  if (!owner || owner->host != own_host())
     return last_change(path) + kForeignAge < fs::file_time_type::clock::now();
   if (owner->pid == getpid()) return owner->token != token();
   return ::kill(owner->pid, 0) != 0 && errno == ESRCH;
@@ -91,7 +91,7 @@ fs::path temporary_beside(const fs::path& final_name) {
   fs::path name;
   std::error_code code;
   do {  // never a name that is taken: what lies there would be published with the rest
-    name = final_name.string() + std::string(kMark) + host_name() + "-" + std::to_string(getpid()) +
+    name = final_name.string() + std::string(kMark) + own_host() + "-" + std::to_string(getpid()) +
            "-" + token() + "." + std::to_string(serial++);
   } while (fs::symlink_status(name, code).type() != fs::file_type::not_found && !code);
   return name;

@@ -37,16 +37,6 @@ std::string locate(const std::filesystem::path& file, const std::string& key) {
   return file.string();
 }
 
-}  // namespace
-
-bool OptionTable::is_foreign(const std::string& key) const {
-  const auto dot = key.find('.');
-  return dot != std::string::npos && std::find(foreign_sections.begin(), foreign_sections.end(),
-                                               key.substr(0, dot)) != foreign_sections.end();
-}
-
-namespace {
-
 // A key without its section ("--store" for data.store) is meant more often than any other mistake.
 std::string nearest_key(const std::string& key, const std::vector<std::string>& known) {
   std::vector<std::string> last_parts;
@@ -62,6 +52,12 @@ std::string nearest_key(const std::string& key, const std::vector<std::string>& 
 }
 
 }  // namespace
+
+bool OptionTable::is_foreign(const std::string& key) const {
+  const auto dot = key.find('.');
+  return dot != std::string::npos && std::find(foreign_sections.begin(), foreign_sections.end(),
+                                               key.substr(0, dot)) != foreign_sections.end();
+}
 
 void OptionTable::unknown(const std::string& key, const std::string& where) const {
   std::vector<std::string> known;

@@ -4,21 +4,28 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/own_host.h"
+#include "base/stop_signal.h"
 
 namespace homolog {
 namespace {
 
 namespace fs = std::filesystem;
+
+// s: a file server frees what a dead host held when that host's lease ends, 90 s on Linux.
+constexpr double kLease = 120;
 
 [[noreturn]] void cannot(const std::string& doing, const fs::path& run, const std::string& why) {
   throw Error(Fault::Environment,
@@ -37,15 +44,18 @@ void make_folder(const fs::path& run) {
 }
 
 // What the holder wrote: "host H, pid P, since T".
-std::string holder_of(const fs::path& file) {
+std::string first_line(const fs::path& file) {
   std::ifstream in(file);
   std::string line;
   std::getline(in, line);
-  return line.empty() ? "its holder is just starting" : line;
+  return line;
 }
 
 [[noreturn]] void refuse(const fs::path& run, const fs::path& file) {
-  throw Error(Fault::Usage, "another run works in " + run.string() + ": " + holder_of(file),
+  const std::string holder = first_line(file);
+  throw Error(Fault::Usage,
+              "another run works in " + run.string() + ": " +
+                  (holder.empty() ? "its holder is just starting" : holder),
               "wait for its end or stop it there with `kill -TERM PID`, or give another --run");
 }
 
@@ -58,10 +68,26 @@ bool take(int descriptor, int how, const fs::path& file) {
   return true;
 }
 
+// True: taken within `patience` seconds; within kLease where the holder is another host's.
+bool wait_for(int descriptor, int how, const fs::path& file, double patience) {
+  const Stopwatch watch;
+  for (bool told = false; !take(descriptor, how, file);) {
+    const std::string holder = first_line(file);
+    const bool elsewhere =
+        holder.starts_with("host ") && !holder.starts_with("host " + own_host() + ",");
+    if (watch.seconds() > (elsewhere ? std::max(patience, kLease) : patience)) return false;
+    if (elsewhere && !std::exchange(told, true)) {
+      log::info("the run folder is held from another host; a dead one's hold ends within 2 minutes",
+                {{"holder", holder}});
+    }
+    stop_if_asked(file.string() + " is still held", "run the same command again");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return true;
+}
+
 std::string own_line() {
-  char host[256] = {};
-  ::gethostname(host, sizeof host - 1);
-  return "host " + std::string(host) + ", pid " + std::to_string(::getpid()) + ", since " +
+  return "host " + own_host() + ", pid " + std::to_string(::getpid()) + ", since " +
          utc_timestamp() + "\n";
 }
 
@@ -72,13 +98,9 @@ RunLock::RunLock(const fs::path& run, const char* name, double patience) {
   const fs::path file = run / name;
   const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0) cannot("write to", run, std::strerror(errno));
-  const Stopwatch watch;
-  while (!take(descriptor, LOCK_EX, file)) {
-    if (watch.seconds() > patience) {
-      ::close(descriptor);
-      refuse(run, file);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  if (!wait_for(descriptor, LOCK_EX, file, patience)) {
+    ::close(descriptor);
+    refuse(run, file);
   }
   const std::string line = own_line();
   if (::ftruncate(descriptor, 0) != 0 ||
@@ -100,7 +122,7 @@ void RunLock::require_free(const fs::path& run, const char* name) {
   const fs::path file = run / name;
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return;
-  const bool free = take(descriptor, LOCK_SH, file);
+  const bool free = wait_for(descriptor, LOCK_SH, file, 0);
   ::close(descriptor);
   if (!free) refuse(run, file);
 }

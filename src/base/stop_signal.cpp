@@ -6,6 +6,8 @@
 #include <ctime>
 #include <initializer_list>
 
+#include "base/error.h"
+
 namespace homolog {
 namespace {
 // Handlers of several threads may run at once; lock-free atomics and clock_gettime may be used
@@ -42,6 +44,12 @@ void listen_for_stop_signals() {
 
 int stop_signals_received() noexcept { return received; }
 int last_stop_signal() noexcept { return last; }
+
+void stop_if_asked(const std::string& what, const std::string& remedy) {
+  if (stop_signals_received() == 0) return;
+  throw Error(Fault::Stopped, "stopped on request; " + what, remedy);
+}
+
 void raise_stop_flag(int signal_number) noexcept { note(signal_number); }
 
 }  // namespace homolog

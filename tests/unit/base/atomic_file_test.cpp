@@ -156,6 +156,21 @@ TEST_F(AtomicFile, LeftoversOfOtherHostsGoAfterADayWithoutAChange) {
   EXPECT_TRUE(fs::exists(busy));
 }
 
+TEST_F(AtomicFile, AnotherHostsFolderThatCannotBeReadIsLeftThere) {
+  const fs::path other = folder_ / "step-1.tmp-another-host-7-99.0", inside = other / "inside";
+  fs::create_directories(inside);
+  const auto two_days_ago = fs::file_time_type::clock::now() - std::chrono::hours(48);
+  fs::last_write_time(inside, two_days_ago);
+  fs::last_write_time(other, two_days_ago);
+  fs::permissions(inside, fs::perms::none);
+  const bool root = ::geteuid() == 0;  // whom no permission keeps out
+  if (root) ASSERT_EQ(::seteuid(65534), 0);
+  EXPECT_NO_THROW(EXPECT_EQ(remove_leftovers(folder_), 0));
+  if (root) ASSERT_EQ(::seteuid(0), 0);
+  fs::permissions(inside, fs::perms::owner_all);
+  EXPECT_TRUE(fs::exists(inside));
+}
+
 TEST_F(AtomicFile, TemporariesDiffer) {
   EXPECT_NE(temporary_beside("a"), temporary_beside("a"));
   EXPECT_EQ(temporary_beside(folder_ / "a").parent_path(), folder_)

@@ -1,13 +1,17 @@
 // One run at a time in a folder.
 #include "base/run_lock.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "base/error.h"
 
@@ -69,6 +73,24 @@ TEST_F(RunLockTest, AKilledHolderLeavesItFree) {
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   EXPECT_EQ(refusal(folder), "");
+}
+
+TEST_F(RunLockTest, WaitsForTheHoldOfAnotherHostWhichEndsWithItsLease) {
+  fs::create_directories(folder);
+  const std::string file = folder / RunLock::kTrainer;
+  std::ofstream(file) << "host of-a-dead-node, pid 7, since 2026-01-01T00:00:00Z\n";
+  for (const bool looks : {true, false}) {
+    const int held = ::open(file.c_str(), O_RDWR);
+    ASSERT_EQ(::flock(held, LOCK_EX), 0);
+    const std::jthread lease([held] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      ::close(held);
+    });
+    if (looks)
+      EXPECT_EQ(refusal(folder), "");
+    else
+      EXPECT_NO_THROW(RunLock(folder, RunLock::kTrainer, 0));
+  }
 }
 
 TEST_F(RunLockTest, LookingMakesNothing) {

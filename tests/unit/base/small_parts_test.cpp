@@ -86,11 +86,19 @@ TEST(Progress, IsSilentWhenNothingHappened) {
 TEST(StopSignal, ASecondRequestComesASecondLaterRepeatsAreTheFirst) {
   listen_for_stop_signals();
   ASSERT_EQ(stop_signals_received(), 0);
+  EXPECT_NO_THROW(stop_if_asked("nothing was written", "run it again"));
   raise(SIGUSR1);
   raise(SIGTERM);
   raise_stop_flag(SIGINT);
   EXPECT_EQ(stop_signals_received(), 1);
   EXPECT_EQ(last_stop_signal(), SIGINT);
+  try {
+    stop_if_asked("nothing was written", "run it again");
+    ADD_FAILURE() << "a stop was asked for";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Stopped);
+    EXPECT_EQ(e.summary(), "stopped on request; nothing was written");
+  }
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   raise(SIGTERM);
   EXPECT_EQ(stop_signals_received(), 2);
