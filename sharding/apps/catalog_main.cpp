@@ -1,23 +1,21 @@
 // homolog-catalog: folders of scans -> catalogue. One line per CT, one per refused input, and a
 // summary.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/atomic_file.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/options.h"
 #include "base/run_main.h"
 #include "base/stop_signal.h"
+#include "sharding/import/key_file.h"
 #include "sharding/import/survey.h"
 
 namespace {
@@ -44,22 +42,6 @@ void declare(Options& options, CatalogPlan& plan) {
   options.add("json", plan.json, "print the summary as JSON");
 }
 
-// Readable by its owner alone from the first byte on, and whole or not there at all.
-void write_key(const fs::path& file) {
-  PendingPath pending(file);
-  const std::string key = random_key_hex() + "\n";
-  const int descriptor =
-      ::open(pending.temporary().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  const ssize_t written = descriptor < 0 ? -1 : ::write(descriptor, key.data(), key.size());
-  const int code = written >= 0 ? ENOSPC : errno;  // a short write means a full disk
-  if (descriptor >= 0) ::close(descriptor);
-  if (written != std::ssize(key))
-    throw Error(Fault::Environment,
-                "cannot write key file " + file.string() + ": " + std::strerror(code),
-                "check that its folder exists, is writable and has space");
-  pending.publish();
-}
-
 // Before hours of reading, not after them.
 void check_output(const fs::path& out) {
   const fs::path folder = out.has_parent_path() ? out.parent_path() : ".";
@@ -74,19 +56,6 @@ void check_output(const fs::path& out) {
   if (!why.empty())
     throw Error(Fault::Environment, "cannot write --out " + out.string() + ": " + why,
                 "give a file in a folder that exists, such as catalog.jsonl");
-}
-
-// The key stays with the hospital: it alone could tie a pseudonym back to a series.
-std::string read_or_make_key(const fs::path& file) {
-  if (!fs::exists(file)) write_key(file);
-  std::ifstream in(file);
-  std::string key;
-  if (!(in >> key) || key.size() < 32) {
-    throw Error(Fault::Data, "key file " + file.string() + " holds no key of 32 characters or more",
-                "give the file made by an earlier catalogue, or remove it to make a new key (ids "
-                "then change)");
-  }
-  return key;
 }
 
 void print_verdicts(const import::Survey& survey) {
@@ -157,7 +126,7 @@ int body(int argc, char** argv) {
   check_output(plan.out);
   listen_for_stop_signals();
   if (plan.key_file.empty()) plan.key_file = plan.out.parent_path() / "catalog.key";
-  const std::string key = read_or_make_key(plan.key_file);
+  const std::string key = import::read_or_make_key(plan.key_file);
   const import::Survey survey = import::survey(paths, key, plan.jobs);
   if (!plan.json) print_verdicts(survey);
   refuse_if_no_ct(survey, plan.paths);

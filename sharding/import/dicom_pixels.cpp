@@ -29,7 +29,9 @@ void check_declared(const DicomSlice& slice) {
   }
   const std::int64_t declared =
       std::int64_t{slice.rows} * slice.columns * (slice.bits / 8) * slice.frames;
-  const auto present = static_cast<std::int64_t>(std::filesystem::file_size(slice.file));
+  std::error_code code;
+  const auto present = static_cast<std::int64_t>(std::filesystem::file_size(slice.file, code));
+  if (code) throw Error(Fault::Data, name + " cannot be reached: " + code.message());
   if ((!slice.compressed && declared > present) || declared > kMostBytes ||
       declared / 2000 > present) {
     throw Error(Fault::Data, name + ": pixel data too short for " + std::to_string(slice.columns) +

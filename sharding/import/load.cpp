@@ -13,7 +13,13 @@ Volume load_volume(const CatalogEntry& entry) {
     throw Error(Fault::Data, "catalogue entry " + entry.id + " names no file");
   const std::string name = entry.files.front().string();
   for (const auto& file : entry.files) {
-    if (!std::filesystem::exists(file))
+    std::error_code code;
+    const bool there = std::filesystem::exists(file, code);
+    if (code) {
+      throw Error(Fault::Data, file.string() + " cannot be reached: " + code.message(),
+                  "check the rights and the file system of its folder");
+    }
+    if (!there)
       throw Error(Fault::Data, file.string() + " is missing since the catalogue was made",
                   "bring it back, or run homolog catalog again");
   }

@@ -35,21 +35,21 @@ bool is_body(const fs::path& file) {
 }
 
 // A set of another seed or count must not mix with this one: the catalogue would take both. What a
-// run left that was stopped has no landmarks.json: its bodies go.
+// run left that was stopped has no landmarks.json: its bodies go, once no other file was found.
 void clear_unfinished_set(const fs::path& out) {
+  std::vector<fs::path> bodies;
   for (const char* part : {"images", "labels"}) {
     const fs::path folder = out / part;
     if (!fs::is_directory(folder)) continue;
     remove_leftovers(folder);
-    std::vector<fs::path> bodies;
     for (const auto& entry : fs::directory_iterator(folder)) {
       if (fs::exists(out / "landmarks.json") || !is_body(entry.path()))
         throw Error(Fault::Usage, folder.string() + " already holds files",
                     "remove the older set, or give another --out");
       bodies.push_back(entry.path());
     }
-    for (const fs::path& body : bodies) fs::remove(body);
   }
+  for (const fs::path& body : bodies) fs::remove(body);
 }
 
 void stop_if_asked(const fs::path& out) {

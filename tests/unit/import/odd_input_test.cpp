@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -213,6 +214,20 @@ TEST_F(OddInput, AScanThatIsGoneIsCalledMissing) {
     EXPECT_EQ(error.fault(), Fault::Data);
     EXPECT_EQ(error.summary(),
               (folder_ / "a.nii").string() + " is missing since the catalogue was made");
+  }
+}
+
+TEST_F(OddInput, AScanThatCannotBeReachedIsADataFaultWithItsCause) {
+  CatalogEntry entry = only("a.nii", nifti(body(), spaced(2)));
+  fs::create_directory_symlink("loop", folder_ / "loop");  // root, too, is refused there
+  entry.files = {folder_ / "loop" / "a.nii"};
+  try {
+    load_volume(entry);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::Data);
+    EXPECT_THAT(error.summary(), testing::HasSubstr(entry.files[0].string()));
+    EXPECT_THAT(error.summary(), testing::HasSubstr(std::strerror(ELOOP)));
   }
 }
 

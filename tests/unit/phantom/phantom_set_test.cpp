@@ -148,6 +148,16 @@ TEST_F(PhantomSet, OneThatWasNotFinishedIsMadeAnewButOtherFilesAreKept) {
   EXPECT_TRUE(fs::exists(folder_ / "images/phantom-0000.nii.gz"));
 }
 
+TEST_F(PhantomSet, AnotherFileAmongTheLabelsKeepsTheImagesToo) {
+  fs::create_directories(folder_ / "images");
+  fs::create_directories(folder_ / "labels");
+  std::ofstream(folder_ / "images/phantom-0000.nii.gz") << "x";
+  std::ofstream(folder_ / "labels/mine.nii.gz") << "x";
+  EXPECT_EQ(fault_of({.count = 1, .spacing = 10, .landmarks = 5}), Fault::Usage);
+  EXPECT_TRUE(fs::exists(folder_ / "images/phantom-0000.nii.gz"));
+  EXPECT_TRUE(fs::exists(folder_ / "labels/mine.nii.gz"));
+}
+
 TEST_F(PhantomSet, ASignalEndsItAfterABodyWithoutATruth) {
   const auto stopped = [this] {  // in a child, because a stop flag stays raised
     try {
