@@ -1,4 +1,5 @@
-// homolog-export: the encoder's weights of a run or checkpoint as one safetensors file.
+// homolog-export: the encoder's weights of a run or checkpoint (SAM: the whole network's) as one
+// safetensors file.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -20,25 +21,32 @@ void print_report(const std::filesystem::path& out, const train::ExportPlan& pla
   for (const auto& [name, tensor] : weights.tensors) numbers += tensor.numel();
   const auto& about = weights.metadata;
   if (as_json) {
-    const nlohmann::json report = {{"out", out.string()},
-                                   {"tensors", weights.tensors.size()},
-                                   {"parameters", numbers},
-                                   {"layout", plan.layout},
-                                   {"which", plan.which},
-                                   {"step", std::stoll(about.at("step"))},
-                                   {"weights_xxh3", about.at("weights_xxh3")}};
+    nlohmann::json report = {{"out", out.string()},
+                             {"tensors", weights.tensors.size()},
+                             {"parameters", numbers},
+                             {"contents", about.at("contents")},
+                             {"layout", plan.layout},
+                             {"which", plan.which},
+                             {"step", std::stoll(about.at("step"))},
+                             {"weights_xxh3", about.at("weights_xxh3")}};
+    if (about.contains("hint")) report["hint"] = about.at("hint");
     std::printf("%s\n", report.dump().c_str());
   } else {
-    std::printf("%s: %zu tensors, %lld parameters, %s network after step %s, %s names\n",
-                out.c_str(), weights.tensors.size(), static_cast<long long>(numbers),
-                plan.which.c_str(), about.at("step").c_str(), plan.layout.c_str());
+    const std::string objective =
+        about.contains("trained.objective") ? " of " + about.at("trained.objective") : "";
+    std::printf("%s: %s%s, %zu tensors, %lld parameters, %s network after step %s, %s names\n",
+                out.c_str(), about.at("contents").c_str(), objective.c_str(),
+                weights.tensors.size(), static_cast<long long>(numbers), plan.which.c_str(),
+                about.at("step").c_str(), plan.layout.c_str());
+    if (about.contains("hint")) std::printf("  hint: %s\n", about.at("hint").c_str());
   }
 }
 
 int body(int argc, char** argv) {
-  Options options(
-      "homolog export", "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference]",
-      "Writes the pre-trained encoder's weights, readable with the Python package safetensors.");
+  Options options("homolog export",
+                  "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference]",
+                  "Writes the pre-trained encoder's weights (of a SAM run the whole network's), "
+                  "readable with the Python package safetensors.");
   std::vector<std::string> words;
   train::ExportPlan plan;
   std::filesystem::path out;

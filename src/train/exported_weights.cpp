@@ -1,6 +1,7 @@
 #include "train/exported_weights.h"
 
 #include <set>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -8,6 +9,44 @@
 
 namespace homolog::train {
 namespace fs = std::filesystem;
+namespace {
+
+// The file is given away: of an absolute path, which may name a site or a patient's folder, only
+// the last part stays.
+std::string without_folders(const std::string& value) {
+  if (!value.starts_with('/')) return value;
+  const auto end = value.find_last_not_of('/');
+  if (end == std::string::npos) return "";
+  return value.substr(value.rfind('/', end) + 1, end - value.rfind('/', end));
+}
+
+std::string shareable(const std::string& config) {
+  std::istringstream in(config);
+  std::string text;
+  for (std::string line; std::getline(in, line); text += line + "\n") {
+    const auto value = line.find_first_not_of(" \t", line.find('=') + 1);
+    if (line.find('=') != std::string::npos && value != std::string::npos)
+      line = line.substr(0, value) + without_folders(line.substr(value));
+  }
+  return text;
+}
+
+// A tensor that is named, or a normalisation's running statistics, without which its parameters say
+// nothing.
+bool is_wanted(const std::string& name, const std::set<std::string>& wanted) {
+  return wanted.contains(name) || wanted.contains(name.substr(0, name.rfind('.') + 1) + "weight");
+}
+
+void say_contents(const TrainState& state, bool whole, model::WeightsFile& file) {
+  file.metadata["contents"] = whole ? "whole network" : "encoder";
+  for (const auto& [key, value] : state.identity)
+    file.metadata["trained." + key] = without_folders(value);
+  const auto objective = state.identity.find("objective");
+  if (objective != state.identity.end() && objective->second == "sam")
+    file.metadata["hint"] = "homolog sam and homolog shard take the run's sam.safetensors instead";
+}
+
+}  // namespace
 
 fs::path find_checkpoint(const fs::path& source, bool best) {
   if (fs::exists(source / "manifest.json") && !fs::exists(source / "checkpoints")) return source;
@@ -43,7 +82,7 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
   const std::string& prefix = state.exported_prefix;
   model::WeightsFile file;
   for (const auto& [name, tensor] : tensors) {
-    if (!plan.full && !wanted.contains(name)) continue;
+    if (!plan.full && !is_wanted(name, wanted)) continue;
     const bool strip = plan.layout == "reference" && name.starts_with(prefix);
     file.tensors.emplace(strip ? name.substr(prefix.size()) : name, tensor);
   }
@@ -55,10 +94,10 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
                    {"layout", plan.layout},
                    {"which", plan.which},
                    {"step", std::to_string(state.step)},
-                   {"config", state.config},
+                   {"config", shareable(state.config)},
                    {"config_digest", hex64(xxh3_64(state.config))},
                    {"weights_xxh3", hex64(model::weights_hash(file.tensors))}};
-  for (const auto& [key, value] : state.identity) file.metadata["trained." + key] = value;
+  say_contents(state, file.tensors.size() == tensors.size(), file);
   return file;
 }
 

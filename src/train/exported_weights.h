@@ -1,5 +1,6 @@
-// From a checkpoint to the file that users load: the encoder's tensors, flat, with where they came
-// from in the file's metadata. Needs no network: the checkpoint's manifest names the tensors.
+// From a checkpoint to the file that users load: the encoder's tensors (SAM: the whole network's),
+// flat, with where they came from in the file's metadata, which names no folder. Needs no network:
+// the checkpoint's manifest names the tensors.
 #pragma once
 
 #include <filesystem>

@@ -53,12 +53,13 @@ def main():
     text = b"".join(path.read_bytes() for path in (work / "store").glob("*"))
     for word in (b"Lung_Dx", b"LIDC", b"SIEMENS", b"Philips"):
         assert word not in text, f"{word} of the scans' headers is in the store"
-    homolog("launch", "--config", SOURCE / "configs/alice_small.ini", "--set", "data.store=store", "--run", "alice",
+    homolog("launch", "--config", SOURCE / "configs/alice_small.ini", "--set", f"data.store={work / 'store'}", "--run", "alice",
             "--workers", "2", "--set", "schedule.steps=3", "--set", "schedule.warmup_steps=1", "--set", "data.batch=1",
             "--set", "monitor.enabled=false")
     steps = [json.loads(line) for line in (work / "alice/metrics.jsonl").read_text().splitlines()]
     assert len([line for line in steps if "total" in line]) == 3
     homolog("export", "alice", "--out", "encoder.safetensors", "--layout", "reference")
+    assert str(work).encode() not in (work / "encoder.safetensors").read_bytes(), "the exported file names a folder of this machine"
     homolog("report", "alice")
     from safetensors.numpy import load_file
 

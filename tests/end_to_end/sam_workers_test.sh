@@ -13,3 +13,7 @@ homolog launch --worker-program "homolog-sam train --catalog catalog.jsonl" --wo
 grep -q "workers=2" log || { echo "FAIL two workers did not train together"; exit 1; }
 test -s run/sam.safetensors || { echo "FAIL no weights were written"; exit 1; }
 echo "ok two workers trained SAM"
+homolog export run --out shared.safetensors | tee export
+grep -q "whole network of sam" export && grep -q "sam.safetensors" export ||
+  { echo "FAIL the export of a SAM run does not say what it is"; exit 1; }
+echo "ok the export of a SAM run says what it is"
