@@ -105,7 +105,8 @@ RunReport read_report(const std::filesystem::path& run) {
   }
   report.planned = planned_steps(run);
   report.reached = totals.last_step + 1;
-  report.end = read_course(run, report.log, report.checkpoints);
+  report.end =
+      read_course(run, report.log, report.checkpoints, report.planned, read_workers(run.string()));
   report.loss = loss_course(whole_curve(run), chances(report.settings));
   report.phases = shares(totals);
   if (totals.seconds > 0) report.pairs_per_s = totals.pairs / totals.seconds;

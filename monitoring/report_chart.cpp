@@ -8,7 +8,8 @@ namespace homolog::monitoring {
 namespace {
 
 constexpr double kWidth = 560, kHeight = 206, kLeft = 60, kRight = 10, kTop = 10, kBottom = 38;
-constexpr int kColors = 6;
+constexpr int kColors = 6, kMostTicks = 100;
+constexpr double kFlat = 1e-9;  // of the values' size
 
 std::string number(double value, int digits = 5) {
   char text[40];
@@ -31,7 +32,10 @@ Frame frame_of(const std::vector<Series>& all) {
     }
   }
   if (f.x1 <= f.x0) f.x1 = f.x0 + 1;
-  const double margin = f.y1 > f.y0 ? 0.05 * (f.y1 - f.y0) : std::max(1e-9, 0.05 * std::abs(f.y0));
+  // A constant that was averaged differs by rounding alone, too little for ticks between.
+  const double size = std::max(std::abs(f.y0), std::abs(f.y1));
+  const bool flat = f.y1 - f.y0 <= kFlat * size;
+  const double margin = flat ? std::max(1e-9, 0.05 * size) : 0.05 * (f.y1 - f.y0);
   f.y0 = f.y0 >= 0 && f.y0 < margin ? 0 : f.y0 - margin;
   f.y1 += margin;
   return f;
@@ -50,7 +54,9 @@ Ticks round_ticks(double low, double high, int count, bool whole) {
   }
   if (whole) step = std::max(1.0, std::ceil(step - 1e-9));
   Ticks ticks{step, {}};
-  for (double i = std::ceil(low / step); i * step <= high; ++i) ticks.at.push_back(i * step);
+  const double first = std::ceil(low / step);
+  for (int i = 0; i < kMostTicks && (first + i) * step <= high; ++i)
+    ticks.at.push_back((first + i) * step);
   return ticks;
 }
 

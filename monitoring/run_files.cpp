@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -34,6 +35,13 @@ std::string text_under(const json& j, const char* key) {
 std::string last_component(const std::string& path) {
   fs::path p(path);
   return (p.has_filename() ? p : p.parent_path()).filename().string();
+}
+
+// Of "2026-11-23T13:30:44.123Z"; 0 for any other text.
+double unix_of(const std::string& utc) {
+  std::tm parts{};
+  const char* rest = ::strptime(utc.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  return rest ? static_cast<double>(::timegm(&parts)) + std::atof(rest) : 0;
 }
 
 }  // namespace
@@ -86,6 +94,7 @@ std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
 
 std::vector<WorkerEnd> read_ends(const fs::path& run) {
   std::vector<WorkerEnd> ends;
+  const double started = unix_of(read_identity(run).started);
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(run / "exit", code)) {
     const std::string name = entry.path().filename().string();
@@ -100,7 +109,8 @@ std::vector<WorkerEnd> read_ends(const fs::path& run) {
       j.at("told_to").get_to(end.told_to);
       j.at("ended_unix").get_to(end.ended_unix);
       j.at("last_line").get_to(end.last_line);
-      ends.push_back(std::move(end));
+      // The launcher alone removes them: one from before is not of a run resumed without it.
+      if (!end.ended || end.ended_unix >= started) ends.push_back(std::move(end));
     } catch (const json::exception&) {  // a torn file on a network file system is no record
     }
   }
@@ -116,6 +126,7 @@ std::int64_t planned_steps(const fs::path& run) {
   std::int64_t planned = -1;  // counted in epochs: the events of rank 0 name the steps
   std::ifstream events(run / "log-0.jsonl");
   for (std::string line; std::getline(events, line);) {
+    if (line.find("\"training\"") == std::string::npos) continue;  // most lines: not worth parsing
     const json event = json::parse(line, nullptr, false);
     if (event.is_object() && event.value("event", json()) == "training" &&
         event.contains("steps") && event["steps"].is_number()) {

@@ -45,7 +45,8 @@ struct WorkerEnd {
   double ended_unix = 0;
   std::string last_line = {};  // the last that it wrote to stderr
 };
-// By rank; those that cannot be read are left out. Empty for a run without the launcher.
+// By rank, without those that cannot be read or are older than the run's last start. Empty for a
+// run without the launcher.
 std::vector<WorkerEnd> read_ends(const std::filesystem::path& run);
 
 // Steps of the whole run: schedule.steps, or what the run told at its start; -1 when neither says.

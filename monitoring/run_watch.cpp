@@ -55,16 +55,16 @@ std::vector<WorkerState> read_workers(const std::string& run_folder) {
 }
 
 RunCourse read_course(const std::filesystem::path& run, const MetricsLog& log,
-                      const std::vector<CheckpointFolder>& checkpoints) {
+                      const std::vector<CheckpointFolder>& checkpoints, std::int64_t planned,
+                      const std::vector<WorkerState>& workers) {
   const LogTotals& totals = log.totals();
   RunTrace trace;
   trace.reached = totals.last_step + 1;
-  trace.planned = planned_steps(run);
+  trace.planned = planned;
   trace.checkpoint = checkpoints.empty() ? -1 : checkpoints.back().step;
   trace.ends = read_ends(run);
   trace.silence = unix_seconds() - last_sign(run);
   if (totals.steps > 0) trace.step_seconds = totals.seconds / static_cast<double>(totals.steps);
-  const auto workers = read_workers(run.string());
   if (!workers.empty()) trace.alive = !all_over(workers);
   return course_of(trace);
 }
@@ -72,19 +72,32 @@ RunCourse read_course(const std::filesystem::path& run, const MetricsLog& log,
 RunWatch::RunWatch(std::filesystem::path run)
     : run_(std::move(run)), log_(run_ / "metrics.jsonl") {}
 
+// Reads first and locks then: on a slow file system the page must not wait for it.
+void RunWatch::look_at_files(const std::vector<WorkerState>& workers) {
+  auto identity = read_identity(run_);
+  auto checkpoints = list_checkpoints(run_);
+  const std::int64_t planned = planned_steps(run_);
+  auto left = read_course(run_, log_, checkpoints, planned, workers);
+  const std::lock_guard lock(mutex_);
+  identity_ = std::move(identity);
+  checkpoints_ = std::move(checkpoints);
+  planned_ = planned;
+  left_ = std::move(left);
+}
+
 void RunWatch::sample() {
   const auto workers = read_workers(run_.string());
   const double now = unix_seconds();
-  const std::lock_guard lock(mutex_);
-  log_.poll();
+  {
+    const std::lock_guard lock(mutex_);
+    log_.poll();
+  }
   if (now - checked_files_ >= kFilesEvery) {
-    identity_ = read_identity(run_);
-    checkpoints_ = list_checkpoints(run_);
-    planned_ = planned_steps(run_);
-    left_ = read_course(run_, log_, checkpoints_);
+    look_at_files(workers);
     checked_files_ = now;
   }
   if (workers.empty()) return;
+  const std::lock_guard lock(mutex_);
   const board::StepReport& first = workers.front().report;
   if (!ticks_.empty() && first.step < ticks_.back().step) ticks_.clear();  // a new start
   ticks_.push_back({now, first.step, first.pairs_total});

@@ -30,16 +30,18 @@ struct Verdict {
 };
 // Pure. `left`: what the run's folder says, which counts where no worker was seen.
 Verdict judge(const std::vector<WorkerState>& workers, double now_unix, const RunCourse& left);
-// How the run stands by its folder and the boards on this machine; `log` is up to date.
+// How the run stands by its folder and `workers`, those on this machine; `log` is up to date, and
+// `planned` is planned_steps(run).
 RunCourse read_course(const std::filesystem::path& run, const MetricsLog& log,
-                      const std::vector<CheckpointFolder>& checkpoints);
+                      const std::vector<CheckpointFolder>& checkpoints, std::int64_t planned,
+                      const std::vector<WorkerState>& workers);
 // True when none of the workers will publish again.
 bool all_over(const std::vector<WorkerState>& workers);
 
 class RunWatch {
  public:
   explicit RunWatch(std::filesystem::path run);
-  // Reads boards and the growth of metrics.jsonl. Thread-safe, as is everything below.
+  // Reads boards and the growth of metrics.jsonl. By one thread; everything below by any.
   void sample();
   nlohmann::json run_json() const;  // /data/run.json
   nlohmann::json metrics_json(std::int64_t since,
@@ -52,6 +54,7 @@ class RunWatch {
     std::int64_t step;
     std::uint64_t pairs;
   };
+  void look_at_files(const std::vector<WorkerState>& workers);
   nlohmann::json checkpoint_json(const std::vector<WorkerState>& workers, double now) const;
   nlohmann::json record_json(const std::vector<WorkerState>& workers, double now) const;
   nlohmann::json progress_json(const std::vector<WorkerState>& workers, double now) const;
@@ -59,7 +62,7 @@ class RunWatch {
   const std::filesystem::path run_;
   mutable std::mutex mutex_;
   RunIdentity identity_;
-  MetricsLog log_;
+  MetricsLog log_;          // changed by sample() alone
   std::deque<Tick> ticks_;  // of the lowest local rank, for rates over the last minute
   double checked_files_ = 0;
   std::vector<CheckpointFolder> checkpoints_;

@@ -22,7 +22,8 @@ export function ticks(low, high, count, whole = false) {
   const round = [1, 2, 2.5, 5, 10].map((f) => f * power).find((s) => s >= 0.7 * raw);
   const step = whole ? Math.max(1, Math.ceil(round - 1e-9)) : round;
   const result = [];
-  for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + step * 1e-6; v += step) result.push(Number(v.toPrecision(12)));
+  const first = Math.ceil(low / step - 1e-9);
+  for (let i = 0; i < 100 && (first + i) * step <= high + step * 1e-6; ++i) result.push(Number(((first + i) * step).toPrecision(12)));
   return result;
 }
 
@@ -50,7 +51,9 @@ function smoothed(points) {
 function range(series) {
   const values = series.flatMap((s) => s.points.map((p) => p[1])).sort((a, b) => a - b);
   let low = values[Math.floor(values.length * 0.002)], high = values[Math.ceil((values.length - 1) * 0.996)];
-  if (low === high) [low, high] = [low - Math.abs(low) * 0.05 - 1e-9, high + Math.abs(high) * 0.05 + 1e-9];
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  // A constant that was averaged differs by rounding alone, too little for ticks between.
+  if (high - low <= 1e-9 * size) [low, high] = [low - size * 0.05 - 1e-9, high + size * 0.05 + 1e-9];
   const margin = (high - low) * 0.06;
   return [low >= 0 && low - margin < 0 ? 0 : low - margin, high + margin];
 }

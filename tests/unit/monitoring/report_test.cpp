@@ -119,6 +119,34 @@ TEST_F(Report, ARunThatDiedNamesRankSignalLastLineAndTheWayOn) {
   EXPECT_EQ(as_html(report).find("/data/someone"), std::string::npos);
 }
 
+TEST_F(Report, AnEndFromBeforeTheLastStartIsForgotten) {
+  write_steps(60, 0.01, -0.01);
+  complete();
+  std::ofstream(run_ / "manifest.json") << R"({"started":"2026-11-23T13:30:44.500Z"})";
+  const auto end_at = [&](const char* unix) {  // 1795440644 is 13:30:44
+    write_exit((std::string(R"({"rank":1,"ended":true,"code":0,"signal":9,"told_to":false,)") +
+                R"("last_line":"","ended_unix":)" + unix + "}")
+                   .c_str());
+    return read_report(run_).end.state;
+  };
+  EXPECT_EQ(end_at("1795440644.25"), RunState::Ended);
+  EXPECT_EQ(end_at("1795440644.75"), RunState::Failed);
+}
+
+TEST_F(Report, AConstantThatDiffersByRoundingIsDrawnAsFlat) {
+  write_steps(60, 0.14, -0.1);
+  std::ofstream(run_ / "metrics.jsonl", std::ios::app)
+      << R"({"step":61,"total":1,"lr":0.0003})"
+      << "\n"
+      << R"({"step":62,"total":1,"lr":0.00030000000000000003})"
+      << "\n"
+      << R"({"step":63,"total":1,"lr":0.00029999999999999995})"
+      << "\n";
+  const std::string html = as_html(read_report(run_));
+  EXPECT_NE(html.find("<h2>Learning rate"), std::string::npos);
+  EXPECT_LT(html.size(), 100'000u);
+}
+
 TEST_F(Report, PlannedStepsComeFromTheRunsStartWhereTheSettingCountsEpochs) {
   std::ofstream(run_ / "config.ini") << "[schedule]\nsteps=0\nepochs=3\n";
   std::ofstream(run_ / "log-0.jsonl") << R"({"event":"training","steps":90})"

@@ -15,7 +15,7 @@ WorkerEnd end_of(int rank, int code, int signal, bool told_to = false) {
 }
 
 TEST(Course, EveryEndHasItsState) {
-  WorkerEnd silent{.rank = 0};
+  WorkerEnd silent{.rank = 0}, killed_on_request = end_of(1, 0, 9, true);
   struct {
     RunTrace trace;
     RunState expected;
@@ -27,7 +27,11 @@ TEST(Course, EveryEndHasItsState) {
       {{30, 60, 25, {end_of(0, 75, 0)}, 1, 1}, RunState::Stopped},
       {{30, 60, 25, {}, 900, 1}, RunState::Failed},
       {{30, 60, 30, {end_of(0, 4, 0)}, 900, 1}, RunState::Failed},
-      {{59, 60, 49, {silent, end_of(1, 0, 9, true)}, 900, 1}, RunState::Failed},
+      {{59, 60, 49, {silent, killed_on_request}, 900, 1}, RunState::Failed},
+      {{30, 60, 25, {end_of(0, 75, 0), killed_on_request}, 1, 1}, RunState::Stopped},
+      {{30, 60, 25, {end_of(0, 0, 15, true), killed_on_request}, 1, 1}, RunState::Stopped},
+      {{30, 60, 25, {end_of(0, 93, 0), end_of(1, 4, 0)}, 900, 1}, RunState::Failed},
+      {{30, 60, 25, {end_of(0, 75, 0), silent}, 1, 1}, RunState::Running},
       {{30, 60, 25, {}, 10, 1}, RunState::Running},
       {{30, 60, 25, {}, 900, 100}, RunState::Running},
       {{30, 60, 25, {}, 900, 1, true}, RunState::Running},
@@ -46,6 +50,20 @@ TEST(Course, NamesTheRankThatFellFirstAndNotThoseThatWereTold) {
   ASSERT_TRUE(course.cause.has_value());
   EXPECT_EQ(course.cause->rank, 1);
   EXPECT_EQ(course.message, "Died after step 30 of 60: rank 1 ended with exit code 3.");
+}
+
+TEST(Course, AReasonOfItsOwnGoesBeforeAnEarlierComplaint) {
+  const RunCourse course = course_of({30, 60, 25, {end_of(0, 4, 0), end_of(1, 3, 0)}, 900, 1});
+  ASSERT_TRUE(course.cause.has_value());
+  EXPECT_EQ(course.cause->rank, 1);
+}
+
+TEST(Course, AStopBeforeTheFirstCheckpointIsNoDeathAndSaysThatNothingIsSaved) {
+  const RunCourse course = course_of({3, 60, -1, {end_of(0, 93, 0), end_of(1, 0, 9, true)}, 1, 1});
+  EXPECT_STREQ(state_name(course.state), "stopped");
+  EXPECT_FALSE(course.cause.has_value());
+  EXPECT_EQ(course.message,
+            "Stopped at step 3 of 60 before its first checkpoint; nothing is saved.");
 }
 
 LossCurve falling(int steps) {
