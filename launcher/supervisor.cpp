@@ -19,6 +19,7 @@ namespace {
 
 // P4: 30 s from a rank's death to the end of all. mpirun needs one or two; srun up to KillWait.
 constexpr double kFailureGrace = 22, kLeaveGrace = 5, kTerminateGrace = 5;
+constexpr double kStartGrace = 60;  // s; no start of workers takes longer
 constexpr double kBetweenRequests = 1.5;  // s; the workers take what comes within 1 s for the same
 
 bool any_failed(const std::filesystem::path& run) {
@@ -70,13 +71,16 @@ int Supervisor::run() {
                  {"without_progress", policy.without_progress}});
       continue;
     }
-    stop_monitor();
-    if (outcome.code == 0) return 0;
     if (verdict == Verdict::Done) {
-      log::info("stopped on request; the same command with --resume auto goes on",
-                {{"step", attempt.step}});
+      if (outcome.code != 0) {
+        log::info("stopped on request; the same command with --resume auto goes on",
+                  {{"step", attempt.step}});
+      }
+      linger();
+      stop_monitor();
       return outcome.code;
     }
+    stop_monitor();  // at once: who waits for the launcher is to hear of the failure
     if (verdict == Verdict::NoProgress) {
       throw Error(Fault::NoProgress,
                   std::to_string(policy.restarts) +
@@ -118,6 +122,11 @@ Attempt Supervisor::attempt(bool again) {
 void Supervisor::pass_on_stop(Child& workers) {
   if (passed_on_ == 2 || stop_signals_received() <= passed_on_) return;
   if (passed_on_ == 1 && unix_seconds() - asked_since_ < kBetweenRequests) return;
+  // A starter that is still starting hands a signal to nobody: wait for every keeper's record.
+  if (stop_seen_at_ < 0) stop_seen_at_ = unix_seconds();
+  if (static_cast<int>(read_exit_records(plan_.run).size()) < plan_.world &&
+      unix_seconds() - stop_seen_at_ < kStartGrace)
+    return;
   ++passed_on_;
   asked_since_ = unix_seconds();
   log::info(passed_on_ == 1
@@ -167,11 +176,16 @@ void Supervisor::watch_monitor() {
   monitor_.reset();
 }
 
-void Supervisor::stop_monitor() {
+void Supervisor::linger() {
+  if (monitor_ && plan_.linger != 0 && stop_signals_received() == 0)
+    log::info("the workers are done; monitor.linger keeps the page", {{"linger", plan_.linger}});
   const Stopwatch watch;  // ours, because a monitor that saw no worker still waits for one
   while (monitor_ && (plan_.linger < 0 || watch.seconds() < plan_.linger) &&
          stop_signals_received() == 0 && !monitor_->wait_for(0.1)) {
   }
+}
+
+void Supervisor::stop_monitor() {
   if (monitor_) {
     monitor_->signal(SIGTERM);
     monitor_->wait_for(5);

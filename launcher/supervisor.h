@@ -24,12 +24,14 @@ class Supervisor {
   void end_after_failure(Child& workers);
   void start_monitor();
   void watch_monitor();
+  void linger();
   void stop_monitor();
 
   LaunchPlan plan_;
   std::unique_ptr<Child> monitor_;
   int passed_on_ = 0;          // requests to stop handed to the workers
   double asked_since_ = -1;    // s since 1970 of the last request
+  double stop_seen_at_ = -1;   // s since 1970 of the first stop signal
   double leave_since_ = -1;    // of the second request
   double failed_since_ = -1;   // of the first rank's failure
   double terminated_at_ = -1;  // of our SIGTERM

@@ -91,6 +91,10 @@ begin; FAKE_SECONDS=0.3 spawn --set monitor.port=$((20000 + $$ % 20000)) --set m
 for _ in $(seq 200); do grep -q '"ended": true' "$work/run/exit/rank-1.json" 2>/dev/null && break; sleep 0.05; done
 sleep 3; pgrep -f "homolog-monitor --run $work/run" >/dev/null || fail "linger: no monitor after the workers' end"
 kill -TERM $pid; wait $pid; expect $? 0 "linger, then a signal"
+grep -q "monitor.linger keeps the page" "$work/log" || fail "linger: nothing says why the launcher stays"
+# A failed one does not: this would wait for ever.
+begin; FAKE_FAIL=1:exit:5 launch --set monitor.port=$((20000 + $$ % 20000)) --set monitor.linger=-1
+expect $? 5 "a failure is told at once"; says "rank 1 on host" "a failure under linger"
 
 [ $failures = 0 ] && echo "all claims hold"
 exit $((failures > 0))
