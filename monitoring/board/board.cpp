@@ -46,7 +46,8 @@ struct Layout {
   Word writer_pid;
   Word writer_start;  // field 22 of /proc/PID/stat: a reused pid is another writer
   Word sequence;      // reports published; the newest is in slot sequence % 2
-  Word reserved[3];
+  Word pid_space;  // inode of the writer's /proc/self/ns/pid, in which alone its pid says anything
+  Word reserved[2];
   std::array<std::array<Word, kWords>, 2> slots;
 };
 static_assert(sizeof(Layout) == 64 + 2 * 768);
@@ -62,6 +63,12 @@ std::uint64_t start_of(std::int64_t pid) {
     return 0;  // dead, not yet reaped
   for (int field = 3; field < 22; ++field) at = text.find(' ', at + 1);
   return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at, nullptr, 10);
+}
+
+// Of this process; 0 when unknown.
+std::uint64_t own_pid_space() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 }
 
 std::string board_prefix(const std::string& run_folder) {
@@ -127,6 +134,7 @@ BoardWriter::BoardWriter(const std::string& run_folder, int rank) {
                                 std::memory_order_relaxed);
   page_->writer_pid.store(static_cast<std::uint64_t>(getpid()), std::memory_order_relaxed);
   page_->writer_start.store(start_of(getpid()), std::memory_order_relaxed);
+  page_->pid_space.store(own_pid_space(), std::memory_order_relaxed);
   page_->magic.store(kMagic, std::memory_order_release);
 }
 
@@ -235,14 +243,19 @@ void remove_dead_boards(const std::string& run_folder) noexcept try {
 } catch (...) {  // out of memory: the next launch removes them
 }
 
-// Another user's board cannot be opened, one that is being made is not read yet: both stay.
+// Another user's board cannot be opened, one that is being made is not read yet, and the pids of
+// another container that shares /dev/shm are not ours to judge: all stay.
 void remove_dead_boards() noexcept try {
+  const std::uint64_t own = own_pid_space();
+  if (own == 0) return;
   std::error_code code;
   for (const auto& entry : std::filesystem::directory_iterator(kFolder, code)) {
     const std::string name = "/" + entry.path().filename().string();
     if (!name.starts_with(kPrefix)) continue;
     const auto reader = BoardReader::open_named(name);
-    if (reader && !reader->writer_alive()) ::shm_unlink(name.c_str());
+    if (!reader || reader->writer_alive()) continue;
+    const auto* page = static_cast<const Layout*>(reader->page_);
+    if (page->pid_space.load(std::memory_order_relaxed) == own) ::shm_unlink(name.c_str());
   }
 } catch (...) {  // as above
 }

@@ -215,6 +215,20 @@ TEST_F(Board, RemovesBoardsOfDeadWorkersOfAnyRunAndNoOthers) {
   EXPECT_EQ(local_boards(run_), (std::vector<int>{0}));
 }
 
+TEST_F(Board, AForeignPidSpacesBoardIsNotJudgedByAPidThatMeansNothingHere) {
+  const std::string foreign = run_ + "-foreign";
+  const pid_t child = fork();
+  if (child == 0) {
+    const BoardWriter dead(foreign, 0);
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  poke(board_name(foreign, 0), 40, 1);
+  remove_dead_boards();
+  EXPECT_EQ(local_boards(foreign), (std::vector<int>{0}));
+  remove_boards(foreign, 1);
+}
+
 TEST_F(Board, EveryPartAndPhaseHasAName) {
   for (int i = 0; i < static_cast<int>(Part::Count); ++i) {
     EXPECT_STRNE(part_name(static_cast<Part>(i)), "unknown");
