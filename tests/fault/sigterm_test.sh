@@ -18,6 +18,12 @@ done
 
 launch --max-steps-this-run 1; expect $? 75 "resumed for one step"
 
+# A request while mpirun still starts, which hands signals to nobody yet, is kept.
+for delay in 0.2 0.4 0.6; do
+  rm -rf "$work/run"
+  spawn --set schedule.steps=12; sleep $delay; kill -TERM "$pid"; wait "$pid"; expect $? 75 "SIGTERM after $delay s"
+done
+
 # Without a launcher. `timeout` signals its child and then the group, so the worker gets SIGTERM twice.
 worker=("$bin/homolog-train" --config "$HOMOLOG_SOURCE/configs/alice_small.ini" --set "data.store=$work/store"
         --set data.batch=1 --set schedule.steps=400 --set schedule.validate_every=0 --set checkpoint.every_s=0)
