@@ -31,7 +31,8 @@ std::vector<import::CatalogEntry> training_scans(const SamTraining& t) {
   auto entries = import::read_catalog(t.catalog);
   if (t.first > 0 && static_cast<std::size_t>(t.first) < entries.size())
     entries.resize(static_cast<std::size_t>(t.first));
-  return import::usable(entries, t.stream.view.spacing_mm, match::coarse_cell({})).entries;
+  const auto [x, y, z] = t.objective->cell();
+  return import::usable(entries, t.stream.view.spacing_mm, {x, y, z}).entries;
 }
 
 void write_result(const SamTraining& t, const model::SamNet& net) {
@@ -39,6 +40,16 @@ void write_result(const SamTraining& t, const model::SamNet& net) {
   const std::string hash = match::write_sam_weights(
       file, match::weights_of(net, t.stream.view.intensity, t.stream.view.spacing_mm));
   log::info("sam written", {{"file", file}, {"hash", hash}});
+}
+
+void check(const SamTraining& t) {
+  train::check(t.plan);
+  [[maybe_unused]] const auto cell = t.objective->cell();
+  if (t.plan.schedule.validate_every != 0) {
+    throw Error(Fault::Usage,
+                "schedule.validate_every is set, but SAM is not validated during training",
+                "set it to 0 and use `homolog evaluate landmarks`");
+  }
 }
 
 void declare(Options& options, SamTraining& t) {
@@ -61,12 +72,9 @@ int run_sam_train(int argc, char** argv) {
                   "Trains SAM on the volumes of a catalogue; ends by writing DIR/sam.safetensors.");
   SamTraining t;
   declare(options, t);
-  if (!options.parse(argc, argv)) return 0;
-  if (t.plan.schedule.validate_every != 0) {
-    throw Error(Fault::Usage,
-                "schedule.validate_every is set, but SAM is not validated during training",
-                "set it to 0 and use `homolog evaluate landmarks`");
-  }
+  const bool trains = options.parse(argc, argv);
+  check(t);
+  if (!trains) return 0;
   const auto entries = training_scans(t);
   std::shared_ptr<model::SamNet> net;
   int rank = 0;

@@ -82,6 +82,7 @@ int body(int argc, char** argv) {
       wanted.trainer != std::string_view(kCommand))
     throw Error(Fault::Usage, "objective.name = " + choice.objective + " is not trained on pairs",
                 std::string("use `") + wanted.trainer + "`");
+  train::check(plan);
   if (!trains) return 0;
 
   const train::PairStoreFacts facts = train::pair_store_facts(data.store);

@@ -18,6 +18,9 @@ class Factory {
   // `backbone` is the chosen backbone's factory; objectives with a network of their own ignore it.
   virtual std::unique_ptr<Objective> make(const backbone::Factory& backbone,
                                           const backbone::Size3& crop) const = 0;
+  // The least input of a network of its own, in voxels. Throws Fault::Usage where it cannot be
+  // built.
+  virtual backbone::Size3 cell() const { return {1, 1, 1}; }
 };
 
 struct Entry {

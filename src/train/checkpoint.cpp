@@ -48,6 +48,7 @@ json to_json(const TrainState& s) {
           {"skipped_in_a_row", s.skipped_in_a_row},
           {"best_validation", number(s.best_validation)},
           {"last_validation", number(s.last_validation)},
+          {"best_step", s.best_step},
           {"seed", s.seed},
           {"world", s.world},
           {"global_batch", s.global_batch},
@@ -67,6 +68,7 @@ TrainState from_json(const json& j) {
   s.skipped_in_a_row = j.at("skipped_in_a_row");
   s.best_validation = number_or_infinity(j, "best_validation");
   s.last_validation = number_or_infinity(j, "last_validation");
+  s.best_step = j.value("best_step", s.best_step);  // 0.1.0 wrote none
   s.seed = j.at("seed");
   s.world = j.at("world");
   s.global_batch = j.at("global_batch");

@@ -37,6 +37,7 @@ struct TrainState {
   std::int64_t skipped_in_a_row = 0;
   double best_validation = std::numeric_limits<double>::infinity();
   double last_validation = std::numeric_limits<double>::infinity();
+  std::int64_t best_step = -1;  // whose weights best_validation is of; -1: unknown
   std::uint64_t seed = 0;
   int world = 1;
   std::int64_t global_batch = 1;

@@ -1,6 +1,5 @@
 #include "train/resume.h"
 
-#include <cmath>
 #include <limits>
 #include <set>
 
@@ -55,42 +54,47 @@ fs::path abandoned_name(const fs::path& folder) {
   return name;
 }
 
-// The link `best` again on the checkpoint whose validation `state` holds for the best. Where that
-// is gone, the next validation sets it.
+// True: `folder` holds the weights that `state` holds for the best.
+bool is_best(const fs::path& folder, const TrainState& state) try {
+  const TrainState there = read_manifest(folder);
+  return there.step == state.best_step && there.best_step == state.best_step &&
+         there.best_validation == state.best_validation;
+} catch (const Error&) {
+  return false;  // gone or damaged
+}
+
+// The link `best` again on the checkpoint that `state` holds for the best. Where that is gone or
+// not known, the next validation sets it.
 void mend_best(const fs::path& checkpoints, TrainState& state) {
   const fs::path link = checkpoints / "best";
   if (fs::exists(link)) return;
   fs::remove(link);  // where it dangles
-  for (const StepFolder& folder : step_folders(checkpoints)) {
-    try {
-      if (!std::isfinite(state.best_validation) ||
-          read_manifest(folder.path).last_validation != state.best_validation)
-        continue;
-      fs::create_directory_symlink(folder.path.filename(), link);
-      return;
-    } catch (const Error&) {
-      continue;  // damaged
-    }
+  const fs::path name = checkpoint_name(state.best_step);
+  if (state.best_step >= 0 && is_best(checkpoints / name, state)) {
+    fs::create_directory_symlink(name, link);
+    return;
   }
   state.best_validation = std::numeric_limits<double>::infinity();
+  state.best_step = -1;
 }
 
-// Checkpoints beyond the step that training goes on from are of a branch that is left here. Under
-// their names the next resume would take them for the newest, and retention would keep them alone.
-void leave_branch(const fs::path& checkpoints, TrainState& state) try {
+// Checkpoints beyond the step that training goes on from, and another one of that step, are of a
+// branch that is left here. Under their names the next resume would take them for the newest, and
+// retention would keep them alone.
+void leave_branch(const fs::path& taken, const fs::path& checkpoints, TrainState& state) try {
   std::string names;
   for (const StepFolder& folder : step_folders(checkpoints)) {
-    if (folder.step <= state.step) continue;
+    if (folder.step < state.step || fs::equivalent(folder.path, taken)) continue;
     const fs::path aside = abandoned_name(folder.path);
     fs::rename(folder.path, aside);
     names += (names.empty() ? "" : " ") + aside.filename().string();
   }
   mend_best(checkpoints, state);
   if (names.empty()) return;
-  log::warn("later checkpoints put aside: training goes on from an earlier step",
+  log::warn("checkpoints of another branch put aside: training goes on without them",
             {{"step", state.step}, {"kept_as", names}});
 } catch (const fs::filesystem_error& e) {
-  throw Error(Fault::Environment, std::string("cannot put later checkpoints aside: ") + e.what(),
+  throw Error(Fault::Environment, std::string("cannot put other checkpoints aside: ") + e.what(),
               "check that the run's folder can be written");
 }
 
@@ -160,7 +164,7 @@ TrainState load(const Found& found, const fs::path& checkpoints, const TrainStat
   check_fit(found.state, fresh);
   replica.load(found.folder);
   TrainState state = found.state;
-  leave_branch(checkpoints, state);
+  leave_branch(found.folder, checkpoints, state);
   state.world = fresh.world;
   state.config = fresh.config;
   state.identity = fresh.identity;

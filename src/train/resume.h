@@ -22,7 +22,8 @@ struct ResumeRequest {
 };
 
 // `fresh`: the state of a run from the start, with seed, world, global batch, config and identity.
-// Later checkpoints than the one taken are renamed abandoned-step-*, and told; none is deleted.
+// Later checkpoints than the one taken, and another of its step, are renamed abandoned-step-*, and
+// told; none is deleted.
 // Fills `replica` on rank 0 (the caller broadcasts) and returns the state to start from, on all
 // ranks the same but for next_ids, which only rank 0 keeps. Throws on all ranks: Usage (checkpoints
 // in the way, another configuration, store, seed or global batch), Data (exact, and it is damaged;

@@ -172,12 +172,6 @@ bool train(const TrainingPlan& plan, Engine& engine, Source& source,
   });
 }
 
-void check(const TrainingPlan& plan) {
-  if (plan.overwrite && plan.resume != "none")
-    throw Error(Fault::Usage, "--overwrite goes with --resume none alone",
-                "give both to start afresh, or leave --overwrite out to go on");
-}
-
 // A launcher shows the last state and removes the board then; alone nobody would.
 void remove_own_board(const TrainingPlan& plan, int rank) {
   if (std::getenv("HOMOLOG_LAUNCHED") == nullptr) board::remove_board(plan.run.string(), rank);
@@ -250,6 +244,12 @@ void declare(Options& o, TrainingPlan& p) {
       "cluster.deterministic", p.deterministic,
       "only repeatable algorithms, so that runs agree bit for bit; on a GPU also full fp32, where "
       "otherwise matrix products and convolutions may use TF32");
+}
+
+void check(const TrainingPlan& plan) {
+  if (plan.overwrite && plan.resume != "none")
+    throw Error(Fault::Usage, "--overwrite goes with --resume none alone",
+                "give both to start afresh, or leave --overwrite out to go on");
 }
 
 int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,

@@ -49,6 +49,9 @@ struct TrainingPlan {
 // Declares --run, --resume, --from, --overwrite, --max-steps-this-run, --device, data.{batch,
 // accumulate,seed} and the sections [optimizer] [schedule] [checkpoint] [cluster].
 void declare(Options& options, TrainingPlan& plan);
+// What no single option tells. Throws Fault::Usage. For --check-config call it where parse() was
+// false, too.
+void check(const TrainingPlan& plan);
 
 // What a source is built from.
 struct Start {

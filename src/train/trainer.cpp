@@ -281,7 +281,10 @@ bool Trainer::validate(std::int64_t step) {
   if (sums[0] == 0) return false;
   state_.last_validation = sums[1] / sums[0];
   const bool best = state_.last_validation < state_.best_validation;
-  if (best) state_.best_validation = state_.last_validation;
+  if (best) {
+    state_.best_validation = state_.last_validation;
+    state_.best_step = state_.step;
+  }
   std::vector<std::pair<std::string, double>> terms;
   for (std::size_t i = 0; i < term_names_.size(); ++i)
     terms.emplace_back(term_names_[i], sums[2 + i] / sums[0]);

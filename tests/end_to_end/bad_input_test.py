@@ -78,6 +78,12 @@ def options():
     ini = work / "typo.ini"
     ini.write_text("[optimizer]\nclipp = 3\n")
     check("unknown key in a file", homolog("train", "--config", ini, "--run", work / "r"), 2, "typo.ini:2", "optimizer.clip")
+    store = ("--set", "data.store=store", "--run", work / "r")
+    check("--overwrite without --resume none, only checked", homolog("train", "--check-config", *store, "--overwrite"), 2, "--resume none",
+          absent=[work / "r"])
+    for bad in ("schedule.validate_every=1", "objective.sam.coarse_stride=4,12,12"):
+        check(f"sam train, {bad}, only checked", homolog("sam", "train", "--check-config", "--catalog", "c", "--run", work / "r", "--set", bad),
+              2, bad.split("=")[0], "fix:", absent=[work / "r"])
     check("no such configuration", homolog("train", "--config", work / "no.ini", "--run", work / "r"), 2, "no.ini", "fix:")
 
 

@@ -95,6 +95,11 @@ class SamFactory : public Factory {
     model::validate(net_);
     return std::make_unique<Sam>(net_, loss_);
   }
+  backbone::Size3 cell() const override {
+    model::validate(net_);
+    const auto& zyx = net_.coarse_stride;
+    return {zyx[2], zyx[1], zyx[0]};
+  }
 
  private:
   model::SamNetPlan net_;

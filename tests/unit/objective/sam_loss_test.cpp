@@ -5,6 +5,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "base/error.h"
 #include "objective/objective_entry.h"
 
 namespace homolog::objective {
@@ -96,6 +97,20 @@ TEST(SamLoss, ViewsThatDoNotMeetStillTeach) {
   EXPECT_GT(one.fine_CZYX.grad().norm().item<double>(), 0);
   EXPECT_TRUE(torch::isfinite(one.fine_CZYX.grad()).all().item<bool>() &&
               torch::isfinite(one.coarse_CZYX.grad()).all().item<bool>());
+}
+
+TEST(SamObjective, TheLeastInputFollowsTheConfiguredStride) {
+  const auto cell = [](const char* stride) {
+    Options options("test", "", "");
+    const auto factory = find("sam").factory();
+    factory->declare(options);
+    const char* words[] = {"test", "--objective.sam.coarse_stride", stride};
+    options.parse(3, words);
+    return factory->cell();
+  };
+  EXPECT_EQ(cell("4,16,16"), (backbone::Size3{16, 16, 4}));
+  EXPECT_EQ(cell("4,8,8"), (backbone::Size3{8, 8, 4}));
+  EXPECT_THROW(cell("4,12,12"), Error);
 }
 
 TEST(SamObjective, DrawsDependOnTheSampleAlone) {
