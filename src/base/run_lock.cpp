@@ -68,19 +68,20 @@ bool take(int descriptor, int how, const fs::path& file) {
   return true;
 }
 
-// True: taken within `patience` seconds; within kLease where the holder is another host's.
+// True: taken within `patience` seconds; within kLease where the holder is another host's. A stop
+// signal ends the wait.
 bool wait_for(int descriptor, int how, const fs::path& file, double patience) {
   const Stopwatch watch;
   for (bool told = false; !take(descriptor, how, file);) {
     const std::string holder = first_line(file);
     const bool elsewhere =
         holder.starts_with("host ") && !holder.starts_with("host " + own_host() + ",");
-    if (watch.seconds() > (elsewhere ? std::max(patience, kLease) : patience)) return false;
+    const double limit = elsewhere ? std::max(patience, kLease) : patience;
+    if (watch.seconds() > limit || stop_signals_received() > 0) return false;
     if (elsewhere && !std::exchange(told, true)) {
       log::info("the run folder is held from another host; a dead one's hold ends within 2 minutes",
                 {{"holder", holder}});
     }
-    stop_if_asked(file.string() + " is still held", "run the same command again");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return true;
