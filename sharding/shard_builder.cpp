@@ -17,6 +17,15 @@
 namespace homolog::shard {
 namespace fs = std::filesystem;
 
+namespace {
+
+bool is_whole(const fs::path& file, const store::ShardSummary& shard) {
+  std::error_code absent;
+  return fs::file_size(file, absent) == shard.bytes && xxh3_64_file(file) == shard.xxh3;
+}
+
+}  // namespace
+
 std::vector<import::CatalogEntry> distinct(const std::vector<import::CatalogEntry>& entries,
                                            std::int64_t& duplicates) {
   std::set<std::string> seen;
@@ -80,6 +89,18 @@ bool ShardBuilder::already_there(store::StoreManifest& manifest, BuildCounts& co
     throw Error(Fault::Usage,
                 out_.string() + " holds a finished store of other settings, studies or SAM weights",
                 "choose another --out, or remove that folder");
+  }
+  std::vector<fs::path> damaged;
+  for (const store::ShardSummary& shard : manifest.shards) {
+    if (!is_whole(out_ / shard.file, shard)) damaged.push_back(out_ / shard.file);
+  }
+  if (!damaged.empty()) {
+    fs::remove(out_ / "store.json");  // unfinished again: whole shards are kept
+    for (const fs::path& file : damaged) {
+      log::warn("shard missing or damaged, written again", {{"shard", file.filename().string()}});
+      fs::remove(file);
+    }
+    return false;
   }
   counts.kept_shards = static_cast<std::int64_t>(manifest.shards.size());
   std::set<std::string> held;
@@ -239,6 +260,7 @@ store::StoreManifest ShardBuilder::build(BuildCounts& counts,
   remove_leftovers(out_);
   store::StoreManifest manifest;
   if (already_there(manifest, counts)) return manifest;
+  manifest = {};
   name_ungrouped(counts);
   manifest.header = header("train");
   manifest.config = settings(plan_);

@@ -91,6 +91,10 @@ int shard_main(int argc, char** argv) {
   if (counts.warned_crops > 0)
     log::warn("crops mostly outside the volume", {{"crops", counts.warned_crops}});
   if (counts.refused_crops > 0) log::warn("crops refused", {{"crops", counts.refused_crops}});
+  if (manifest.pairs("validation") == 0 && a.plan.validation > 0) {
+    log::warn("no pair for validation: too few patients for a share of their own",
+              {{"shard.validation", a.plan.validation}});
+  }
   report(manifest, counts, a);
   return 0;
 }

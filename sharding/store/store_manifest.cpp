@@ -129,12 +129,14 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
     manifest = from_json(json);
     manifest.hash = xxh3_64(json.dump());
     if (hex64(manifest.hash) != hash)
-      refuse("was changed after it was written", "restore it, or run homolog shard again");
+      refuse("was changed after it was written",
+             "restore it; or remove it and run homolog shard again, which keeps the shards");
     validate(manifest.header);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {
-    refuse(std::string("damaged: ") + e.what(), "restore it, or run homolog shard again");
+    refuse(std::string("damaged: ") + e.what(),
+           "restore it; or remove it and run homolog shard again, which keeps the shards");
   }
   for (const auto& shard : manifest.shards) {
     if (shard.file.find('/') != std::string::npos)

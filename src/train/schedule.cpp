@@ -7,6 +7,17 @@
 #include "base/error.h"
 
 namespace homolog::train {
+namespace {
+
+void refuse_long_warmup(std::int64_t warmup, std::int64_t steps) {
+  if (warmup < steps) return;
+  throw Error(Fault::Usage,
+              "the warm-up of " + std::to_string(warmup) + " steps is as long as the run of " +
+                  std::to_string(steps) + " steps",
+              "lower schedule.warmup_epochs (or schedule.warmup_steps), or lengthen the run");
+}
+
+}  // namespace
 
 void declare(Options& o, SchedulePlan& p) {
   o.add("schedule.epochs", p.epochs, "length of the run", {.min = 1, .unit = "epochs"});
@@ -44,6 +55,10 @@ double cosine(double from, double to, std::int64_t step, std::int64_t steps) {
   return to + 0.5 * (from - to) * (1 + std::cos(phase));
 }
 
+void check(const SchedulePlan& plan) {
+  if (plan.steps > 0 && plan.warmup_steps >= 0) refuse_long_warmup(plan.warmup_steps, plan.steps);
+}
+
 Schedule::Schedule(const SchedulePlan& plan, std::int64_t steps_per_epoch,
                    std::int64_t global_batch)
     : plan_(plan), steps_per_epoch_(steps_per_epoch) {
@@ -58,12 +73,7 @@ Schedule::Schedule(const SchedulePlan& plan, std::int64_t steps_per_epoch,
                 ? plan.warmup_steps
                 : static_cast<std::int64_t>(
                       std::llround(plan.warmup_epochs * static_cast<double>(steps_per_epoch)));
-  if (warmup_ >= steps_) {
-    throw Error(Fault::Usage,
-                "the warm-up of " + std::to_string(warmup_) + " steps is as long as the run of " +
-                    std::to_string(steps_) + " steps",
-                "lower schedule.warmup_epochs (or schedule.warmup_steps), or lengthen the run");
-  }
+  refuse_long_warmup(warmup_, steps_);
   peak_ = plan.base_lr * (plan.scale_lr ? static_cast<double>(global_batch) / 256.0 : 1.0);
   if (plan.shape == "cosine" && peak_ < plan.min_lr && !plan.allow_peak_below_min) {
     throw Error(

@@ -26,6 +26,8 @@ struct SchedulePlan {
   std::int64_t max_skipped = 10;  // consecutive non-finite steps that end the run
 };
 void declare(Options& options, SchedulePlan& plan);
+// What is wrong whatever the data are. Throws Fault::Usage: a warm-up as long as the run.
+void check(const SchedulePlan& plan);
 
 // from -> to along half a cosine: to + (from - to)/2 * (1 + cos(pi i / steps)).
 double cosine(double from, double to, std::int64_t step, std::int64_t steps);

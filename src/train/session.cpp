@@ -158,6 +158,8 @@ bool train(const TrainingPlan& plan, Engine& engine, Source& source,
                          {"parameters", engine.arena.size()},
                          {"buckets", engine.arena.buckets().size()},
                          {"peak_lr", schedule.peak()}});
+  if (rank.index == 0 && plan.schedule.validate_every > 0 && source.validation_batches() == 0)
+    log::warn("no validation: the data hold no pair for it", {});
   Trainer trainer({*engine.objective, source, communicator, engine.arena, reducer, engine.optimizer,
                    engine.replica, checkpoints, report},
                   {plan.accumulate, plan.schedule.max_skipped, plan.cluster.check_every,
@@ -250,6 +252,10 @@ void check(const TrainingPlan& plan) {
   if (plan.overwrite && plan.resume != "none")
     throw Error(Fault::Usage, "--overwrite goes with --resume none alone",
                 "give both to start afresh, or leave --overwrite out to go on");
+  if (!plan.from.empty() && plan.resume != "exact")
+    throw Error(Fault::Usage, "--from goes with --resume exact alone",
+                "give both to go back to that checkpoint, or leave --from out to go on");
+  check(plan.schedule);
 }
 
 int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,

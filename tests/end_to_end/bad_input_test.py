@@ -81,6 +81,10 @@ def options():
     store = ("--set", "data.store=store", "--run", work / "r")
     check("--overwrite without --resume none, only checked", homolog("train", "--check-config", *store, "--overwrite"), 2, "--resume none",
           absent=[work / "r"])
+    check("--from without --resume exact, only checked", homolog("train", "--check-config", *store, "--from", work), 2, "--resume exact",
+          absent=[work / "r"])
+    check("warm-up as long as the run, only checked", homolog("train", "--check-config", *store, "--set", "schedule.steps=6", "--set",
+          "schedule.warmup_steps=10"), 2, "warm-up", "fix:", absent=[work / "r"])
     for bad in ("schedule.validate_every=1", "objective.sam.coarse_stride=4,12,12"):
         check(f"sam train, {bad}, only checked", homolog("sam", "train", "--check-config", "--catalog", "c", "--run", work / "r", "--set", bad),
               2, bad.split("=")[0], "fix:", absent=[work / "r"])

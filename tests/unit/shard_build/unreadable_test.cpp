@@ -113,6 +113,19 @@ TEST_F(UnreadableTest, AnInterruptedBuildEndsInTheSameStore) {
   EXPECT_EQ(again.written_shards, 1);
 }
 
+TEST_F(UnreadableTest, DamagedShardsOfAFinishedStoreAreWrittenAgain) {
+  BuildCounts counts;
+  const auto whole = build(counts);
+  ASSERT_GE(whole.shards.size(), 2U);
+  fs::remove(out_ / whole.shards[0].file);
+  std::fstream(out_ / whole.shards[1].file, std::ios::in | std::ios::out).seekp(4000).put('\x55');
+  ASSERT_FALSE(store::verify(out_).findings.empty());
+  BuildCounts again;
+  EXPECT_EQ(build(again).hash, whole.hash);
+  EXPECT_EQ(again.written_shards, 2);
+  EXPECT_TRUE(store::verify(out_).findings.empty());
+}
+
 TEST_F(UnreadableTest, AStudyThatWasMendedMeanwhileComesIn) {
   BuildCounts counts;
   const auto whole = build(counts);
