@@ -123,23 +123,23 @@ std::vector<Host> parse_host_file(std::string_view text, const std::string& wher
     std::istringstream words(line.substr(0, line.find('#')));
     Host host;
     if (!(words >> host.name)) continue;
-    std::optional<std::int64_t> slots = 1;
+    std::int64_t slots = 1;  // 0: not to be read
     if (const auto colon = host.name.find(':'); colon != std::string::npos) {
-      slots = whole_number(std::string_view(host.name).substr(colon + 1));
+      slots = whole_number(std::string_view(host.name).substr(colon + 1)).value_or(0);
       host.name.resize(colon);
     }
     for (std::string word; words >> word;) {
       if (word.starts_with("slots="))
-        slots = whole_number(std::string_view(word).substr(6));
+        slots = whole_number(std::string_view(word).substr(6)).value_or(0);
       else if (!word.starts_with("max_slots=") && !word.starts_with("max-slots="))
-        slots.reset();
+        slots = 0;
     }
-    if (!slots || *slots < 1 || host.name.empty()) {
+    if (slots < 1 || host.name.empty()) {
       throw Error(Fault::Usage,
                   where + ":" + std::to_string(number) + ": cannot read '" + line + "'",
                   "write NAME slots=N, one host a line");
     }
-    host.slots = static_cast<int>(*slots);
+    host.slots = static_cast<int>(slots);
     const auto same = std::find_if(hosts.begin(), hosts.end(),
                                    [&](const Host& h) { return h.name == host.name; });
     if (same == hosts.end())
