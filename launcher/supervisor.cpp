@@ -19,7 +19,7 @@ namespace {
 
 // P4: 30 s from a rank's death to the end of all. mpirun needs one or two; srun up to KillWait.
 constexpr double kFailureGrace = 22, kLeaveGrace = 5, kTerminateGrace = 5;
-constexpr double kStartGrace = 60;  // s; no start of workers takes longer
+constexpr double kStartGrace = 60;        // s; no start of workers takes longer
 constexpr double kBetweenRequests = 1.5;  // s; the workers take what comes within 1 s for the same
 
 bool any_failed(const std::filesystem::path& run) {

@@ -107,7 +107,8 @@ std::string without_path(const std::string& value) {
 std::string words_without_paths(const std::string& text) {
   std::istringstream words(text);
   std::string out;
-  for (std::string word; words >> word;) out.append(out.empty() ? "" : " ").append(without_path(word));
+  for (std::string word; words >> word;)
+    out.append(out.empty() ? "" : " ").append(without_path(word));
   return out;
 }
 
