@@ -1,5 +1,6 @@
 // A damaged store ends the bench with a fault that the caller can catch, whichever thread met it.
 #include "sharding/store/bench.h"
+#include "flipped_bit.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -26,18 +27,7 @@ TEST(StoreBench, ADamagedCropIsADataFaultNotAnAbort) {
     EXPECT_GT(speed.copy, 0);
   }
   const fs::path file = folder / "shard-00000.h5";
-  std::uint64_t offset = 0;
-  {
-    const ShardReader reader(file);
-    const std::string where = reader.where(1);
-    offset = std::stoull(where.substr(where.rfind(' ') + 1)) + reader.packed_bytes(1) / 2;
-  }
-  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
-  bytes.seekg(static_cast<std::streamoff>(offset));
-  const char flipped = static_cast<char>(bytes.get() ^ 0x10);
-  bytes.seekp(static_cast<std::streamoff>(offset));
-  bytes.put(flipped);
-  bytes.close();
+  flip_a_bit_of_crop(file, 1);
   const PairStore damaged(folder, "train");
   try {
     bench(damaged, 2, 5);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/open_files.h"
+#include "flipped_bit.h"
 #include "sharding/store/shard_reader.h"
 #include "tests/unit/data/synthetic_store.h"
 
@@ -178,18 +179,7 @@ TEST_F(ShardTest, RefusesWhatTheFormatDoesNotList) {
 
 TEST_F(ShardTest, FlippedByteOfACropIsFoundAndNamed) {
   const fs::path file = one_shard();
-  std::uint64_t offset = 0;
-  {
-    const ShardReader reader(file);
-    const std::string where = reader.where(3);
-    offset = std::stoull(where.substr(where.rfind(' ') + 1)) + reader.packed_bytes(3) / 2;
-  }
-  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
-  bytes.seekg(static_cast<std::streamoff>(offset));
-  const char flipped = static_cast<char>(bytes.get() ^ 0x10);
-  bytes.seekp(static_cast<std::streamoff>(offset));
-  bytes.put(flipped);
-  bytes.close();
+  flip_a_bit_of_crop(file, 3);
   const ShardReader reader(file);
   std::vector<std::uint16_t> out(static_cast<std::size_t>(reader.header().voxels()));
   std::vector<std::byte> scratch;
