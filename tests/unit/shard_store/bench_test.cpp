@@ -1,6 +1,5 @@
 // A damaged store ends the bench with a fault that the caller can catch, whichever thread met it.
 #include "sharding/store/bench.h"
-#include "flipped_bit.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 
 #include "base/error.h"
 #include "tests/unit/data/synthetic_store.h"
+#include "tests/unit/shard_store/flipped_bit.h"
 
 namespace homolog::store {
 namespace {

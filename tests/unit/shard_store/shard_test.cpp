@@ -12,9 +12,9 @@
 
 #include "base/error.h"
 #include "base/open_files.h"
-#include "flipped_bit.h"
 #include "sharding/store/shard_reader.h"
 #include "tests/unit/data/synthetic_store.h"
+#include "tests/unit/shard_store/flipped_bit.h"
 
 namespace homolog::store {
 namespace {
