@@ -1,7 +1,9 @@
 // The table of backbones, generated from the files in backbones/.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,14 @@
 
 namespace homolog::backbone {
 
+using NamedTensors = std::map<std::string, torch::Tensor>;
+
+// A network read from the names and shapes of its weights.
+struct Recognised {
+  std::map<std::string, std::string> options;  // "model.NAME.key" -> value
+  Size3 crop{};                                // that it was made for; 0: any
+};
+
 // Holds the options of one backbone ("model.NAME.key") and builds it.
 class Factory {
  public:
@@ -17,6 +27,12 @@ class Factory {
   virtual void declare(Options& options) = 0;
   // Throws Fault::Usage when crop and options do not fit, naming the key to change.
   virtual std::shared_ptr<Backbone> make(const Size3& crop) const = 0;
+  // The options with which this network has these tensors (names without any prefix); nothing where
+  // the names are not its own. A position table tells its number of tokens alone: a cube is
+  // assumed.
+  virtual std::optional<Recognised> recognise(const NamedTensors& tensors) const {
+    return (void)tensors, std::nullopt;
+  }
 };
 
 struct Entry {

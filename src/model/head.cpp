@@ -15,8 +15,6 @@ namespace {
 
 constexpr double kInitSigma = 0.02;
 
-at::Tensor flat_tokens(const at::Tensor& map_BCXYZ) { return map_BCXYZ.flatten(2).transpose(1, 2); }
-
 // Direction of a weight-normalised layer: the framework's default for Linear.
 at::Tensor direction(std::int64_t outputs, std::int64_t inputs) {
   at::Tensor v = torch::empty({outputs, inputs});
@@ -65,9 +63,9 @@ Projections ProjectionHeadImpl::forward(const backbone::Features& features, bool
   Projections out;
   out.cls_BD = last(trunk(features.cls_BC), false);
   if (!tokens) return out;
-  out.encoder_BLD = last(trunk(mlp3_(flat_tokens(features.encoder_BCXYZ))), true);
-  if (features.decoder_BCXYZ.defined()) {
-    out.decoder_BLD = last(trunk(mlp4_(flat_tokens(features.decoder_BCXYZ))), true);
+  out.encoder_BLD = last(trunk(mlp3_(features.encoder_BLC)), true);
+  if (features.decoder_BLC.defined()) {
+    out.decoder_BLD = last(trunk(mlp4_(features.decoder_BLC)), true);
   }
   return out;
 }

@@ -17,11 +17,11 @@ struct HeadPlan {
   bool shared_last = false;  // target network: tokens use `last_layer` too
 };
 
-// Cosines in [-1, 1] while gains are 1. L tokens, spatial axes flattened, the last one fastest.
+// Cosines in [-1, 1] while gains are 1. L tokens.
 struct Projections {
   at::Tensor cls_BD;       // (B, outputs)
-  at::Tensor encoder_BLD;  // (B, L of the deepest map, outputs)
-  at::Tensor decoder_BLD;  // (B, L of decoder level 1, outputs); undefined without decoder map
+  at::Tensor encoder_BLD;  // (B, L of the encoder tokens, outputs)
+  at::Tensor decoder_BLD;  // (B, L of decoder level 1, outputs); undefined without decoder tokens
 };
 
 class ProjectionHeadImpl : public torch::nn::Module {

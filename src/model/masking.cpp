@@ -35,6 +35,12 @@ std::int64_t masked_cells(const MaskPlan& plan, const backbone::Size3& crop) {
   return static_cast<std::int64_t>(std::ceil(plan.ratio * cells - 1e-9));
 }
 
+double visible_share(const MaskPlan& plan, const backbone::Size3& crop) {
+  const backbone::Size3 grid = cell_grid(plan, crop);
+  return 1.0 - static_cast<double>(masked_cells(plan, crop)) /
+                   static_cast<double>(grid[0] * grid[1] * grid[2]);
+}
+
 at::Tensor visible_B1XYZ(const MaskPlan& plan, const backbone::Size3& crop, std::uint64_t seed,
                          std::string_view purpose, const std::vector<std::uint64_t>& keys,
                          const at::Device& device) {

@@ -2,7 +2,6 @@
 // dict; the position table, random and unsaved there, is a trained parameter here (D9).
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,21 +24,17 @@ struct Plan {
 
 void declare(Options& options, Plan& plan);  // "model.nnformer.*"
 
+// Taps: "patch_embed", "enc.layer0.block1", "enc.stage2", "dec.out0".
 class NnFormer final : public backbone::Backbone {
  public:
   // Throws Fault::Usage: crop sides that are no multiples of 16, lists that are not of length 4,
   // heads that do not divide the channels.
   NnFormer(const Plan& plan, const Size3& crop);
 
-  backbone::Features run(const torch::Tensor& image_B1XYZ, backbone::Want want) override;
+  backbone::Features run(const backbone::View& view, backbone::Want want) override;
   backbone::FeatureSpec spec() const override;
   bool is_encoder_parameter(const std::string& name) const override;
   bool is_used(const std::string& name, backbone::Want want) const override;
-
-  // Shows intermediate results by name ("patch_embed", "enc.layer0.block1", "enc.stage2",
-  // "dec.out0").
-  using Tap = std::function<void(const std::string& name, const at::Tensor& value)>;
-  void set_tap(Tap tap) { tap_ = std::move(tap); }
 
  private:
   struct Level {  // encoder stage or decoder level
@@ -56,9 +51,6 @@ class NnFormer final : public backbone::Backbone {
                                  std::vector<Size3>& grids);
   at::Tensor decode_level(std::int64_t level, const at::Tensor& below_BLC, const Size3& below_grid,
                           const at::Tensor& skip_BLC, const Size3& grid, const at::Tensor& keep_LB);
-  void show(const std::string& name, const at::Tensor& value) const {
-    if (tap_) tap_(name, value);
-  }
 
   std::int64_t channels_;
   Size3 table_grid_{};  // tokens that the position table was made for
@@ -68,7 +60,6 @@ class NnFormer final : public backbone::Backbone {
   std::vector<Level> levels_;  // shallow to deep, as the public names count
   std::vector<torch::nn::ConvTranspose3d> heads_;
   std::vector<double> drop_L_;  // two entries a block: attention, MLP
-  Tap tap_;
 };
 
 // A position table made for `from` tokens, resampled to `to` (trilinear): (1, L, C) -> (1, L', C).

@@ -60,8 +60,9 @@ void declare(Options& o, Plan& p) {
   declare_loss(o, p.loss);
   o.add("objective.alice.mask_ratio", p.mask.ratio, "share of cells masked in the student's views",
         {.min = 0, .max = 1});
-  o.add("objective.alice.mask_shape", p.mask.shape, "columns through all slices, or cubes",
-        {.choices = {"column", "cube"}});
+  o.add("objective.alice.mask_shape", p.mask.shape,
+        "columns through all slices, or cubes; auto: cubes for networks that leave tokens out",
+        {.choices = {"auto", "column", "cube"}});
   o.add("objective.alice.mask_student_without_mim", p.mask_student_without_mim,
         "mask the student although lambda_reconstruction is 0");
   o.add("objective.alice.target_mask_ratio", p.target_mask_ratio,

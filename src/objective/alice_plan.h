@@ -12,7 +12,7 @@ namespace homolog::objective::alice {
 
 struct Plan {
   LossPlan loss;
-  model::MaskPlan mask;
+  model::MaskPlan mask{.shape = "auto"};  // D8
   model::HeadPlan head;                   // channels come from the backbone
   model::CasaPlan casa;                   // width and zeta follow from head.outputs and `zeta`
   bool mask_student_without_mim = true;   // mask although lambda_reconstruction is 0

@@ -65,9 +65,12 @@ void expect_head(const std::string& name, bool shared_last) {
   std::vector<torch::Tensor> in = {input(0, {2, 384}), input(1, {2, 384, 4, 4, 4}),
                                    input(2, {2, 192, 8, 8, 8})};
   for (auto& x : in) x.requires_grad_();
-  const model::Projections out = head->forward(
-      {.cls_BC = in[0], .encoder_BCXYZ = in[1], .decoder_BCXYZ = in[2], .reconstruction_B1XYZ = {}},
-      true);
+  const auto tokens = [](const torch::Tensor& map) { return map.flatten(2).transpose(1, 2); };
+  const model::Projections out = head->forward({.cls_BC = in[0],
+                                                .encoder_BLC = tokens(in[1]),
+                                                .decoder_BLC = tokens(in[2]),
+                                                .reconstruction_B1XYZ = {}},
+                                               true);
   fixture->expect(name + ".cls", out.cls_BD);
   fixture->expect(name + ".enc", out.encoder_BLD);
   fixture->expect(name + ".dec", out.decoder_BLD);

@@ -30,17 +30,18 @@ void expect_run(const Fixture& fixture, const std::string& run, const torch::Ten
     fixture.expect(name, value);
     seen.insert(name);
   });
-  const backbone::Features out = network.run(image, {});
+  const backbone::Features out = network.run({image}, {});
   EXPECT_EQ(seen.size(), 12u) << "patch embedding, 4 blocks, 4 stages, 3 decoder levels";
 
   // The reference hands its decoder map on with the first and last spatial axes swapped.
-  const torch::Tensor anchor = out.decoder_BCXYZ.permute({0, 1, 3, 4, 2});
+  const torch::Tensor query = model::nnformer::tokens_to_map(out.encoder_BLC, {4, 4, 4});
+  const torch::Tensor anchor =
+      model::nnformer::tokens_to_map(out.decoder_BLC, {8, 8, 8}).permute({0, 1, 3, 4, 2});
   fixture.expect(run + ".cls", out.cls_BC);
-  fixture.expect(run + ".feat_query", out.encoder_BCXYZ);
+  fixture.expect(run + ".feat_query", query);
   fixture.expect(run + ".feat_anchor", anchor);
   fixture.expect(run + ".recon", out.reconstruction_B1XYZ);
-  const torch::Tensor loss =
-      probe_loss({out.cls_BC, out.encoder_BCXYZ, anchor, out.reconstruction_B1XYZ});
+  const torch::Tensor loss = probe_loss({out.cls_BC, query, anchor, out.reconstruction_B1XYZ});
   fixture.expect(run + ".loss", loss.reshape({1}));
   loss.backward();
 
@@ -78,8 +79,8 @@ TEST(NnFormerGolden, TargetPathWithFusedAttentionAgreesToo) {
               [](const std::string& name) { return name; });
   network.eval();
   const torch::NoGradGuard no_grad;
-  const backbone::Features out = network.run(input(0, {2, 1, 64, 64, 64}, 0.5, 0.5), {});
-  fixture->expect("plain.feat_query", out.encoder_BCXYZ);
+  const backbone::Features out = network.run({input(0, {2, 1, 64, 64, 64}, 0.5, 0.5)}, {});
+  fixture->expect("plain.feat_query", model::nnformer::tokens_to_map(out.encoder_BLC, {4, 4, 4}));
   fixture->expect("plain.recon", out.reconstruction_B1XYZ);
 }
 

@@ -225,11 +225,12 @@ at::Tensor NnFormer::decode_level(std::int64_t level, const at::Tensor& below_BL
                            keep_row(keep_LB, l.keep[1] + 1), at::Tensor(), at::Tensor());
   const std::string name =
       "dec.out" + std::to_string(static_cast<std::int64_t>(levels_.size()) - 1 - level);
-  if (tap_) show(name, tokens_to_map(tokens_BLC, grid).permute({0, 2, 3, 4, 1}));
+  if (is_watched()) show(name, tokens_to_map(tokens_BLC, grid).permute({0, 2, 3, 4, 1}));
   return tokens_BLC;
 }
 
-backbone::Features NnFormer::run(const torch::Tensor& image_B1XYZ, backbone::Want want) {
+backbone::Features NnFormer::run(const backbone::View& view, backbone::Want want) {
+  const at::Tensor image_B1XYZ = view.seen_B1XYZ();
   const bool drops =
       is_training() && std::any_of(drop_L_.begin(), drop_L_.end(), [](double p) { return p > 0; });
   const at::Tensor keep_LB =
@@ -237,11 +238,11 @@ backbone::Features NnFormer::run(const torch::Tensor& image_B1XYZ, backbone::Wan
   std::vector<Size3> grids;
   const std::vector<at::Tensor> skips = encode(image_B1XYZ, keep_LB, grids);
   backbone::Features out;
-  out.encoder_BCXYZ = tokens_to_map(skips[3], grids[3]);
+  out.encoder_BLC = skips[3];
   out.cls_BC = skips[3].mean(1);
   if (!want.decoder && !want.reconstruction) return out;
   at::Tensor tokens_BLC = decode_level(2, skips[3], grids[3], skips[2], grids[2], keep_LB);
-  out.decoder_BCXYZ = tokens_to_map(tokens_BLC, grids[2]);
+  out.decoder_BLC = tokens_BLC;
   if (!want.reconstruction) return out;
   tokens_BLC = decode_level(1, tokens_BLC, grids[2], skips[1], grids[1], keep_LB);
   tokens_BLC = decode_level(0, tokens_BLC, grids[1], skips[0], grids[0], keep_LB);

@@ -28,9 +28,8 @@ struct Network : torch::nn::Module {
   model::Casa casa;
 };
 
-struct Batch {  // 2B rows: query rows, then key rows
-  at::Tensor plain_B1XYZ, student_B1XYZ, target_B1XYZ;
-  at::Tensor visible_B1XYZ;  // undefined where the student is not masked
+struct Batch {                     // 2B rows: query rows, then key rows
+  backbone::View student, target;  // the student's image is the plain crop
   std::vector<std::uint64_t> student_keys, target_keys;
 };
 
@@ -101,7 +100,9 @@ Alice::Alice(const Plan& plan, const backbone::Factory& factory, const Size3& cr
   student_wants_ = {.decoder = intra(), .reconstruction = reconstructs()};
   target_wants_ = {.decoder = intra() && plan_.target_tokens == "decoder", .reconstruction = false};
   online_ = build(factory, false);
-  plan_.mask.cell = online_->backbone->spec().mask_cell;
+  const backbone::FeatureSpec spec = online_->backbone->spec();
+  plan_.mask.cell = spec.mask_cell;
+  if (plan_.mask.shape == "auto") plan_.mask.shape = spec.drops_masked ? "cube" : "column";
   masked_cells(plan_.mask, crop_);  // refuses crops that cells do not tile
   for (auto& item : online_->named_parameters()) item.value().set_requires_grad(used(item.key()));
   if (inter() || intra()) {
@@ -161,7 +162,7 @@ ParameterRule Alice::rule(const std::string& name, const torch::Tensor& paramete
 
 Batch Alice::prepare(const Views& views, const StepInfo& info) const {
   Batch out;
-  out.plain_B1XYZ = both(views, "query_B1XYZ", "key_B1XYZ");
+  out.student.image_B1XYZ = both(views, "query_B1XYZ", "key_B1XYZ");
   // Validation draws the same masks every time.
   const std::int64_t step = info.training ? info.step : -1;
   const auto keys = [&](std::initializer_list<int> of) {
@@ -170,35 +171,34 @@ Batch Alice::prepare(const Views& views, const StepInfo& info) const {
       for (const std::uint64_t id : views.ids) all.push_back(model::row_key(id, step, v));
     return all;
   };
-  const auto masks = [&](double ratio, const std::string& purpose) {
-    model::MaskPlan mask = plan_.mask;
-    mask.ratio = ratio;
-    const at::Device device = out.plain_B1XYZ.device();
-    return at::cat({visible_B1XYZ(mask, crop_, info.seed, purpose + "-query", keys({0}), device),
-                    visible_B1XYZ(mask, crop_, info.seed, purpose + "-key", keys({1}), device)});
+  const auto mask = [&](backbone::View& view, double ratio, const std::string& purpose) {
+    model::MaskPlan plan = plan_.mask;
+    plan.ratio = ratio;
+    const at::Device device = view.image_B1XYZ.device();
+    view.visible_B1XYZ =
+        at::cat({visible_B1XYZ(plan, crop_, info.seed, purpose + "-query", keys({0}), device),
+                 visible_B1XYZ(plan, crop_, info.seed, purpose + "-key", keys({1}), device)});
+    view.visible_share = visible_share(plan, crop_);
   };
   out.student_keys = keys({0, 1});
   out.target_keys = keys({2, 3});
-  out.student_B1XYZ = out.plain_B1XYZ;
-  if (reconstructs() || plan_.mask_student_without_mim) {
+  if (views.tensors.count("query_visible_B1XYZ") != 0U) {
     // A stream may bring masks of its own, to replay a recorded step.
-    out.visible_B1XYZ = views.tensors.count("query_visible_B1XYZ") != 0U
-                            ? both(views, "query_visible_B1XYZ", "key_visible_B1XYZ")
-                            : masks(plan_.mask.ratio, "mask");
-    out.student_B1XYZ = out.plain_B1XYZ * out.visible_B1XYZ;
+    out.student.visible_B1XYZ = both(views, "query_visible_B1XYZ", "key_visible_B1XYZ");
+    out.student.visible_share = out.student.visible_B1XYZ[0].mean().item<double>();
+  } else if (reconstructs() || plan_.mask_student_without_mim) {
+    mask(out.student, plan_.mask.ratio, "mask");
   }
   if (target_) {
-    out.target_B1XYZ = both(views, "target_query_B1XYZ", "target_key_B1XYZ");
-    if (plan_.target_mask_ratio > 0) {
-      out.target_B1XYZ = out.target_B1XYZ * masks(plan_.target_mask_ratio, "mask-target");
-    }
+    out.target.image_B1XYZ = both(views, "target_query_B1XYZ", "target_key_B1XYZ");
+    if (plan_.target_mask_ratio > 0) mask(out.target, plan_.target_mask_ratio, "mask-target");
   }
   return out;
 }
 
 TargetOutputs Alice::run_target(const Batch& batch) {
   const torch::NoGradGuard no_grad;
-  const backbone::Features features = target_->backbone->run(batch.target_B1XYZ, target_wants_);
+  const backbone::Features features = target_->backbone->run(batch.target, target_wants_);
   const model::Projections projected = target_->head(features, intra());
   return {.cls_BD = projected.cls_BD,
           .tokens_BMD =
@@ -224,7 +224,7 @@ void Alice::add_term(Loss& loss, const char* name, const at::Tensor& weighted) {
 void Alice::distil(const Batch& batch, const StepInfo& info, const backbone::Features& features,
                    Loss& loss) {
   const LossPlan& p = plan_.loss;
-  const at::Device device = batch.plain_B1XYZ.device();
+  const at::Device device = batch.student.image_B1XYZ.device();
   TargetOutputs target = run_target(batch);
   const model::Projections student = online_->head(features, intra());
   if (inter()) {
@@ -258,14 +258,14 @@ Loss Alice::evaluate(const Views& views, const StepInfo& info) {
   const at::AutoGradMode gradients(info.training);
   const Batch batch = prepare(views, info);
   online_->backbone->set_draws(RowDraws(info.seed, batch.student_keys));
-  const backbone::Features features = online_->backbone->run(batch.student_B1XYZ, student_wants_);
+  const backbone::Features features = online_->backbone->run(batch.student, student_wants_);
   Loss loss;
   if (target_) distil(batch, info, features, loss);
   if (reconstructs()) {
     add_term(loss, "reconstruction",
              plan_.loss.lambda_reconstruction *
-                 reconstruction_loss(plan_.loss, features.reconstruction_B1XYZ, batch.plain_B1XYZ,
-                                     batch.visible_B1XYZ));
+                 reconstruction_loss(plan_.loss, features.reconstruction_B1XYZ,
+                                     batch.student.image_B1XYZ, batch.student.visible_B1XYZ));
   }
   return loss;
 }

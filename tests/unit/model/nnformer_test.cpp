@@ -42,28 +42,28 @@ TEST(NnFormer, ShrinksWindowsOnA32Crop) { EXPECT_EQ(count(NnFormer({}, {32, 32, 
 TEST(NnFormer, GivesMapsOfTheMethodsShapesOnUnequalSides) {
   NnFormer network(tiny(), {48, 32, 64});
   network.eval();
-  const auto out = network.run(torch::rand({2, 1, 48, 32, 64}), {});
+  const auto out = network.run({torch::rand({2, 1, 48, 32, 64})}, {});
   EXPECT_EQ(out.cls_BC.sizes(), at::IntArrayRef({2, 64}));
-  EXPECT_EQ(out.encoder_BCXYZ.sizes(), at::IntArrayRef({2, 64, 3, 2, 4}));
-  EXPECT_EQ(out.decoder_BCXYZ.sizes(), at::IntArrayRef({2, 32, 6, 4, 8}));
+  EXPECT_EQ(out.encoder_BLC.sizes(), at::IntArrayRef({2, 3 * 2 * 4, 64}));
+  EXPECT_EQ(out.decoder_BLC.sizes(), at::IntArrayRef({2, 6 * 4 * 8, 32}));
   EXPECT_EQ(out.reconstruction_B1XYZ.sizes(), at::IntArrayRef({2, 1, 48, 32, 64}));
 }
 
 TEST(NnFormer, RunsOnACropItWasNotMadeFor) {
   NnFormer network(tiny(), {32, 32, 32});
   network.eval();
-  const auto out = network.run(torch::rand({1, 1, 48, 32, 32}), {});
+  const auto out = network.run({torch::rand({1, 1, 48, 32, 32})}, {});
   EXPECT_EQ(out.reconstruction_B1XYZ.sizes(), at::IntArrayRef({1, 1, 48, 32, 32}));
 }
 
 TEST(NnFormer, GivesGradientsToExactlyTheParametersItCallsUsed) {
   for (const backbone::Want want : {backbone::Want{true, true}, {true, false}, {false, false}}) {
     NnFormer network(tiny(), {32, 32, 32});
-    const auto out = network.run(torch::rand({1, 1, 32, 32, 32}), want);
-    EXPECT_EQ(out.decoder_BCXYZ.defined(), want.decoder);
+    const auto out = network.run({torch::rand({1, 1, 32, 32, 32})}, want);
+    EXPECT_EQ(out.decoder_BLC.defined(), want.decoder);
     EXPECT_EQ(out.reconstruction_B1XYZ.defined(), want.reconstruction);
     torch::Tensor loss = out.cls_BC.square().sum();
-    if (want.decoder) loss = loss + out.decoder_BCXYZ.square().sum();
+    if (want.decoder) loss = loss + out.decoder_BLC.square().sum();
     if (want.reconstruction) loss = loss + out.reconstruction_B1XYZ.square().sum();
     loss.backward();
     for (const auto& item : network.named_parameters()) {
@@ -82,19 +82,19 @@ TEST(NnFormer, StochasticDepthFollowsTheRowsKeyAndNotItsPlace) {
       {32, 32, 32});
   const torch::Tensor rows = torch::rand({3, 1, 32, 32, 32});
   network.set_draws(RowDraws(7, {row_key(1, 5, 0), row_key(2, 5, 0), row_key(3, 5, 0)}));
-  const torch::Tensor all = network.run(rows, {}).cls_BC;
+  const torch::Tensor all = network.run({rows}, {}).cls_BC;
   network.set_draws(RowDraws(7, {row_key(3, 5, 0)}));
-  const torch::Tensor alone = network.run(rows.slice(0, 2), {}).cls_BC;
+  const torch::Tensor alone = network.run({rows.slice(0, 2)}, {}).cls_BC;
   EXPECT_TRUE(torch::allclose(all.slice(0, 2), alone, 1e-4, 1e-5));
   network.set_draws(RowDraws(7, {row_key(3, 6, 0)}));
-  EXPECT_FALSE(torch::allclose(network.run(rows.slice(0, 2), {}).cls_BC, alone, 1e-4, 1e-5));
+  EXPECT_FALSE(torch::allclose(network.run({rows.slice(0, 2)}, {}).cls_BC, alone, 1e-4, 1e-5));
 }
 
 TEST(NnFormer, EvaluationDrawsNothing) {
   NnFormer network(tiny(), {32, 32, 32});
   network.eval();
   const torch::Tensor image = torch::rand({1, 1, 32, 32, 32});
-  EXPECT_TRUE(torch::equal(network.run(image, {}).cls_BC, network.run(image, {}).cls_BC));
+  EXPECT_TRUE(torch::equal(network.run({image}, {}).cls_BC, network.run({image}, {}).cls_BC));
 }
 
 TEST(NnFormer, RefusesCropsThatDoNotHalveFourTimes) {
