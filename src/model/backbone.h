@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -63,6 +64,9 @@ class Backbone : public torch::nn::Module {
   virtual Features run(const View& view, Want want) = 0;
   virtual FeatureSpec spec() const = 0;
   virtual MonaiForm monai() const { return {}; }
+  // Trained tables with one vector per token, by parameter name, and the grid of the tokens: other
+  // crops need them resampled.
+  virtual std::map<std::string, Size3> position_tables() const { return {}; }
   // Names (prefixes) of parameters that belong to the exported encoder.
   virtual bool is_encoder_parameter(const std::string& name) const = 0;
   // Whether a parameter takes part in run(image, want); the others get no gradient.

@@ -2,6 +2,7 @@
 // dict; the position table, random and unsaved there, is a trained parameter here (D9).
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class NnFormer final : public backbone::Backbone {
   backbone::FeatureSpec spec() const override;
   bool is_encoder_parameter(const std::string& name) const override;
   bool is_used(const std::string& name, backbone::Want want) const override;
+  std::map<std::string, Size3> position_tables() const override {
+    return {{"model_down.absolute_pos_embed", table_grid_}};
+  }
 
  private:
   struct Level {  // encoder stage or decoder level

@@ -1,6 +1,7 @@
 // Defaults of the Objective interface, and look-up by name in the generated table.
 #include "objective/objective.h"
 
+#include "base/error.h"
 #include "base/find_entry.h"
 #include "objective/objective_entry.h"
 
@@ -11,6 +12,11 @@ ParameterRule Objective::rule(const std::string& name, const torch::Tensor& para
   out.trained = parameter.requires_grad();
   out.decayed = parameter.dim() > 1 && !name.ends_with("bias");
   return out;
+}
+
+void Objective::start_from(const std::function<void(backbone::Backbone&)>& /*fill*/) {
+  throw Error(Fault::Usage, "this objective trains a network of its own, which takes no weights",
+              "leave model.weights out");
 }
 
 const Entry& find(const std::string& name) {

@@ -5,10 +5,13 @@
 #include <torch/nn/module.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "model/backbone.h"
 
 namespace homolog::objective {
 
@@ -71,6 +74,11 @@ class Objective {
   // Prefix, within online(), of the network that `export` writes ("backbone.").
   virtual std::string exported_prefix() const = 0;
   virtual bool is_exported(const std::string& name) const = 0;
+  // How MONAI builds the network that `export` writes.
+  virtual backbone::MonaiForm monai() const { return {}; }
+  // Lets `fill` give the backbone other weights before the first step; the target starts from them
+  // too. Throws Fault::Usage where there is no backbone.
+  virtual void start_from(const std::function<void(backbone::Backbone&)>& fill);
 };
 
 }  // namespace homolog::objective

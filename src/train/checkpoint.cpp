@@ -56,7 +56,9 @@ json to_json(const TrainState& s) {
           {"config_digest", hex64(xxh3_64(s.config))},
           {"identity", s.identity},
           {"exported_prefix", s.exported_prefix},
-          {"exported", s.exported}};
+          {"exported", s.exported},
+          {"monai",
+           {{"network", s.monai.network}, {"arguments", s.monai.arguments}, {"own", s.monai.own}}}};
 }
 
 TrainState from_json(const json& j) {
@@ -76,6 +78,10 @@ TrainState from_json(const json& j) {
   s.identity = j.at("identity").get<std::map<std::string, std::string>>();
   s.exported_prefix = j.at("exported_prefix");
   s.exported = j.at("exported").get<std::vector<std::string>>();
+  if (j.contains("monai")) {  // 0.1.0 wrote none
+    const json& m = j.at("monai");
+    s.monai = {m.at("network"), m.at("arguments"), m.at("own")};
+  }
   return s;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/options.h"
 #include "data/pair_stream.h"
+#include "model/backbone.h"
 
 namespace homolog::train {
 
@@ -46,6 +47,7 @@ struct TrainState {
   std::map<std::string, std::string> identity;  // {"store", hash}, {"objective", name}
   std::string exported_prefix;                  // what `homolog export` takes off the names below
   std::vector<std::string> exported;            // tensors of "model" that it writes
+  backbone::MonaiForm monai;                    // the network behind the prefix, as MONAI builds it
 };
 
 // The state as one JSON text, as it stands in the manifest; to hand it from rank to rank.

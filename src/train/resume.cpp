@@ -115,6 +115,7 @@ bool is_operational(const std::string& key) {
 }
 
 bool is_fixed(const std::string& key) {
+  if (key == "model.weights") return false;  // where the first step started; not read again
   return key.starts_with("model.") || key.starts_with("objective.") || key == "optimizer.name" ||
          key == "data.patches_per_volume";  // the cursor counts in epochs of this length
 }
@@ -167,7 +168,8 @@ TrainState load(const Found& found, const fs::path& checkpoints, const TrainStat
   leave_branch(found.folder, checkpoints, state);
   state.world = fresh.world;
   state.config = fresh.config;
-  state.identity = fresh.identity;
+  state.identity.insert(fresh.identity.begin(), fresh.identity.end());  // equal, or newer keys
+  state.monai = fresh.monai;
   state.exported_prefix = fresh.exported_prefix;
   state.exported = fresh.exported;
   log::info("resuming", {{"checkpoint", found.folder.filename().string()}, {"step", state.step}});

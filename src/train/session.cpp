@@ -5,9 +5,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include <atomic>
 #include <cstdlib>
-#include <thread>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -15,34 +13,13 @@
 #include "base/stop_signal.h"
 #include "build_info.h"
 #include "train/fence.h"
+#include "train/impatience_watch.h"
+#include "train/on_first.h"
 #include "train/resume.h"
 #include "train/trainer.h"
 
 namespace homolog::train {
 namespace {
-
-// A second request means: leave at once, without a checkpoint. A step may be long, so a thread
-// looks.
-class ImpatienceWatch {
- public:
-  explicit ImpatienceWatch(const std::filesystem::path& run)
-      : thread_([this, run] {
-          while (!quit_) {
-            if (stop_signals_received() > 1) std::_Exit(RunFolder(run).code_of_leaving());
-            std::this_thread::sleep_for(std::chrono::milliseconds(100));
-          }
-        }) {}
-  ~ImpatienceWatch() {
-    quit_ = true;
-    thread_.join();
-  }
-  ImpatienceWatch(const ImpatienceWatch&) = delete;
-  ImpatienceWatch& operator=(const ImpatienceWatch&) = delete;
-
- private:
-  std::atomic<bool> quit_ = false;
-  std::thread thread_;
-};
 
 torch::Device choose_device(const std::string& wanted, const comm::Communicator& communicator) {
   const bool nccl = communicator.device() >= 0, alone = communicator.rank().size == 1;
@@ -108,11 +85,22 @@ std::unique_ptr<objective::Objective> build_objective(const TrainingParts& parts
   return objective;
 }
 
+// Rank 0 reads and fills; all ranks hear what the run's identity says of it.
+void start_from_weights(const TrainingParts& parts, objective::Objective& objective,
+                        comm::Communicator& communicator, TrainState& state) {
+  const std::string told = on_first(communicator, [&] {
+    TrainState with = state;
+    for (const auto& [key, value] : parts.initial_weights(objective)) with.identity[key] = value;
+    return state_text(with);
+  });
+  state.identity = state_from_text(told).identity;
+}
+
 RunManifest manifest_of(const TrainingParts& parts, const TrainState& fresh,
                         const TrainState& state) {
   return {
       parts.program, fresh.config, utc_timestamp(), fresh.world, state.step > 0 ? state.step : -1,
-      fresh.identity};
+      state.identity};
 }
 
 // Until the last checkpoint is on disk. True: the schedule's end was reached.
@@ -197,12 +185,19 @@ int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const T
   const torch::Device device = choose_device(plan.device, communicator);
   prepare_torch(plan);
   Engine engine(plan, build_objective(parts, device), rank.size);
+  const auto parameters = engine.objective->online().named_parameters();
+  const auto buffers = engine.objective->online().named_buffers();
   fresh.exported_prefix = engine.objective->exported_prefix();
-  for (const auto& item : engine.objective->online().named_parameters()) {
-    if (engine.objective->is_exported(item.key())) fresh.exported.push_back(item.key());
+  fresh.monai = engine.objective->monai();
+  for (const auto* items : {&parameters, &buffers}) {
+    for (const auto& item : *items) {
+      if (engine.objective->is_exported(item.key())) fresh.exported.push_back(item.key());
+    }
   }
-  const TrainState state =
+  TrainState state =
       resume({plan.resume, plan.from, plan.overwrite}, folder, fresh, engine.replica, communicator);
+  if (state.step == 0 && parts.initial_weights)
+    start_from_weights(parts, *engine.objective, communicator, state);
   engine.replica.broadcast(communicator);
   const auto source = parts.source(
       {state.cursor, rank.index, rank.size, plan.batch, plan.accumulate, plan.seed, device});

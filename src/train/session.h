@@ -68,6 +68,9 @@ struct TrainingParts {
   // networks to the device. Rank 0's weights are broadcast.
   std::function<std::unique_ptr<objective::Objective>()> objective;
   std::function<std::unique_ptr<Source>(const Start&)> source;
+  // Other weights for a run from the start, where given: called on rank 0 before the first step.
+  // Returns what the run's identity says of them ({"weights", hash}).
+  std::function<std::map<std::string, std::string>(objective::Objective&)> initial_weights;
   // What all ranks, and a resumed run, must agree on beside the configuration: {"store", hash}.
   std::map<std::string, std::string> identity;
 };

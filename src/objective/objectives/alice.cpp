@@ -5,6 +5,7 @@
 #include <torch/utils.h>
 
 #include "base/error.h"
+#include "objective/alice_network.h"
 #include "objective/alice_plan.h"
 #include "objective/mode_guard.h"
 #include "objective/objective_entry.h"
@@ -14,19 +15,6 @@ namespace {
 
 using backbone::Size3;
 using model::RowDraws;
-
-// Backbone, head and CASA under the names that checkpoints and export use.
-struct Network : torch::nn::Module {
-  Network(std::shared_ptr<backbone::Backbone> b, model::ProjectionHead h, model::Casa c)
-      : backbone(std::move(b)), head(std::move(h)), casa(std::move(c)) {
-    register_module("backbone", backbone);
-    register_module("head", head);
-    if (!casa.is_empty()) register_module("casa", casa);
-  }
-  std::shared_ptr<backbone::Backbone> backbone;
-  model::ProjectionHead head;
-  model::Casa casa;
-};
 
 struct Batch {                     // 2B rows: query rows, then key rows
   backbone::View student, target;  // the student's image is the plain crop
@@ -69,6 +57,13 @@ class Alice final : public Objective {
   std::string exported_prefix() const override { return "backbone."; }
   bool is_exported(const std::string& name) const override {
     return name.starts_with("backbone.") && online_->backbone->is_encoder_parameter(name.substr(9));
+  }
+  backbone::MonaiForm monai() const override { return online_->backbone->monai(); }
+  void start_from(const std::function<void(backbone::Backbone&)>& fill) override {
+    fill(*online_->backbone);
+    if (!target_) return;
+    fill(*target_->backbone);  // buffers too
+    start_target();
   }
 
  private:
