@@ -29,23 +29,7 @@ at::Tensor norm_channels(torch::nn::LayerNorm& norm, const at::Tensor& x_BCXYZ) 
   return norm(x_BCXYZ.permute({0, 2, 3, 4, 1})).permute({0, 4, 1, 2, 3});
 }
 
-at::Tensor add_branch(const at::Tensor& tokens_BLC, const at::Tensor& branch_BLC,
-                      const at::Tensor& keep_B) {
-  return keep_B.defined()
-             ? at::addcmul(tokens_BLC, branch_BLC, keep_B.to(branch_BLC.dtype()).view({-1, 1, 1}))
-             : tokens_BLC + branch_BLC;
-}
-
 }  // namespace
-
-at::Tensor tokens_to_map(const at::Tensor& tokens_BLC, const Size3& grid) {
-  return tokens_BLC.view({tokens_BLC.size(0), grid[0], grid[1], grid[2], -1})
-      .permute({0, 4, 1, 2, 3});
-}
-
-at::Tensor map_to_tokens(const at::Tensor& map_BCXYZ) {
-  return map_BCXYZ.flatten(2).transpose(1, 2).contiguous();
-}
 
 BlockImpl::BlockImpl(const BlockPlan& plan) : plan_(plan) {
   const std::int64_t smallest = *std::min_element(plan.grid.begin(), plan.grid.end());
@@ -82,7 +66,7 @@ at::Tensor BlockImpl::bias_HNN() {
 
 const at::Tensor& BlockImpl::mask_VNN(const WindowGrid& grid, const at::Tensor& like) {
   static const at::Tensor none;
-  if (grid.shift == 0) return none;
+  if (!grid.is_shifted()) return none;
   if (!mask_VNN_.defined() || mask_grid_ != grid.size || mask_VNN_.device() != like.device() ||
       mask_VNN_.dtype() != like.dtype()) {
     mask_VNN_ = grid.shift_mask_VNN(like.options().requires_grad(false));

@@ -7,6 +7,7 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
+#include "model/tokens.h"
 #include "model/window_attention.h"
 
 namespace homolog::model::nnformer {
@@ -95,8 +96,7 @@ class UpImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Up);
 
-at::Tensor tokens_to_map(const at::Tensor& tokens_BLC,
-                         const Size3& grid);            // (B, C, X, Y, Z), a view
-at::Tensor map_to_tokens(const at::Tensor& map_BCXYZ);  // (B, L, C)
+using model::map_to_tokens;
+using model::tokens_to_map;
 
 }  // namespace homolog::model::nnformer

@@ -70,38 +70,43 @@ at::Tensor relative_index(std::int64_t window, bool exact) {
   return index.flatten();
 }
 
+bool WindowGrid::is_shifted() const { return shift[0] > 0 || shift[1] > 0 || shift[2] > 0; }
+
 Size3 WindowGrid::padded() const {
   Size3 out{};
-  for (int a = 0; a < 3; ++a) out[a] = (size[a] + window - 1) / window * window;
+  for (int a = 0; a < 3; ++a) out[a] = (size[a] + window[a] - 1) / window[a] * window[a];
   return out;
 }
 
 std::int64_t WindowGrid::windows() const {
   const Size3 p = padded();
-  return p[0] / window * (p[1] / window) * (p[2] / window);
+  return p[0] / window[0] * (p[1] / window[1]) * (p[2] / window[2]);
 }
 
 at::Tensor WindowGrid::cut(const at::Tensor& tokens_BLC) const {
-  const std::int64_t batch = tokens_BLC.size(0), channels = tokens_BLC.size(2), w = window;
+  const std::int64_t batch = tokens_BLC.size(0), channels = tokens_BLC.size(2);
   const Size3 p = padded();
+  const Sides& w = window;
   at::Tensor grid = tokens_BLC.view({batch, size[0], size[1], size[2], channels});
   if (p != size) {
     grid =
         at::constant_pad_nd(grid, {0, 0, 0, p[2] - size[2], 0, p[1] - size[1], 0, p[0] - size[0]});
   }
-  if (shift > 0) grid = grid.roll({-shift, -shift, -shift}, {1, 2, 3});
-  return grid.view({batch, p[0] / w, w, p[1] / w, w, p[2] / w, w, channels})
+  if (is_shifted()) grid = grid.roll({-shift[0], -shift[1], -shift[2]}, {1, 2, 3});
+  return grid.view({batch, p[0] / w[0], w[0], p[1] / w[1], w[1], p[2] / w[2], w[2], channels})
       .permute({0, 1, 3, 5, 2, 4, 6, 7})
-      .reshape({-1, w * w * w, channels});
+      .reshape({-1, w.volume(), channels});
 }
 
 at::Tensor WindowGrid::join(const at::Tensor& windows_WNC) const {
-  const std::int64_t channels = windows_WNC.size(2), w = window;
+  const std::int64_t channels = windows_WNC.size(2);
   const Size3 p = padded();
-  at::Tensor grid = windows_WNC.view({-1, p[0] / w, p[1] / w, p[2] / w, w, w, w, channels})
-                        .permute({0, 1, 4, 2, 5, 3, 6, 7})
-                        .reshape({-1, p[0], p[1], p[2], channels});
-  if (shift > 0) grid = grid.roll({shift, shift, shift}, {1, 2, 3});
+  const Sides& w = window;
+  at::Tensor grid =
+      windows_WNC.view({-1, p[0] / w[0], p[1] / w[1], p[2] / w[2], w[0], w[1], w[2], channels})
+          .permute({0, 1, 4, 2, 5, 3, 6, 7})
+          .reshape({-1, p[0], p[1], p[2], channels});
+  if (is_shifted()) grid = grid.roll({shift[0], shift[1], shift[2]}, {1, 2, 3});
   if (p != size) {
     for (int a = 0; a < 3; ++a) grid = grid.narrow(a + 1, 0, size[a]);
   }
@@ -113,13 +118,13 @@ at::Tensor WindowGrid::shift_mask_VNN(const at::TensorOptions& options) const {
   at::Tensor region = torch::zeros({1, p[0], p[1], p[2], 1});
   for (int a = 0; a < 3; ++a) {  // regions of an axis: [0,-w), [-w,-shift), [-shift,end)
     at::Tensor id = torch::zeros({p[a]});
-    id.slice(0, p[a] - window, p[a] - shift).fill_(1);
-    id.slice(0, p[a] - shift).fill_(2);
+    id.slice(0, p[a] - window[a], p[a] - shift[a]).fill_(1);
+    id.slice(0, p[a] - shift[a]).fill_(2);
     std::vector<std::int64_t> shape(5, 1);
     shape[static_cast<std::size_t>(a) + 1] = p[a];
     region = region * 3 + id.view(shape);
   }
-  WindowGrid plain{.size = p, .window = window, .shift = 0};
+  const WindowGrid plain{.size = p, .window = window, .shift = 0};
   const at::Tensor id_VN = plain.cut(region.reshape({1, -1, 1})).squeeze(-1);
   const at::Tensor differ_VNN = id_VN.unsqueeze(1) != id_VN.unsqueeze(2);
   return torch::zeros(differ_VNN.sizes())

@@ -24,14 +24,25 @@ at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
 // a row of its own; otherwise offsets collide as in the public nnFormer (method.md 3.1, D32).
 at::Tensor relative_index(std::int64_t window, bool exact);
 
-// A grid cut into cubes, after zero padding at the far ends and, if shift > 0, a roll by -shift.
+// A length on each axis; a single number means the same on all three.
+struct Sides {
+  Sides(std::int64_t side) : axis{side, side, side} {}
+  Sides(const Size3& sides) : axis(sides) {}
+  std::int64_t operator[](int a) const { return axis[static_cast<std::size_t>(a)]; }
+  std::int64_t volume() const { return axis[0] * axis[1] * axis[2]; }
+
+  Size3 axis;
+};
+
+// A grid cut into boxes, after zero padding at the far ends and, where shift > 0, a roll by -shift.
 struct WindowGrid {
   Size3 size{};  // of the unpadded grid
-  std::int64_t window = 1, shift = 0;
+  Sides window = 1, shift = 0;
 
+  bool is_shifted() const;
   Size3 padded() const;
   std::int64_t windows() const;                                       // per image
-  at::Tensor cut(const at::Tensor& tokens_BLC) const;                 // -> (B*V, w^3, C)
+  at::Tensor cut(const at::Tensor& tokens_BLC) const;                 // -> (B*V, N, C)
   at::Tensor join(const at::Tensor& windows_WNC) const;               // -> (B, L, C)
   at::Tensor shift_mask_VNN(const at::TensorOptions& options) const;  // 0 or -100
 };
