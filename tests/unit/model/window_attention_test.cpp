@@ -15,6 +15,20 @@ TEST(WindowGrid, JoinUndoesCutWithPaddingAndShift) {
   EXPECT_TRUE(torch::equal(grid.join(grid.cut(tokens)), tokens));
 }
 
+TEST(WindowGrid, JoinUndoesCutWithSidesAndShiftsThatDifferByAxis) {
+  const WindowGrid grid{.size = {6, 5, 4}, .window = Size3{2, 3, 4}, .shift = Size3{1, 0, 0}};
+  const torch::Tensor tokens = torch::rand({2, 120, 3});
+  EXPECT_EQ(grid.cut(tokens).sizes(), at::IntArrayRef({2 * 3 * 2 * 1, 24, 3}));
+  EXPECT_TRUE(torch::equal(grid.join(grid.cut(tokens)), tokens));
+}
+
+TEST(WindowGrid, AnAxisWithoutShiftIsNotSeparated) {
+  const WindowGrid grid{.size = {8, 8, 8}, .window = 4, .shift = Size3{2, 0, 0}};
+  const torch::Tensor mask = grid.shift_mask_VNN(torch::kFloat);
+  EXPECT_EQ(mask[7][0][63].item<float>(), -100.0F) << "apart along x";
+  EXPECT_EQ(mask[7][0][15].item<float>(), 0.0F) << "the same x, far apart along y and z";
+}
+
 TEST(WindowGrid, MaskSeparatesTokensThatOnlyTheRollBroughtTogether) {
   const WindowGrid grid{.size = {8, 8, 8}, .window = 4, .shift = 2};
   const torch::Tensor mask = grid.shift_mask_VNN(torch::kFloat);
