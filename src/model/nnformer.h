@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "model/backbone.h"
 #include "model/nnformer_blocks.h"
+#include "model/position_table.h"
 
 namespace homolog::model::nnformer {
 
@@ -66,7 +67,6 @@ class NnFormer final : public backbone::Backbone {
   std::vector<double> drop_L_;  // two entries a block: attention, MLP
 };
 
-// A position table made for `from` tokens, resampled to `to` (trilinear): (1, L, C) -> (1, L', C).
-at::Tensor resize_position_table(const at::Tensor& table_1LC, const Size3& from, const Size3& to);
+using model::resize_position_table;
 
 }  // namespace homolog::model::nnformer

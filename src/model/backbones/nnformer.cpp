@@ -89,13 +89,6 @@ void declare(Options& o, Plan& p) {
         {.choices = {"reference", "exact"}});
 }
 
-at::Tensor resize_position_table(const at::Tensor& table_1LC, const Size3& from, const Size3& to) {
-  if (from == to) return table_1LC;
-  return map_to_tokens(at::upsample_trilinear3d(tokens_to_map(table_1LC, from).contiguous(),
-                                                at::IntArrayRef(to),
-                                                /*align_corners=*/false));
-}
-
 NnFormer::NnFormer(const Plan& plan, const Size3& crop) : channels_(plan.embed) {
   check(plan, crop);
   build_encoder(plan, crop);
