@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
+#include "model/nnformer_names.h"
 
 namespace homolog::model::nnformer {
 namespace {
@@ -272,6 +273,9 @@ class NnFormerFactory final : public Factory {
   void declare(Options& options) override { model::nnformer::declare(options, plan_); }
   std::shared_ptr<Backbone> make(const Size3& crop) const override {
     return std::make_shared<model::nnformer::NnFormer>(plan_, crop);
+  }
+  std::optional<Recognised> recognise(const NamedTensors& tensors) const override {
+    return model::nnformer::recognise(tensors);
   }
 
  private:
