@@ -11,6 +11,8 @@ namespace homolog::match {
 namespace {
 
 constexpr const char* kFormat = "homolog-sam";
+constexpr const char* kStem = "backbone.conv1.conv.weight";
+constexpr const char* kFineLateral = "neck.lateral_convs.0.conv.weight";
 
 std::string text(double value) {
   char buffer[32];
@@ -54,6 +56,28 @@ double number(const model::WeightsFile& in, const std::string& key,
 }
 
 }  // namespace
+
+bool is_published_sam(const std::map<std::string, torch::Tensor>& tensors) {
+  return tensors.contains(kStem) && tensors.contains(kFineLateral) &&
+         tensors.contains("read_out_head.lateral_convs.0.conv.weight");
+}
+
+SamWeights published_sam(const model::ForeignWeights& from, const model::SamNetPlan& plan,
+                         const std::string& file_name) {
+  model::SamNetPlan told = plan;
+  const auto& tensors = from.weights.tensors;
+  const auto stem = tensors.find(kStem), lateral = tensors.find(kFineLateral);
+  if (stem != tensors.end() && stem->second.dim() == 5) {
+    const auto shape = stem->second.sizes();
+    told.width = static_cast<int>(shape[0]);
+    told.stem_kernel = {shape[2], shape[3], shape[4]};
+  }
+  if (lateral != tensors.end() && lateral->second.dim() == 5)
+    told.embedding = static_cast<int>(lateral->second.size(0));
+  model::SamNet net(told);
+  model::load_into(net, tensors, file_name);
+  return weights_of(net, IntensityMap{}, SamWeights{}.spacing_mm);
+}
 
 SamWeights weights_of(const model::SamNet& net, const IntensityMap& intensity, double spacing_mm) {
   SamWeights weights;

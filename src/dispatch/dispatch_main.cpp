@@ -28,6 +28,7 @@ constexpr Command kCommands[] = {
     {"monitor", "Prometheus metrics and the live page of a run"},
     {"report", "what happened in a run: curves, where time went, advice"},
     {"export", "the encoder's weights as safetensors"},
+    {"import", "weights of MONAI's networks, nnFormer or SAM, names checked"},
     {"evaluate", "landmark error against known truth"},
 };
 

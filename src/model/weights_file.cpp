@@ -210,9 +210,7 @@ void load_into(torch::nn::Module& module, const std::map<std::string, torch::Ten
   }
   if (!wrong.empty()) {
     std::string list;
-    for (std::size_t i = 0; i < std::min<std::size_t>(8, wrong.size()); ++i)
-      list += "\n    " + wrong[i];
-    if (wrong.size() > 8) list += "\n    and " + std::to_string(wrong.size() - 8) + " more";
+    for (const std::string& line : wrong) list += "\n    " + line;
     throw Error(Fault::Data, origin + " does not fit this network:" + list,
                 "use the configuration that these weights were trained with");
   }
