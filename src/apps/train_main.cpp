@@ -11,6 +11,7 @@
 #include "base/run_main.h"
 #include "model/backbone_entry.h"
 #include "objective/objective_entry.h"
+#include "train/initial_weights.h"
 #include "train/pair_source.h"
 #include "train/session.h"
 
@@ -64,12 +65,15 @@ int body(int argc, char** argv) {
   train::TrainingPlan plan;
   train::PairSourcePlan data;
   Choice choice;
+  std::filesystem::path weights;
   const auto backbones = backbone::catalog();
   auto objectives = objective::catalog();
   std::erase_if(objectives,
                 [](const auto* entry) { return entry->trainer != std::string_view(kCommand); });
   options.add("model.backbone", choice.backbone, "network to train",
               {.choices = names_of(backbones)});
+  options.add("model.weights", weights,
+              "start from these: of homolog import or export, or .pt; a resumed run ignores them");
   Choice::declare_all(options, backbones, choice.backbones);
   options.add("objective.name", choice.objective,
               "what it is trained for: " + joined(names_of(objectives)));
@@ -99,6 +103,11 @@ int body(int argc, char** argv) {
     return Choice::chosen(objectives, choice.objectives, choice.objective)
         .make(backbone, facts.crop_xyz);
   };
+  if (!weights.empty()) {
+    parts.initial_weights = [&](objective::Objective& objective) {
+      return train::start_from_weights(objective, weights, facts.crop_xyz);
+    };
+  }
   parts.source = [&](const train::Start& start) {
     return std::make_unique<train::PairSource>(data, start);
   };

@@ -33,13 +33,13 @@ Settings stated_options(const model::ForeignWeights& from, const std::string& ba
   return own;
 }
 
-std::optional<Recognised> recognise(const Entry& entry, const NamedTensors& tensors) {
+// A whole network first; then one that stands beside heads, or a ViT within a UNETR.
+constexpr const char* kPrefixes[] = {"", "backbone.", "vit."};
+
+std::optional<Recognised> recognise(const Entry& entry, const NamedTensors& tensors,
+                                    const std::string& prefix) {
   std::vector<std::string> others;
-  for (const char* prefix : {"", "backbone.", "vit."}) {
-    const auto found = entry.factory()->recognise(names_under(tensors, prefix, others));
-    if (found) return found;
-  }
-  return std::nullopt;
+  return entry.factory()->recognise(names_under(tensors, prefix, others));
 }
 
 [[noreturn]] void refuse_unknown(const model::ForeignWeights& from, const std::string& file) {
@@ -61,21 +61,19 @@ std::pair<const Entry*, Recognised> choose(const model::ForeignWeights& from,
                                            const ImportPlan& plan, const std::string& file) {
   if (!plan.backbone.empty()) {
     const Entry& entry = find(plan.backbone);
-    return {&entry, recognise(entry, from.weights.tensors).value_or(Recognised{})};
-  }
-  std::pair<const Entry*, Recognised> out{nullptr, {}};
-  for (const Entry* entry : catalog()) {
-    const auto found = recognise(*entry, from.weights.tensors);
-    if (!found) continue;
-    if (out.first != nullptr) {
-      throw Error(Fault::Data,
-                  file + " fits " + out.first->name + " and " + std::string(entry->name),
-                  "choose with --backbone");
+    for (const char* prefix : kPrefixes) {
+      if (const auto found = recognise(entry, from.weights.tensors, prefix))
+        return {&entry, *found};
     }
-    out = {entry, *found};
+    return {&entry, {}};  // what differs will be listed
   }
-  if (out.first == nullptr) refuse_unknown(from, file);
-  return out;
+  for (const char* prefix : kPrefixes) {
+    for (const Entry* entry : catalog()) {
+      const auto found = recognise(*entry, from.weights.tensors, prefix);
+      if (found) return {entry, *found};
+    }
+  }
+  refuse_unknown(from, file);
 }
 
 Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan,

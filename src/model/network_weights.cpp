@@ -55,13 +55,15 @@ class Fitting {
     for (const auto& [name, tensor] : wanted_) {
       if (given_.contains(name)) continue;
       const bool beyond = encoder_alone && !network_.is_encoder_parameter(name);
-      if (beyond || may_be_absent(name))
+      if (is_own(name))
+        ++out_.own_absent;
+      else if (beyond || may_be_absent(name))
         out_.absent.push_back(name);
       else
         wrong_.push_back("missing: " + name + " " + shape_text(tensor));
     }
     out_.whole = std::all_of(wanted_.begin(), wanted_.end(), [&](const auto& item) {
-      return (!own_.empty() && item.first.starts_with(own_)) || out_.tensors.contains(item.first);
+      return is_own(item.first) || out_.tensors.contains(item.first);
     });
     if (converted_ > 0)
       out_.notes.push_back(std::to_string(converted_) + " tensors are converted to float32");
@@ -153,8 +155,10 @@ class Fitting {
              given_.contains(item.first);
     });
   }
+  bool is_own(const std::string& name) const {  // published networks have none of them
+    return !own_.empty() && name.starts_with(own_);
+  }
   bool may_be_absent(const std::string& name) const {
-    if (!own_.empty() && name.starts_with(own_)) return true;  // published networks have none
     if (name == "model_down.absolute_pos_embed")
       return true;  // the public nnFormer saves none (D9)
     return is_head(name) || name.ends_with("num_batches_tracked") || !network_.is_used(name, {});

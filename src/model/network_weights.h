@@ -17,6 +17,7 @@ struct NetworkWeights {
   NamedTensors tensors;                // by the network's names, in its types
   std::vector<std::string> left_out;   // of the file: heads, parts that the network has not
   std::vector<std::string> absent;     // of the network: they keep what they have
+  int own_absent = 0;                  // of the network's pre-training decoder: as above
   std::vector<std::string> resampled;  // position tables that were made for another crop
   std::vector<std::string> notes;      // one line each
   bool whole = false;                  // not the encoder alone

@@ -1,0 +1,42 @@
+#include "train/initial_weights.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "model/network_weights.h"
+#include "model/torch_file.h"
+
+namespace homolog::train {
+namespace {
+
+void tell(const backbone::NetworkWeights& weights, const std::string& file) {
+  log::info("starting from weights",
+            {{"file", file},
+             {"tensors", weights.tensors.size()},
+             {"absent", weights.absent.size() + static_cast<std::size_t>(weights.own_absent)},
+             {"left_out", weights.left_out.size()}});
+  for (const std::string& note : weights.notes) log::info("weights", {{"note", note}});
+  for (const std::string& name : weights.absent)
+    log::info("not in the weights, stays as drawn", {{"name", name}});
+  for (const std::string& what : weights.resampled)
+    log::warn("position table resampled to this crop", {{"table", what}});
+}
+
+}  // namespace
+
+std::map<std::string, std::string> start_from_weights(objective::Objective& objective,
+                                                      const std::filesystem::path& file,
+                                                      const backbone::Size3& crop) {
+  const model::ForeignWeights from = model::read_foreign_weights(file);
+  bool told = false;
+  objective.start_from([&](backbone::Backbone& network) {
+    const backbone::NetworkWeights weights =
+        backbone::fit(network, from, file.string(), {.crop = crop});
+    backbone::load(network, weights);
+    if (!told) tell(weights, file.filename().string());
+    told = true;
+  });
+  return {{"weights", hex64(xxh3_64_file(file))}};
+}
+
+}  // namespace homolog::train
