@@ -21,7 +21,7 @@ constexpr double kInitSigma = 0.02;
 // As MAE's: linear layers start from Xavier's uniform with zero bias.
 void init_linears(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
-  for (auto& child : module.modules()) {
+  for (auto& child : module.modules(/*include_self=*/false)) {
     if (auto* linear = child->as<torch::nn::Linear>()) {
       torch::nn::init::xavier_uniform_(linear->weight);
       if (linear->bias.defined()) linear->bias.zero_();

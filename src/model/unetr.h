@@ -13,7 +13,7 @@
 namespace homolog::model::unetr {
 
 struct Plan {
-  TransformerPlan encoder;    // patch 16 and 12 layers, as MONAI's
+  TransformerPlan encoder{};  // patch 16 and 12 layers, as MONAI's
   std::int64_t feature = 16;  // channels at full resolution; doubled at each level down
   std::int64_t outputs = 1;   // of the output layer; pre-training rebuilds one channel
   bool res_block = true, conv_block = true;

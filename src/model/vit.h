@@ -14,10 +14,10 @@
 namespace homolog::model::vit {
 
 struct Plan {
-  TransformerPlan encoder;
-  PatchDecoderPlan decoder;  // width 0: none, for classification alone
-  std::int64_t classes = 0;  // 0: no classification head; else a class token is needed
-  bool tanh = true;          // after the classification head
+  TransformerPlan encoder{};
+  PatchDecoderPlan decoder{};  // width 0: none, for classification alone
+  std::int64_t classes = 0;    // 0: no classification head; else a class token is needed
+  bool tanh = true;            // after the classification head
 };
 
 void declare(Options& options, Plan& plan);  // "model.vit.*"
