@@ -1,4 +1,4 @@
-// Copies stay on the buffers' device; tables of integers are constants and cost nothing.
+// Copies stay on the buffers' device.
 #include "train/kept_buffers.h"
 
 #include <torch/types.h>
@@ -6,11 +6,19 @@
 
 namespace homolog::train {
 
-KeptBuffers::KeptBuffers(const torch::nn::Module& module) {
-  for (const torch::Tensor& buffer : module.buffers()) {
-    if (buffer.is_floating_point() || buffer.dim() == 0)
-      live_and_kept_.emplace_back(buffer, torch::empty_like(buffer));
+std::map<std::string, torch::Tensor> moving_buffers(const torch::nn::Module& module) {
+  std::map<std::string, torch::Tensor> found;
+  for (const auto& item : module.named_buffers()) {
+    const torch::Tensor& buffer = item.value();
+    if (buffer.defined() && (buffer.is_floating_point() || buffer.dim() == 0))
+      found.emplace(item.key(), buffer);
   }
+  return found;
+}
+
+KeptBuffers::KeptBuffers(const torch::nn::Module& module) {
+  for (const auto& [name, buffer] : moving_buffers(module))
+    live_and_kept_.emplace_back(buffer, torch::empty_like(buffer));
 }
 
 void KeptBuffers::keep() {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "train/kept_buffers.h"
 
 namespace homolog::train {
 namespace {
@@ -112,6 +113,10 @@ std::uint64_t Replica::fingerprint() {
   add(arena_.parameters());
   add(arena_.target());
   for (const auto& [name, tensor] : objective_.state()) add(tensor);
+  for (const auto& [name, buffer] : moving_buffers(objective_.online())) add(buffer);
+  if (auto* target = objective_.target()) {
+    for (const auto& [name, buffer] : moving_buffers(*target)) add(buffer);
+  }
   return hash.digest();
 }
 

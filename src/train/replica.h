@@ -26,7 +26,7 @@ class Replica {
   void load(const std::filesystem::path& checkpoint);
   // Copy rank 0's tensors to all.
   void broadcast(comm::Communicator& communicator);
-  // Hash of weights, target and the objective's state.
+  // Hash of weights, target, running statistics of both and the objective's state.
   std::uint64_t fingerprint();
 
  private:

@@ -62,6 +62,7 @@ Trainer::Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Sched
       state_(std::move(state)),
       consensus_(parts.communicator),
       buffers_(parts.objective.online()),
+      statistics_(parts.objective, parts.communicator),
       bad_ranks_(static_cast<std::size_t>(parts.communicator.rank().size), false),
       job_end_unix_(slurm_job_end()) {}
 
@@ -129,6 +130,7 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
     const int contributions = parts_.communicator.rank().size * static_cast<int>(plan_.accumulate);
     if (world.statistics.defined()) parts_.objective.absorb(world.statistics, contributions);
     parts_.optimizer.apply(facts.rates, active_slots(world, facts.epoch));
+    statistics_.settle();
     laps.end(Part::Optimizer);
   }
   ++state_.step;

@@ -18,6 +18,7 @@
 #include "train/optimizer.h"
 #include "train/replica.h"
 #include "train/run_report.h"
+#include "train/running_statistics.h"
 #include "train/schedule.h"
 #include "train/source.h"
 
@@ -73,6 +74,7 @@ class Trainer {
   TrainState state_;
   Consensus consensus_;
   KeptBuffers buffers_;
+  RunningStatistics statistics_;
   std::optional<Batch> ahead_;           // taken early, because a checkpoint names its ids
   std::vector<std::uint64_t> last_ids_;  // of this rank's last step
   std::vector<std::string> term_names_;

@@ -7,11 +7,14 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/stop_signal.h"
 #include "cluster/comm/backends.h"
 #include "tests/unit/train/toy.h"
 #include "tests/world/world_main.h"
+#include "train/kept_buffers.h"
 #include "train/replica.h"
+#include "train/running_statistics.h"
 
 namespace {
 
@@ -150,6 +153,65 @@ TEST(TrainingWorld, RanksStartedWithOtherSettingsAreNamedByKey) {  // fault tabl
                 ::testing::HasSubstr(
                     "rank 1 was started with another optimizer.clip: '2', rank 0 has '3'"));
   }
+}
+
+// This rank's running mean after a step on rows that only it has.
+torch::Tensor step_on_own_rows(toy::Toy& objective, int step) {
+  torch::manual_seed(static_cast<std::uint64_t>(100 * step + world->rank().index));
+  objective::Views views;
+  views.tensors["x"] = torch::randn({4, 6}) + world->rank().index;
+  objective.evaluate(views, {});
+  return moving_buffers(objective.online()).at("norm.running_mean").clone();
+}
+
+torch::Tensor mean_over_ranks(const torch::Tensor& mine) {
+  torch::Tensor sum = mine.to(torch::kFloat64).contiguous();
+  world->all_reduce({sum.data_ptr(), static_cast<std::size_t>(sum.numel()), comm::Scalar::F64},
+                    comm::Reduce::Sum, "test");
+  return (sum / world->rank().size).to(torch::kFloat);
+}
+
+TEST(TrainingWorld, RunningStatisticsAreTheRanksMeanOnEveryRankAndTheTargetsToo) {  // D36
+  toy::Toy objective({.poisoned = {}, .dropout = false, .batch_norm = true});
+  RunningStatistics statistics(objective, *world);
+  for (int step = 0; step < 3; ++step) {
+    const torch::Tensor own = step_on_own_rows(objective, step), mean = mean_over_ranks(own);
+    EXPECT_FALSE(torch::allclose(own, mean, 1e-3, 1e-3)) << "the ranks saw the same rows";
+    statistics.settle();
+    const auto online = moving_buffers(objective.online());
+    EXPECT_TRUE(torch::equal(online.at("norm.running_mean"), mean)) << step;
+    EXPECT_EQ(online.at("norm.num_batches_tracked").item<std::int64_t>(), step + 1);
+    for (const auto& [name, buffer] : moving_buffers(*objective.target())) {
+      EXPECT_TRUE(torch::equal(buffer, online.at(name))) << name;
+      const auto there = world->all_gather(
+          hex64(xxh3_64({static_cast<const char*>(buffer.data_ptr()), buffer.nbytes()})));
+      for (const auto& hash : there) EXPECT_EQ(hash, there.front()) << name;
+    }
+  }
+}
+
+TEST(TrainingWorld, ReplicasWithBatchNormStayEqualThroughASkippedStepAndAResume) {  // P6
+  const Shared shared("norms");
+  auto plan = toy::plan_for(shared.path);
+  plan.cluster.check_every = 1;  // the run fails where a buffer differs
+  plan.checkpoint.every_steps = 1;
+  plan.checkpoint.synchronous = true;
+  plan.stop_after = 5;
+  const auto poisoned = static_cast<std::uint64_t>(2 * 2 * world->rank().size);  // step 2
+  const auto parts = toy::parts_for({.poisoned = {poisoned}, .dropout = true, .batch_norm = true});
+  EXPECT_EQ(toy::run(plan, parts, world), 75);
+  EXPECT_EQ(toy::run(plan, parts, world), 0);
+  if (world->rank().index == 0) {
+    const auto folders = list_checkpoints(shared.path / "checkpoints");
+    ASSERT_EQ(folders.size(), 8u);
+    for (const char* stem : {"model", "target"}) {
+      const auto at = [&](std::size_t i) { return read_tensors(folders[i], stem); };
+      EXPECT_FALSE(torch::equal(at(0).at("norm.running_var"), at(1).at("norm.running_var")));
+      EXPECT_TRUE(torch::equal(at(1).at("norm.running_var"), at(2).at("norm.running_var")));
+      EXPECT_EQ(at(7).at("norm.num_batches_tracked").item<std::int64_t>(), 7);
+    }
+  }
+  world->barrier();
 }
 
 TEST(TrainingWorld,

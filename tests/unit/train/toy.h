@@ -51,7 +51,10 @@ struct Faults {
 
 class Toy final : public objective::Objective {
  public:
-  explicit Toy(Faults faults = {}) : faults_(std::move(faults)), online_(true, faults_.batch_norm) {
+  explicit Toy(Faults faults = {})
+      : faults_(std::move(faults)),
+        online_(true, faults_.batch_norm),
+        target_(false, faults_.batch_norm) {
     torch::NoGradGuard no_grad;
     auto from = online_->named_parameters();
     for (auto& item : target_->named_parameters()) item.value().copy_(from[item.key()]);
@@ -100,7 +103,7 @@ class Toy final : public objective::Objective {
 
  private:
   Faults faults_;
-  Network online_, target_{false};
+  Network online_, target_;
   torch::Tensor centre_ = torch::zeros({5});
 };
 

@@ -127,6 +127,18 @@ TEST(Training, ASkippedStepLeavesRunningStatisticsWhereTheyWere) {  // P5
   EXPECT_FALSE(torch::equal(mean(2), mean(3)));
 }
 
+TEST(Training, TheTargetNormalisesByTheOnlineNetworksStatistics) {  // D36
+  const Scratch scratch;
+  EXPECT_EQ(
+      run(plan_for(scratch.path), parts_for({.poisoned = {}, .dropout = true, .batch_norm = true})),
+      0);
+  const auto online = read_tensors(last_checkpoint(scratch.path), "model"),
+             target = read_tensors(last_checkpoint(scratch.path), "target");
+  for (const char* name : {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"})
+    EXPECT_TRUE(torch::equal(target.at(name), online.at(name))) << name;
+  EXPECT_FALSE(torch::equal(target.at("norm.weight"), online.at("norm.weight"))) << "EMA";
+}
+
 TEST(Training, TheBoardShowsTheObjectivesTemperature) {
   const Scratch scratch;
   ::setenv("HOMOLOG_LAUNCHED", "1", 1);  // else a worker takes its board with it
