@@ -29,6 +29,8 @@ void print_report(const std::filesystem::path& out, const train::ExportPlan& pla
                              {"which", plan.which},
                              {"step", std::stoll(about.at("step"))},
                              {"weights_xxh3", about.at("weights_xxh3")}};
+    for (const char* key : {"monai.network", "monai.arguments"})
+      if (about.contains(key)) report[key] = about.at(key);
     if (about.contains("hint")) report["hint"] = about.at("hint");
     std::printf("%s\n", report.dump().c_str());
   } else {
@@ -43,10 +45,11 @@ void print_report(const std::filesystem::path& out, const train::ExportPlan& pla
 }
 
 int body(int argc, char** argv) {
-  Options options("homolog export",
-                  "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference]",
-                  "Writes the pre-trained encoder's weights (of a SAM run the whole network's), "
-                  "readable with the Python package safetensors.");
+  Options options(
+      "homolog export",
+      "CHECKPOINT|RUN --out weights.safetensors [--layout native|reference|monai|monai-unetr]",
+      "Writes the pre-trained encoder's weights (of a SAM run the whole network's), "
+      "readable with the Python package safetensors.");
   std::vector<std::string> words;
   train::ExportPlan plan;
   std::filesystem::path out;
@@ -54,8 +57,10 @@ int body(int argc, char** argv) {
   options.positional("CHECKPOINT|RUN", words,
                      "a checkpoint folder, or a run folder (its newest whole checkpoint)");
   options.add("out", out, "file to write", {.required = true});
-  options.add("layout", plan.layout, "names: of the public nnFormer, or as in checkpoints",
-              {.choices = {"reference", "native"}});
+  options.add("layout", plan.layout,
+              "names: the network's own (the public nnFormer's), as in checkpoints, as MONAI loads "
+              "them, or a ViT as MONAI's UNETR names it",
+              {.choices = {"reference", "native", "monai", "monai-unetr"}});
   options.add("which", plan.which, "trained network, or its moving average",
               {.choices = {"online", "target"}});
   options.add("best", plan.best, "of a run: the checkpoint with the best validation");

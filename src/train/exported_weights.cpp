@@ -1,5 +1,8 @@
 #include "train/exported_weights.h"
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -36,6 +39,63 @@ std::string shareable(const std::string& config) {
 bool is_wanted(const std::string& name, const std::set<std::string>& wanted) {
   return wanted.contains(name) || wanted.contains(name.substr(0, name.rfind('.') + 1) + "weight");
 }
+
+// The names of a layout.
+class Layout {
+ public:
+  Layout(std::string layout, const TrainState& state)
+      : layout_(std::move(layout)), prefix_(state.exported_prefix), form_(state.monai) {
+    if (for_monai() && form_.network.empty()) {
+      const auto backbone = state.identity.find("backbone");
+      throw Error(Fault::Usage,
+                  "MONAI has no " +
+                      (backbone == state.identity.end() ? "such network" : backbone->second) +
+                      " with these options",
+                  "use --layout reference, the network's own names");
+    }
+    if (layout_ == "monai-unetr") form_.arguments = unetr_arguments(form_);
+  }
+
+  // In the exported file; nothing: it is left out.
+  std::optional<std::string> name(const std::string& name) const {
+    const bool inside = name.starts_with(prefix_);
+    if (layout_ == "native" || (layout_ == "reference" && !inside)) return name;
+    if (!inside) return std::nullopt;
+    const std::string own = name.substr(prefix_.size());
+    if (!for_monai()) return own;
+    if (!form_.own.empty() && own.starts_with(form_.own)) return std::nullopt;
+    return layout_ == "monai-unetr" ? "vit." + own : own;
+  }
+  // So that Python can build the network from the file alone.
+  void describe(model::WeightsFile& file) const {
+    if (form_.network.empty()) return;
+    file.metadata["monai.network"] = layout_ == "monai-unetr" ? "UNETR" : form_.network;
+    file.metadata["monai.arguments"] = form_.arguments;
+  }
+
+ private:
+  bool for_monai() const { return layout_.starts_with("monai"); }
+
+  // MONAI's UNETR holds a ViT of 12 layers and patches of 16 without a class token.
+  static std::string unetr_arguments(const backbone::MonaiForm& vit) {
+    nlohmann::json a = nlohmann::json::parse(vit.arguments, nullptr, false);
+    if (vit.network != "ViT" || !a.is_object() || a.value("num_layers", 12) != 12 ||
+        a.value("classification", false) || a["patch_size"] != nlohmann::json({16, 16, 16}) ||
+        a.value("pos_embed_type", "learnable") != "learnable") {
+      throw Error(Fault::Usage,
+                  "this network is not the ViT of MONAI's UNETR: 12 layers, patches of 16, no "
+                  "class token, trained positions",
+                  "use --layout monai");
+    }
+    for (const char* key : {"patch_size", "num_layers", "classification", "pos_embed_type"})
+      a.erase(key);
+    a["out_channels"] = 1;
+    return a.dump();
+  }
+
+  std::string layout_, prefix_;
+  backbone::MonaiForm form_;
+};
 
 void say_contents(const TrainState& state, bool whole, model::WeightsFile& file) {
   file.metadata["contents"] = whole ? "whole network" : "encoder";
@@ -79,12 +139,11 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
                 "use --which online");
   }
   const std::set<std::string> wanted(state.exported.begin(), state.exported.end());
-  const std::string& prefix = state.exported_prefix;
+  const Layout layout(plan.layout, state);
   model::WeightsFile file;
   for (const auto& [name, tensor] : tensors) {
     if (!plan.full && !is_wanted(name, wanted)) continue;
-    const bool strip = plan.layout == "reference" && name.starts_with(prefix);
-    file.tensors.emplace(strip ? name.substr(prefix.size()) : name, tensor);
+    if (const auto exported = layout.name(name)) file.tensors.emplace(*exported, tensor);
   }
   if (file.tensors.empty())
     throw Error(Fault::Data, "checkpoint " + folder.string() + " has nothing to export",
@@ -97,7 +156,11 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
                    {"config", shareable(state.config)},
                    {"config_digest", hex64(xxh3_64(state.config))},
                    {"weights_xxh3", hex64(model::weights_hash(file.tensors))}};
-  say_contents(state, file.tensors.size() == tensors.size(), file);
+  const auto whole = std::count_if(tensors.begin(), tensors.end(), [&](const auto& item) {
+    return layout.name(item.first).has_value();
+  });
+  say_contents(state, file.tensors.size() == static_cast<std::size_t>(whole), file);
+  layout.describe(file);
   return file;
 }
 

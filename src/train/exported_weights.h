@@ -13,16 +13,18 @@ namespace homolog::train {
 
 struct ExportPlan {
   std::filesystem::path source;  // a checkpoint, or a run (its newest whole one; best: its best)
-  std::string layout = "reference";  // reference: the public nnFormer's names; native: ours
-  std::string which = "online";      // online | target
-  bool best = false, full = false;   // full: heads and decoder parts too
+  // reference: the network's own names; native: as in checkpoints; monai: MONAI's networks load
+  // them; monai-unetr: a ViT's, as its UNETR names it
+  std::string layout = "reference";
+  std::string which = "online";     // online | target
+  bool best = false, full = false;  // full: heads and decoder parts too
 };
 
 // The checkpoint folder that `source` means. Throws Fault::Data: neither run nor checkpoint, none
 // whole.
 std::filesystem::path find_checkpoint(const std::filesystem::path& source, bool best);
 
-// Verifies hashes first. Throws Fault::Data.
+// Verifies hashes first. Throws Fault::Data; Usage for a layout that this network has not.
 model::WeightsFile exported_weights(const ExportPlan& plan);
 
 }  // namespace homolog::train
