@@ -27,6 +27,7 @@ struct Plan {
   std::string norm = "batch";   // or "instance" (with weights): rows apart, MONAI has no such form
   bool bias_downsample = true;  // of the convolutions in shortcuts
   std::int64_t classes = 0;     // outputs of a layer behind the average pool; 0: no such layer
+  std::int64_t inputs = 1;      // channels of the image; not an option, pre-training has one
 };
 
 void declare(Options& options, Plan& plan);  // "model.resnet.*"
@@ -74,7 +75,8 @@ class ResNet final : public backbone::Backbone {
   ResNet(const Plan& plan, const backbone::Size3& crop);
 
   backbone::Features run(const backbone::View& view, backbone::Want want) override;
-  // (B, classes), the logits of MONAI's forward. REQUIRES: plan.classes > 0.
+  // (B, classes), the logits of MONAI's forward on a whole image of any size. REQUIRES:
+  // plan.classes > 0.
   at::Tensor classify(const at::Tensor& image_B1XYZ);
   backbone::FeatureSpec spec() const override;
   backbone::MonaiForm monai() const override;

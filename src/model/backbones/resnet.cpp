@@ -175,7 +175,7 @@ at::Tensor DecoderImpl::level(std::size_t level, const at::Tensor& below_BCXYZ,
 
 ResNet::ResNet(const Plan& plan, const backbone::Size3& crop) : plan_(plan) {
   check(crop);
-  conv1_ = register_module("conv1", conv(1, kStem, 7, 1));
+  conv1_ = register_module("conv1", conv(plan_.inputs, kStem, 7, 1));
   bn1_ = norm(plan_, kStem);
   register_module("bn1", bn1_.ptr());
   build_layers();
@@ -260,7 +260,7 @@ backbone::MonaiForm ResNet::monai() const {
                                    {"layers", shape.blocks},
                                    {"block_inplanes", kWidths},
                                    {"spatial_dims", 3},
-                                   {"n_input_channels", 1},
+                                   {"n_input_channels", plan_.inputs},
                                    {"feed_forward", plan_.classes > 0},
                                    {"bias_downsample", plan_.bias_downsample}};
   if (plan_.classes > 0) arguments["num_classes"] = plan_.classes;
