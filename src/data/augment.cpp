@@ -44,6 +44,15 @@ std::vector<std::int64_t> rotation_source(std::int64_t x_size, std::int64_t y_si
   return source;
 }
 
+at::Tensor rotate_in_plane(const at::Tensor& image_XYZ, double degrees) {
+  const std::int64_t X = image_XYZ.size(0), Y = image_XYZ.size(1);
+  const auto source = rotation_source(X, Y, degrees);
+  const at::Tensor index_host = at::tensor(at::ArrayRef<std::int64_t>(source), at::kLong);
+  const at::Tensor index_P = index_host.to(image_XYZ.device());
+  at::Tensor rotated_PZ = image_XYZ.reshape({X * Y, -1}).index_select(0, index_P.clamp_min(0));
+  return rotated_PZ.mul_(index_P.ge(0).unsqueeze(1)).view_as(image_XYZ);
+}
+
 at::Tensor augment(const at::Tensor& crop_B1XYZ, const std::vector<std::uint64_t>& ids,
                    std::uint64_t seed, std::uint64_t epoch, View view, const AugmentPlan& plan) {
   const std::int64_t batch = crop_B1XYZ.size(0), X = crop_B1XYZ.size(2), Y = crop_B1XYZ.size(3),
@@ -57,16 +66,12 @@ at::Tensor augment(const at::Tensor& crop_B1XYZ, const std::vector<std::uint64_t
     CounterRng rng(stream, "augment", ids[static_cast<std::size_t>(b)]);
     const double degrees = rng.uniform(-plan.rotation_degrees, plan.rotation_degrees);
     const std::uint64_t noise_seed = rng.u64();
-    const auto source = rotation_source(X, Y, degrees);
-    const at::Tensor index_host = at::tensor(at::ArrayRef<std::int64_t>(source), at::kLong);
-    const at::Tensor index_P = index_host.to(crop_B1XYZ.device());
-    at::Tensor rotated_PZ = crop_B1XYZ[b].reshape({X * Y, Z}).index_select(0, index_P.clamp_min(0));
-    rotated_PZ.mul_(index_P.ge(0).unsqueeze(1));
+    at::Tensor rotated_XYZ = rotate_in_plane(crop_B1XYZ[b][0], degrees);
     if (plan.noise > 0) {
       auto generator = generator_for(crop_B1XYZ.device(), noise_seed);
-      rotated_PZ.add_(at::randn({X * Y, Z}, generator, crop_B1XYZ.options()), plan.noise);
+      rotated_XYZ.add_(at::randn({X, Y, Z}, generator, crop_B1XYZ.options()), plan.noise);
     }
-    out_B1XYZ[b].copy_(rotated_PZ.view({1, X, Y, Z}));
+    out_B1XYZ[b][0].copy_(rotated_XYZ);
   }
   return out_B1XYZ;
 }

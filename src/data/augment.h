@@ -22,6 +22,10 @@ at::Tensor augment(const at::Tensor& crop_B1XYZ, const std::vector<std::uint64_t
                    std::uint64_t seed, std::uint64_t epoch, View view,
                    const AugmentPlan& plan = {});
 
+// All axial slices of (X, Y, Z) turned about the centre of the (X, Y) plane, nearest voxel, 0
+// outside: a positive angle turns X towards Y.
+at::Tensor rotate_in_plane(const at::Tensor& image_XYZ, double degrees);
+
 // For each (x, y) of an X*Y plane the flat index that it is taken from, -1 outside.
 std::vector<std::int64_t> rotation_source(std::int64_t x_size, std::int64_t y_size, double degrees);
 
