@@ -108,8 +108,9 @@ ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPl
                                const std::string& file_name) {
   const auto [entry, told] = choose(from, plan, file_name);
   Settings options = told.options;
-  for (const auto& [key, value] : stated_options(from, entry->name)) options[key] = value;
-  for (const auto& [key, value] : plan.options) options[key] = value;
+  Settings given = stated_options(from, entry->name);
+  for (const auto& [key, value] : plan.options) given[key] = value;
+  for (const auto& [key, value] : given) options[key] = value;
   ImportedNetwork out;
   out.backbone = entry->name;
   out.origin = file_name;
@@ -120,6 +121,13 @@ ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPl
   out.options = built.options;
   out.monai = built.network->monai();
   out.weights = fit(*built.network, from, file_name, {.crop = crop, .resample = false});
+  // Swin UNETR's and nnFormer's bias tables tell them, the plain transformers' shapes do not.
+  const std::string heads = "model." + out.backbone + ".heads";
+  if (told.options.contains(heads) && !given.contains(heads) &&
+      told.options.at(heads).find(',') == std::string::npos) {
+    out.weights.notes.push_back("shapes do not tell the attention heads: taken as " +
+                                told.options.at(heads) + "; else give --set " + heads + "=N");
+  }
   return out;
 }
 

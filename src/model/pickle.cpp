@@ -49,9 +49,9 @@ class Machine : PickleStack {
     if (negative && raw.size() < 8) bits |= ~std::uint64_t{0} << (8 * raw.size());
     push_number(Kind::Int, static_cast<std::int64_t>(bits));
   }
-  void push_decimal_int() {
-    const std::string_view line = in_.line();
+  void push_decimal(std::string_view line) {
     if (line == "00" || line == "01") return push_number(Kind::Bool, line[1] - '0');
+    if (line.size() > 18) return push_text(Kind::Big, line);
     push_number(Kind::Int, in_.decimal(line));
   }
   bool number(std::uint8_t code) {
@@ -63,9 +63,8 @@ class Machine : PickleStack {
       case 0x89:
         return push_number(Kind::Bool, 0), true;
       case 'I':
-        return push_decimal_int(), true;
       case 'L':
-        return push_number(Kind::Int, in_.decimal(in_.line())), true;
+        return push_decimal(in_.line()), true;
       case 'J':
         return push_number(Kind::Int, static_cast<std::int32_t>(in_.little(4))), true;
       case 'K':

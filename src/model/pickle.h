@@ -20,7 +20,7 @@ struct PickleValue {
     Bool,       // number
     Int,        // number
     Float,      // real
-    Big,        // an integer beyond 64 bits; text: its little-endian bytes
+    Big,        // an integer beyond 64 bits; text: its bytes, little-endian, or digits
     Text,       // text
     Bytes,      // text
     List,       // items

@@ -20,6 +20,7 @@ using Kind = PickleValue::Kind;
 
 // What torch.save without a zip begins with: 0x1950a86a20f9469cfc6c, little-endian.
 constexpr std::string_view kLegacyMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
+constexpr std::string_view kLegacyDigits("L119547037146038801333356L\n");  // in protocol 1
 constexpr std::int64_t kLegacyProtocol = 1001;
 constexpr std::uint64_t kLargestPickle = 256ULL << 20U;
 constexpr std::uint64_t kMostCopies = 4;  // of the file's bytes: tensors may share storages
@@ -202,8 +203,9 @@ void strip_shared_prefixes(std::map<std::string, torch::Tensor>& tensors,
 ForeignWeights read_foreign_weights(const fs::path& file, const std::string& part) {
   const std::string head = first_bytes(file, 64);
   ForeignWeights out;
-  const bool zip = head.starts_with("PK\x03\x04"), pickle = head.starts_with('\x80');
-  if (pickle && head.find(kLegacyMagic) == std::string::npos) {
+  const bool zip = head.starts_with("PK\x03\x04"),
+             pickle = head.starts_with('\x80') || head.starts_with(kLegacyDigits);
+  if (pickle && head.find(kLegacyMagic) == std::string::npos && !head.starts_with(kLegacyDigits)) {
     const std::string all = first_bytes(file, std::min(fs::file_size(file), kLargestPickle));
     read_pickle(all, torch_pickle_rules(), file.string());  // says what it would run
     refuse(file, "it is a pickle, but not torch.save's");

@@ -11,9 +11,9 @@
 namespace homolog::model {
 
 struct ForeignWeights {
-  WeightsFile weights;             // names without the prefixes that all of them shared
-  std::string container;           // "safetensors", "torch zip", "torch legacy"
-  std::vector<std::string> notes;  // what was taken and what was left out, one line each
+  WeightsFile weights{};             // names without the prefixes that all of them shared
+  std::string container{};           // "safetensors", "torch zip", "torch legacy"
+  std::vector<std::string> notes{};  // what was taken and what was left out, one line each
 };
 
 // Reads the file by its first bytes, not its name. A checkpoint that holds a state dict under a

@@ -151,7 +151,7 @@ def ours_to_theirs():
         settings = [word for key, value in options.items() for word in ("--set", f"model.{backbone}.{key}={value}")]
         folder = work / f"run-{backbone}"
         good("homolog-train", "--config", SOURCE / "configs" / "alice_small.ini", "--run", folder, "--set", f"data.store={work / 'store'}",
-             "--set", f"model.backbone={backbone}", *settings, "--set", "data.batch=1", "--set", "schedule.steps=2", "--set",
+             "--set", f"model.backbone={backbone}", *settings, "--set", "data.batch=1", "--set", "schedule.steps=2", "--set", "schedule.warmup_steps=1", "--set",
              "schedule.validate_every=0", "--set", "monitor.enabled=false")
         full, encoder, imported = (work / f"{part}.safetensors" for part in ("full", "encoder", "imported"))
         good("homolog-export", folder, "--out", full, "--layout", "monai", "--full")

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "toy.h"
 #include "train/exported_weights.h"
 
@@ -50,6 +51,68 @@ TEST(ExportedWeights, SayWhetherTheyAreTheEncoderOrTheWholeNetwork) {
   const auto whole = exported("", "sam", {"first.weight", "second.weight"});
   EXPECT_EQ(whole.metadata.at("contents"), "whole network");
   EXPECT_THAT(whole.metadata.at("hint"), testing::HasSubstr("sam.safetensors"));
+}
+
+// A checkpoint of a network that MONAI has, with a part that MONAI lacks and a head beside it.
+Scratch& checkpoint(const backbone::MonaiForm& form, Scratch& scratch) {
+  TrainState state;
+  state.identity = {{"objective", "alice"}, {"backbone", "vit"}};
+  state.exported_prefix = "backbone.";
+  state.exported = {"backbone.norm.weight"};
+  state.monai = form;
+  write_checkpoint(scratch.path / "step-00000001", state,
+                   {{"model",
+                     {{"backbone.norm.weight", torch::ones({4})},
+                      {"backbone.out.weight", torch::ones({4})},
+                      {"backbone.pretrain_decoder.weight", torch::ones({2})},
+                      {"head.weight", torch::ones({2})}}}});
+  return scratch;
+}
+
+std::vector<std::string> names(const model::WeightsFile& file) {
+  std::vector<std::string> out;
+  for (const auto& [name, tensor] : file.tensors) out.push_back(name);
+  return out;
+}
+
+const backbone::MonaiForm kVit{
+    "ViT", R"({"hidden_size":48,"num_layers":12,"patch_size":[16,16,16],"classification":false})",
+    "pretrain_decoder."};
+
+TEST(ExportedWeights, AsMonaiLoadsThemHoldWhatItsNetworkHasAndSayHowToBuildIt) {
+  Scratch scratch;
+  const auto folder = checkpoint(kVit, scratch).path / "step-00000001";
+  const auto full = exported_weights({.source = folder, .layout = "monai", .full = true});
+  EXPECT_THAT(names(full), testing::ElementsAre("norm.weight", "out.weight"));
+  EXPECT_EQ(full.metadata.at("contents"), "whole network");
+  EXPECT_EQ(full.metadata.at("monai.network"), "ViT");
+  EXPECT_EQ(full.metadata.at("monai.arguments"), kVit.arguments);
+  const auto encoder = exported_weights({.source = folder, .layout = "monai"});
+  EXPECT_THAT(names(encoder), testing::ElementsAre("norm.weight"));
+  EXPECT_EQ(encoder.metadata.at("contents"), "encoder");
+}
+
+TEST(ExportedWeights, OfAVitBecomeTheEncoderOfAUnetr) {
+  Scratch scratch;
+  const auto folder = checkpoint(kVit, scratch).path / "step-00000001";
+  const auto file = exported_weights({.source = folder, .layout = "monai-unetr"});
+  EXPECT_THAT(names(file), testing::ElementsAre("vit.norm.weight"));
+  EXPECT_EQ(file.metadata.at("monai.network"), "UNETR");
+  EXPECT_EQ(file.metadata.at("monai.arguments"), R"({"hidden_size":48,"out_channels":1})");
+}
+
+TEST(ExportedWeights, OfANetworkThatMonaiLacksAreRefusedInItsLayout) {
+  Scratch scratch;
+  const auto folder = checkpoint({}, scratch).path / "step-00000001";
+  for (const char* layout : {"monai", "monai-unetr"}) {
+    try {
+      exported_weights({.source = folder, .layout = layout});
+      ADD_FAILURE() << layout;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Usage);
+      EXPECT_THAT(e.what(), testing::HasSubstr("--layout reference"));
+    }
+  }
 }
 
 }  // namespace
