@@ -88,6 +88,7 @@ TEST(Vit, GivesTokensOfTheVisiblePatchesAndADecoderTokenForEach) {
     const auto out = network.run(masked(2), {});
     EXPECT_EQ(out.cls_BC.sizes(), at::IntArrayRef({2, 24}));
     EXPECT_EQ(out.encoder_BLC.sizes(), at::IntArrayRef({2, 6, 24}));
+    EXPECT_EQ(torch::allclose(out.cls_BC, out.encoder_BLC.mean(1), 1e-4, 1e-5), !cls_token);
     EXPECT_EQ(out.decoder_BLC.sizes(), at::IntArrayRef({2, 24, 20}));
     EXPECT_EQ(out.reconstruction_B1XYZ.sizes(), at::IntArrayRef({2, 1, 32, 16, 24}));
   }
