@@ -69,7 +69,7 @@ class Backbone : public torch::nn::Module {
   virtual std::map<std::string, Size3> position_tables() const { return {}; }
   // Names (prefixes) of parameters that belong to the exported encoder.
   virtual bool is_encoder_parameter(const std::string& name) const = 0;
-  // Whether a parameter takes part in run(image, want); the others get no gradient.
+  // Whether a parameter takes part in run(image, want) and is trained; others get no gradient.
   virtual bool is_used(const std::string& name, Want want) const {
     return (void)name, (void)want, true;
   }
@@ -78,8 +78,14 @@ class Backbone : public torch::nn::Module {
   void set_tap(Tap tap) { tap_ = std::move(tap); }
   // Randomness (stochastic depth) of the training passes that follow, one key per row of the batch.
   void set_draws(model::RowDraws draws) { draws_ = std::move(draws); }
+  // When branches are dropped at random (stochastic depth), whatever else the mode decides.
+  enum class DropPath { InTraining, Always, Never };
+  void set_drop_path(DropPath when) { drop_path_ = when; }
 
  protected:
+  bool drops_paths() const {
+    return drop_path_ == DropPath::InTraining ? is_training() : drop_path_ == DropPath::Always;
+  }
   const model::RowDraws& draws() const { return draws_; }
   void show(const std::string& name, const torch::Tensor& value) const {
     if (tap_) tap_(name, value);
@@ -89,6 +95,7 @@ class Backbone : public torch::nn::Module {
  private:
   Tap tap_;
   model::RowDraws draws_;
+  DropPath drop_path_ = DropPath::InTraining;
 };
 
 }  // namespace homolog::backbone

@@ -10,6 +10,8 @@
 
 #include <cmath>
 
+#include "model/precision.h"
+
 namespace homolog::model {
 namespace {
 
@@ -57,17 +59,20 @@ at::Tensor CasaImpl::align(const at::Tensor& query_BTD, const at::Tensor& projec
   at::Tensor mixed_BHTE;
   if (dropout != nullptr && plan_.dropout > 0) {
     const double scale = 1.0 / std::sqrt(static_cast<double>(plan_.head_width));
-    const at::Tensor map_BHTM = at::matmul(q_BHTE * scale, k_BHME.transpose(-2, -1)).softmax(-1);
+    const at::Tensor map_BHTM =
+        wide(at::matmul(q_BHTE * scale, k_BHME.transpose(-2, -1))).softmax(-1);
     mixed_BHTE = at::matmul(drop(map_BHTM, dropout, "casa-attention"), v_BHME);
   } else {
     mixed_BHTE = at::scaled_dot_product_attention(q_BHTE, k_BHME, v_BHME);
   }
   const at::Tensor mixed_BTE = mixed_BHTE.transpose(1, 2).flatten(2);
   const at::Tensor h_BTD =
-      attention_norm_(drop(fc_(mixed_BTE), dropout, "casa-output") + query_BTD);
-  const at::Tensor f_BTD = drop(w_2_(at::relu(w_1_(h_BTD))), dropout, "casa-ffn");
+      attention_norm_(drop(wide(fc_(mixed_BTE)), dropout, "casa-output") + query_BTD);
+  const at::Tensor f_BTD = drop(wide(w_2_(at::relu(w_1_(h_BTD)))), dropout, "casa-ffn");
   const at::Tensor out_BTD = ffn_norm_(f_BTD + h_BTD);
-  return zeta_.is_empty() ? out_BTD : zeta_(out_BTD);
+  if (zeta_.is_empty()) return out_BTD;
+  const WithoutAutocast float32;  // logits of a softmax as sharp as 0.008
+  return zeta_(out_BTD);
 }
 
 }  // namespace homolog::model

@@ -1,5 +1,5 @@
 // nnFormer encoder and decoder (method.md 3.1-3.4). Parameter names are those of the public state
-// dict; the position table, random and unsaved there, is a trained parameter here (D9).
+// dict; the position table, random and unsaved there, is a trained parameter here, or fixed (D9).
 #pragma once
 
 #include <map>
@@ -22,6 +22,7 @@ struct Plan {
   std::vector<std::int64_t> windows{4, 4, 8, 4};
   double drop_path = 0.2;               // of the last block; linear from 0
   std::string rel_index = "reference";  // or "exact" (D32)
+  std::string position = "learned";  // or "fixed": its random start, saved but never trained (D9)
 };
 
 void declare(Options& options, Plan& plan);  // "model.nnformer.*"
@@ -52,12 +53,14 @@ class NnFormer final : public backbone::Backbone {
   void build_encoder(const Plan& plan, const Size3& crop);
   void build_decoder(const Plan& plan, const Size3& crop);
   at::Tensor embed(const at::Tensor& image_B1XYZ, Size3& grid);
+  // Normed outputs of the stages from `first` on; the ones before are undefined.
   std::vector<at::Tensor> encode(const at::Tensor& image_B1XYZ, const at::Tensor& keep_LB,
-                                 std::vector<Size3>& grids);
+                                 std::size_t first, std::vector<Size3>& grids);
   at::Tensor decode_level(std::int64_t level, const at::Tensor& below_BLC, const Size3& below_grid,
                           const at::Tensor& skip_BLC, const Size3& grid, const at::Tensor& keep_LB);
 
   std::int64_t channels_;
+  bool learns_positions_;
   Size3 table_grid_{};  // tokens that the position table was made for
   PatchEmbed patch_embed_{nullptr};
   at::Tensor mask_token_, position_1LC_;

@@ -9,6 +9,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "model/precision.h"
 
 namespace homolog::model {
 namespace {
@@ -169,7 +170,7 @@ SamMaps SamNet::read_out(const SamStages& s) {
 SamMaps SamNet::forward(const torch::Tensor& image_B1ZYX) {
   const SamMaps raw = read_out(stages(image_B1ZYX));
   const auto unit = F::NormalizeFuncOptions().dim(1);
-  return {F::normalize(raw.fine_BCZYX, unit), F::normalize(raw.coarse_BCZYX, unit)};
+  return {F::normalize(wide(raw.fine_BCZYX), unit), F::normalize(wide(raw.coarse_BCZYX), unit)};
 }
 
 }  // namespace homolog::model

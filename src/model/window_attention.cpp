@@ -30,7 +30,9 @@ at::Tensor fused(const at::Tensor& q_WHND, const at::Tensor& k_WHND, const at::T
 at::Tensor plain(const at::Tensor& q_WHND, const at::Tensor& k_WHND, const at::Tensor& v_WHND,
                  const at::Tensor& bias_HNN, const at::Tensor& mask_VNN) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(q_WHND.size(-1)));
-  at::Tensor score_WHNN = at::matmul(q_WHND * scale, k_WHND.transpose(-2, -1));
+  // In the bias's format, which is no narrower than float32.
+  at::Tensor score_WHNN =
+      at::matmul(q_WHND * scale, k_WHND.transpose(-2, -1)).to(bias_HNN.scalar_type());
   score_WHNN.add_(bias_HNN);
   if (mask_VNN.defined()) {
     const std::int64_t windows = mask_VNN.size(0), n = mask_VNN.size(-1);

@@ -31,11 +31,22 @@ void declare_loss(Options& o, LossPlan& p) {
         "share of the old centre kept at each step", {.min = 0, .max = 1});
 }
 
-void declare_networks(Options& o, Plan& p) {
-  o.add("objective.alice.hidden", p.head.hidden, "width of the head's trunk", {.min = 1});
-  o.add("objective.alice.bottleneck", p.head.bottleneck, "width of the head's unit vectors",
-        {.min = 1});
-  o.add("objective.alice.outputs", p.head.outputs, "logits of the head, width of CASA", {.min = 2});
+void declare_head(Options& o, model::HeadPlan& p) {
+  o.add("objective.alice.hidden", p.hidden, "width of the head's trunk", {.min = 1});
+  o.add("objective.alice.bottleneck", p.bottleneck,
+        "width of the head's unit vectors; 0: none, its trunk gives the logits", {.min = 0});
+  o.add("objective.alice.outputs", p.outputs, "logits of the head, width of CASA", {.min = 2});
+  o.add("objective.alice.head_layers", p.layers, "linear layers of the head's trunk", {.min = 1});
+  o.add("objective.alice.head_norm", p.norm,
+        "norm behind each hidden layer of the trunk, one for all (batch: of each rank's own rows)",
+        {.choices = {"none", "batch", "layer"}});
+  o.add("objective.alice.head_activation", p.activation, "of the trunk's hidden layers",
+        {.choices = {"gelu", "relu"}});
+  o.add("objective.alice.norm_last_layer", p.fixed_gain,
+        "gains of the weight-normalised last layers stay 1; false: they are trained");
+}
+
+void declare_casa(Options& o, Plan& p) {
   o.add("objective.alice.casa_heads", p.casa.heads, "attention heads of CASA", {.min = 1});
   o.add("objective.alice.casa_head_width", p.casa.head_width, "width of one head", {.min = 1});
   o.add("objective.alice.casa_hidden", p.casa.hidden, "width of CASA's feed-forward layer",
@@ -48,6 +59,11 @@ void declare_networks(Options& o, Plan& p) {
         "project CASA's output (Fig. 3); false as in the reference code");
   o.add("objective.alice.target_dropout", p.target_dropout,
         "CASA's dropout on the target side too");
+  o.add("objective.alice.drop_path_epochs", p.drop_path_epochs,
+        "epochs with stochastic depth; 0: all (the reference loses it after the first)",
+        {.min = 0, .unit = "epochs"});
+  o.add("objective.alice.target_drop_path", p.target_drop_path,
+        "stochastic depth in the target too, while the student's acts");
   o.add("objective.alice.target_tokens", p.target_tokens,
         "target network's keys and values for CASA", {.choices = {"encoder", "decoder"}});
   o.add("objective.alice.target_last", p.target_last,
@@ -67,7 +83,8 @@ void declare(Options& o, Plan& p) {
         "mask the student although lambda_reconstruction is 0");
   o.add("objective.alice.target_mask_ratio", p.target_mask_ratio,
         "share of cells masked in the target's views", {.min = 0, .max = 1});
-  declare_networks(o, p);
+  declare_head(o, p.head);
+  declare_casa(o, p);
   o.add("objective.alice.freeze_last_layer", p.freeze_last_layer,
         "last layers get no gradient in epoch 0");
   o.add("objective.alice.clip_casa", p.clip_casa, "gradient clipping applies to CASA too");

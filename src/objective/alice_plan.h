@@ -21,6 +21,8 @@ struct Plan {
   bool casa_ema = true;                   // D12: target side has EMA copies
   bool zeta = true;                       // D13
   bool target_dropout = false;            // CASA's dropout on the target side
+  std::int64_t drop_path_epochs = 0;      // D19: stochastic depth acts that long; 0: always
+  bool target_drop_path = false;          // D27: in the target too, while the student's acts
   std::string target_last =
       "last";  // layer that the target's shared last layer starts from, or "last2"
   bool freeze_last_layer = true;  // in epoch 0

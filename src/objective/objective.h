@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "model/backbone.h"
+#include "model/precision.h"
 
 namespace homolog::objective {
 
@@ -79,6 +80,15 @@ class Objective {
   // Lets `fill` give the backbone other weights before the first step; the target starts from them
   // too. Throws Fault::Usage where there is no backbone.
   virtual void start_from(const std::function<void(backbone::Backbone&)>& fill);
+  // What the networks compute in, in training and validation. Losses, softmax, centres, weights and
+  // gradients are float32 whatever it is.
+  void set_precision(model::Precision precision) { precision_ = precision; }
+
+ protected:
+  model::Precision precision() const { return precision_; }
+
+ private:
+  model::Precision precision_ = model::Precision::Float32;
 };
 
 }  // namespace homolog::objective

@@ -117,6 +117,7 @@ bool is_operational(const std::string& key) {
 bool is_fixed(const std::string& key) {
   if (key == "model.weights") return false;  // where the first step started; not read again
   return key.starts_with("model.") || key.starts_with("objective.") || key == "optimizer.name" ||
+         key == "cluster.precision" ||      // the curve would bend there unseen
          key == "data.patches_per_volume";  // the cursor counts in epochs of this length
 }
 

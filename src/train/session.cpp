@@ -74,9 +74,13 @@ struct Engine {
         replica(*objective, arena, optimizer) {}
 };
 
-std::unique_ptr<objective::Objective> build_objective(const TrainingParts& parts,
+std::unique_ptr<objective::Objective> build_objective(const TrainingPlan& plan,
+                                                      const TrainingParts& parts,
                                                       torch::Device device) {
+  const model::Precision precision = model::precision_named(plan.precision);
+  model::require_precision(precision, device);
   auto objective = parts.objective();
+  objective->set_precision(precision);
   objective->online().to(device);
   if (objective->target() != nullptr) {
     objective->target()->to(device);
@@ -184,7 +188,7 @@ int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const T
 
   const torch::Device device = choose_device(plan.device, communicator);
   prepare_torch(plan);
-  Engine engine(plan, build_objective(parts, device), rank.size);
+  Engine engine(plan, build_objective(plan, parts, device), rank.size);
   const auto parameters = engine.objective->online().named_parameters();
   const auto buffers = engine.objective->online().named_buffers();
   fresh.exported_prefix = engine.objective->exported_prefix();
@@ -241,6 +245,9 @@ void declare(Options& o, TrainingPlan& p) {
       "cluster.deterministic", p.deterministic,
       "only repeatable algorithms, so that runs agree bit for bit; on a GPU also full fp32, where "
       "otherwise matrix products and convolutions may use TF32");
+  o.add("cluster.precision", p.precision,
+        "what networks compute in; weights, gradients, softmax, losses and centres stay float32",
+        {.choices = {"float32", "bf16"}});
 }
 
 void check(const TrainingPlan& plan) {

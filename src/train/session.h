@@ -30,16 +30,17 @@ struct ClusterPlan {
 
 // Set fields before declare() to give a program other defaults.
 struct TrainingPlan {
-  std::filesystem::path run;    // --run
-  std::string resume = "auto";  // --resume auto | none | exact
-  std::filesystem::path from;   // --from, with exact: the checkpoint to take
-  bool overwrite = false;       // --overwrite, with none: remove this run's checkpoints
-  std::int64_t stop_after = 0;  // --max-steps-this-run: then checkpoint and exit 75
-  std::int64_t batch = 1;       // data.batch: samples per rank and micro batch
-  std::int64_t accumulate = 1;  // data.accumulate: micro batches per step
-  std::uint64_t seed = 123;     // data.seed
-  std::string device = "auto";  // --device auto | cpu | cuda
-  bool deterministic = false;   // cluster.deterministic
+  std::filesystem::path run;          // --run
+  std::string resume = "auto";        // --resume auto | none | exact
+  std::filesystem::path from;         // --from, with exact: the checkpoint to take
+  bool overwrite = false;             // --overwrite, with none: remove this run's checkpoints
+  std::int64_t stop_after = 0;        // --max-steps-this-run: then checkpoint and exit 75
+  std::int64_t batch = 1;             // data.batch: samples per rank and micro batch
+  std::int64_t accumulate = 1;        // data.accumulate: micro batches per step
+  std::uint64_t seed = 123;           // data.seed
+  std::string device = "auto";        // --device auto | cpu | cuda
+  bool deterministic = false;         // cluster.deterministic
+  std::string precision = "float32";  // cluster.precision float32 | bf16: what networks compute in
   OptimizerPlan optimizer;
   SchedulePlan schedule;
   CheckpointPlan checkpoint;
@@ -69,7 +70,7 @@ struct TrainingParts {
   std::function<std::unique_ptr<objective::Objective>()> objective;
   std::function<std::unique_ptr<Source>(const Start&)> source;
   // Other weights for a run from the start, where given: called on rank 0 before the first step.
-  // Returns what the run's identity says of them ({"weights", hash}).
+  // Returns what the run's identity says of them: {"weights", hash}.
   std::function<std::map<std::string, std::string>(objective::Objective&)> initial_weights;
   // What all ranks, and a resumed run, must agree on beside the configuration: {"store", hash}.
   std::map<std::string, std::string> identity;

@@ -88,9 +88,13 @@ void declare(Options& o, Plan& p) {
   o.add("model.nnformer.rel_index", p.rel_index,
         "relative-position rows: as the public nnFormer (offsets collide), or one each",
         {.choices = {"reference", "exact"}});
+  o.add("model.nnformer.position", p.position,
+        "position table: trained, or fixed at its random start (the reference never trains it)",
+        {.choices = {"learned", "fixed"}});
 }
 
-NnFormer::NnFormer(const Plan& plan, const Size3& crop) : channels_(plan.embed) {
+NnFormer::NnFormer(const Plan& plan, const Size3& crop)
+    : channels_(plan.embed), learns_positions_(plan.position == "learned") {
   check(plan, crop);
   build_encoder(plan, crop);
   build_decoder(plan, crop);
@@ -103,7 +107,8 @@ void NnFormer::build_encoder(const Plan& plan, const Size3& crop) {
   // Registered for exchange of weights only: masking is done on the image (D10).
   mask_token_ = encoder->register_parameter("mask_token", torch::zeros({1, 1, plan.embed}));
   position_1LC_ = encoder->register_parameter(
-      "absolute_pos_embed", torch::empty({1, tokens, plan.embed}).normal_(0, kInitSigma));
+      "absolute_pos_embed", torch::empty({1, tokens, plan.embed}).normal_(0, kInitSigma),
+      /*requires_grad=*/learns_positions_);
   patch_embed_ = encoder->register_module("patch_embed", PatchEmbed(plan.embed));
   auto layers = encoder->register_module("layers", torch::nn::ModuleList());
   std::int64_t total = 0;
@@ -185,7 +190,7 @@ static at::Tensor keep_row(const at::Tensor& keep_LB, std::int64_t row) {
 }
 
 std::vector<at::Tensor> NnFormer::encode(const at::Tensor& image_B1XYZ, const at::Tensor& keep_LB,
-                                         std::vector<Size3>& grids) {
+                                         std::size_t first, std::vector<Size3>& grids) {
   Size3 grid{};
   at::Tensor tokens_BLC = embed(image_B1XYZ, grid);
   std::vector<at::Tensor> skips;
@@ -197,9 +202,9 @@ std::vector<at::Tensor> NnFormer::encode(const at::Tensor& image_B1XYZ, const at
                           keep_row(keep_LB, stage.keep[b] + 1), at::Tensor(), at::Tensor());
       show("enc.layer" + std::to_string(s) + ".block" + std::to_string(b), tokens_BLC);
     }
-    skips.push_back(stage.norm(tokens_BLC));
+    skips.push_back(s < first ? at::Tensor() : stage.norm(tokens_BLC));
     grids.push_back(grid);
-    show("enc.stage" + std::to_string(s), tokens_to_map(skips.back(), grid));
+    if (s >= first) show("enc.stage" + std::to_string(s), tokens_to_map(skips.back(), grid));
     if (!stage.down.is_empty()) {
       tokens_BLC = stage.down(tokens_BLC, grid);
       for (auto& side : grid) side /= 2;
@@ -226,11 +231,12 @@ at::Tensor NnFormer::decode_level(std::int64_t level, const at::Tensor& below_BL
 backbone::Features NnFormer::run(const backbone::View& view, backbone::Want want) {
   const at::Tensor image_B1XYZ = view.seen_B1XYZ();
   const bool drops =
-      is_training() && std::any_of(drop_L_.begin(), drop_L_.end(), [](double p) { return p > 0; });
+      drops_paths() && std::any_of(drop_L_.begin(), drop_L_.end(), [](double p) { return p > 0; });
   const at::Tensor keep_LB =
       drops ? draws().keep_LB(drop_L_, image_B1XYZ.size(0), image_B1XYZ.device()) : at::Tensor();
   std::vector<Size3> grids;
-  const std::vector<at::Tensor> skips = encode(image_B1XYZ, keep_LB, grids);
+  const std::size_t first = want.reconstruction ? 0 : want.decoder ? 2 : 3;
+  const std::vector<at::Tensor> skips = encode(image_B1XYZ, keep_LB, first, grids);
   backbone::Features out;
   out.encoder_BLC = skips[3];
   out.cls_BC = skips[3].mean(1);
@@ -255,6 +261,7 @@ bool NnFormer::is_encoder_parameter(const std::string& name) const {
 
 bool NnFormer::is_used(const std::string& name, backbone::Want want) const {
   if (starts_with_any(name, {"model_down.mask_token", "final.1.", "final.2."})) return false;
+  if (name == "model_down.absolute_pos_embed") return learns_positions_;
   const bool decoder = want.decoder || want.reconstruction;
   if (starts_with_any(name, {"decoder.layers.2.", "model_down.norm2."})) return decoder;
   if (starts_with_any(name, {"decoder.", "final.", "model_down.norm0.", "model_down.norm1."})) {

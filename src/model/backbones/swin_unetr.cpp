@@ -179,7 +179,7 @@ at::Tensor SwinUnetr::reconstruct(const at::Tensor& image_BCXYZ, const std::vect
 backbone::Features SwinUnetr::run(const backbone::View& view, backbone::Want want) {
   const at::Tensor image_BCXYZ = view.seen_B1XYZ();
   check_sides(sides_of(image_BCXYZ));
-  const bool drops = is_training() && plan_.drop_path > 0;
+  const bool drops = drops_paths() && plan_.drop_path > 0;
   const at::Tensor keep_LB =
       drops ? draws().keep_LB(drop_L_, image_BCXYZ.size(0), image_BCXYZ.device()) : at::Tensor();
   const std::vector<Hidden> hidden = encode(image_BCXYZ, keep_LB);

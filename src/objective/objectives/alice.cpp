@@ -4,9 +4,9 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "base/error.h"
 #include "objective/alice_network.h"
 #include "objective/alice_plan.h"
+#include "objective/alice_views.h"
 #include "objective/mode_guard.h"
 #include "objective/objective_entry.h"
 
@@ -16,26 +16,13 @@ namespace {
 using backbone::Size3;
 using model::RowDraws;
 
-struct Batch {                     // 2B rows: query rows, then key rows
-  backbone::View student, target;  // the student's image is the plain crop
-  std::vector<std::uint64_t> student_keys, target_keys;
+struct StudentOutputs {  // projected_BTE: queries of CASA, which both sides share
+  at::Tensor cls_BD, query_BTD, projected_BTE, aligned_BTD, reconstruction_B1XYZ;
 };
 
 struct TargetOutputs {
   at::Tensor cls_BD, tokens_BMD, aligned_BTD;
 };
-
-const at::Tensor& view(const Views& views, const std::string& name) {
-  const auto found = views.tensors.find(name);
-  if (found != views.tensors.end()) return found->second;
-  throw Error(Fault::Usage, "objective alice: the stream gives no view \"" + name + "\"",
-              "train on a store of pairs");
-}
-
-// Rows of the query, then of the key.
-at::Tensor both(const Views& views, const std::string& query, const std::string& key) {
-  return at::cat({view(views, query), view(views, key)});
-}
 
 class Alice final : public Objective {
  public:
@@ -73,13 +60,15 @@ class Alice final : public Objective {
   bool used(const std::string& name) const;
   std::shared_ptr<Network> build(const backbone::Factory& factory, bool as_target) const;
   void start_target();
-  Batch prepare(const Views& views, const StepInfo& info) const;
+  void set_stochastic_depth(const Batch& batch, const StepInfo& info);
+  model::Autocast autocast(const Batch& batch) const {
+    return {precision(), batch.student.image_B1XYZ.device().type()};
+  }
   TargetOutputs run_target(const Batch& batch);
-  at::Tensor align_target(const TargetOutputs& target, const at::Tensor& query_BTD,
-                          const at::Tensor& projected_BTE, const Batch& batch,
-                          const StepInfo& info);
-  void distil(const Batch& batch, const StepInfo& info, const backbone::Features& features,
-              Loss& loss);
+  StudentOutputs run_student(const Batch& batch, const StepInfo& info);
+  at::Tensor align_target(const TargetOutputs& target, const StudentOutputs& student,
+                          const Batch& batch, const StepInfo& info);
+  void distil(const Batch& batch, const StepInfo& info, const StudentOutputs& student, Loss& loss);
   static void add_term(Loss& loss, const char* name, const at::Tensor& weighted);
 
   Plan plan_;
@@ -141,7 +130,7 @@ void Alice::start_target() {
 bool Alice::used(const std::string& name) const {
   if (name.starts_with("backbone."))
     return online_->backbone->is_used(name.substr(9), student_wants_);
-  if (name.ends_with("weight_g")) return false;  // gains stay 1 (norm_last_layer)
+  if (plan_.head.fixed_gain && name.ends_with("weight_g")) return false;  // they stay 1
   if (name.starts_with("head.last_layer.")) return inter();
   if (name.starts_with("head.mlp.")) return inter() || intra();
   return intra();  // mlp3, mlp4, last_layer2, CASA
@@ -155,45 +144,11 @@ ParameterRule Alice::rule(const std::string& name, const torch::Tensor& paramete
   return out;
 }
 
-Batch Alice::prepare(const Views& views, const StepInfo& info) const {
-  Batch out;
-  out.student.image_B1XYZ = both(views, "query_B1XYZ", "key_B1XYZ");
-  // Validation draws the same masks every time.
-  const std::int64_t step = info.training ? info.step : -1;
-  const auto keys = [&](std::initializer_list<int> of) {
-    std::vector<std::uint64_t> all;
-    for (const int v : of)
-      for (const std::uint64_t id : views.ids) all.push_back(model::row_key(id, step, v));
-    return all;
-  };
-  const auto mask = [&](backbone::View& view, double ratio, const std::string& purpose) {
-    model::MaskPlan plan = plan_.mask;
-    plan.ratio = ratio;
-    const at::Device device = view.image_B1XYZ.device();
-    view.visible_B1XYZ =
-        at::cat({visible_B1XYZ(plan, crop_, info.seed, purpose + "-query", keys({0}), device),
-                 visible_B1XYZ(plan, crop_, info.seed, purpose + "-key", keys({1}), device)});
-    view.visible_share = visible_share(plan, crop_);
-  };
-  out.student_keys = keys({0, 1});
-  out.target_keys = keys({2, 3});
-  if (views.tensors.count("query_visible_B1XYZ") != 0U) {
-    // A stream may bring masks of its own, to replay a recorded step.
-    out.student.visible_B1XYZ = both(views, "query_visible_B1XYZ", "key_visible_B1XYZ");
-    out.student.visible_share = out.student.visible_B1XYZ[0].mean().item<double>();
-  } else if (reconstructs() || plan_.mask_student_without_mim) {
-    mask(out.student, plan_.mask.ratio, "mask");
-  }
-  if (target_) {
-    out.target.image_B1XYZ = both(views, "target_query_B1XYZ", "target_key_B1XYZ");
-    if (plan_.target_mask_ratio > 0) mask(out.target, plan_.target_mask_ratio, "mask-target");
-  }
-  return out;
-}
-
 TargetOutputs Alice::run_target(const Batch& batch) {
   const torch::NoGradGuard no_grad;
-  const backbone::Features features = target_->backbone->run(batch.target, target_wants_);
+  const model::Autocast networks = autocast(batch);
+  backbone::Features features = target_->backbone->run(batch.target, target_wants_);
+  if (!inter()) features.cls_BC.reset();
   const model::Projections projected = target_->head(features, intra());
   return {.cls_BD = projected.cls_BD,
           .tokens_BMD =
@@ -201,14 +156,15 @@ TargetOutputs Alice::run_target(const Batch& batch) {
           .aligned_BTD = {}};
 }
 
-at::Tensor Alice::align_target(const TargetOutputs& target, const at::Tensor& query_BTD,
-                               const at::Tensor& projected_BTE, const Batch& batch,
-                               const StepInfo& info) {
+at::Tensor Alice::align_target(const TargetOutputs& target, const StudentOutputs& student,
+                               const Batch& batch, const StepInfo& info) {
   const torch::NoGradGuard no_grad;
+  const model::Autocast networks = autocast(batch);
   model::Casa& casa = plan_.casa_ema ? target_->casa : online_->casa;
   const RowDraws draws(info.seed, batch.target_keys);
   const bool drops = plan_.target_dropout && info.training;
-  return casa->align(query_BTD, projected_BTE, target.tokens_BMD, drops ? &draws : nullptr);
+  return casa->align(student.query_BTD, student.projected_BTE, target.tokens_BMD,
+                     drops ? &draws : nullptr);
 }
 
 void Alice::add_term(Loss& loss, const char* name, const at::Tensor& weighted) {
@@ -216,50 +172,78 @@ void Alice::add_term(Loss& loss, const char* name, const at::Tensor& weighted) {
   loss.terms.push_back({name, weighted.detach()});
 }
 
-void Alice::distil(const Batch& batch, const StepInfo& info, const backbone::Features& features,
+StudentOutputs Alice::run_student(const Batch& batch, const StepInfo& info) {
+  const model::Autocast networks = autocast(batch);
+  StudentOutputs out;
+  backbone::Features features = online_->backbone->run(batch.student, student_wants_);
+  out.reconstruction_B1XYZ = features.reconstruction_B1XYZ;
+  if (!target_) return out;
+  if (!inter()) features.cls_BC.reset();
+  const model::Projections projected = online_->head(features, intra());
+  out.cls_BD = projected.cls_BD;
+  if (!intra()) return out;
+  const RowDraws draws(info.seed, batch.student_keys);
+  out.query_BTD = projected.encoder_BLD;
+  out.projected_BTE = online_->casa->project_queries(out.query_BTD);
+  out.aligned_BTD = online_->casa->align(out.query_BTD, out.projected_BTE, projected.decoder_BLD,
+                                         info.training ? &draws : nullptr);
+  return out;
+}
+
+void Alice::distil(const Batch& batch, const StepInfo& info, const StudentOutputs& student,
                    Loss& loss) {
   const LossPlan& p = plan_.loss;
   const at::Device device = batch.student.image_B1XYZ.device();
   TargetOutputs target = run_target(batch);
-  const model::Projections student = online_->head(features, intra());
   if (inter()) {
     add_term(loss, "inter",
              p.lambda_inter * inter_loss(p, target.cls_BD, centre_cls_1D_.to(device),
                                          student.cls_BD, info.epoch));
   }
   if (intra()) {
-    const RowDraws draws(info.seed, batch.student_keys);
-    const at::Tensor projected_BTE = online_->casa->project_queries(student.encoder_BLD);
-    const at::Tensor aligned_BTD = online_->casa->align(
-        student.encoder_BLD, projected_BTE, student.decoder_BLD, info.training ? &draws : nullptr);
-    target.aligned_BTD = align_target(target, student.encoder_BLD, projected_BTE, batch, info);
+    target.aligned_BTD = align_target(target, student, batch, info);
     add_term(loss, "intra",
              p.lambda_intra * intra_loss(p, target.aligned_BTD, centre_tokens_11D_.to(device),
-                                         aligned_BTD, info.epoch));
+                                         student.aligned_BTD, info.epoch));
   }
-  const std::int64_t half = target.cls_BD.size(0) / 2;
-  const at::Tensor agree = target.cls_BD.narrow(0, 0, half).argmax(-1) ==
-                           student.cls_BD.narrow(0, half, half).argmax(-1);
-  loss.terms.push_back({"acc", agree.to(torch::kFloat).mean()});
+  if (inter()) {  // share of pairs whose class the student names as the target does
+    const std::int64_t half = target.cls_BD.size(0) / 2;
+    const at::Tensor agree = target.cls_BD.narrow(0, 0, half).argmax(-1) ==
+                             student.cls_BD.narrow(0, half, half).argmax(-1);
+    loss.terms.push_back({"acc", agree.to(torch::kFloat).mean()});
+  }
   if (info.training) {
     const std::int64_t width = plan_.head.outputs;
-    loss.statistics = at::cat(
-        {centre_sums(target.cls_BD, width), centre_sums(target.aligned_BTD, width).to(device)});
+    loss.statistics = at::cat({centre_sums(target.cls_BD, width).to(device),
+                               centre_sums(target.aligned_BTD, width).to(device)});
   }
+}
+
+void Alice::set_stochastic_depth(const Batch& batch, const StepInfo& info) {
+  using DropPath = backbone::Backbone::DropPath;
+  const bool acts =
+      info.training && (plan_.drop_path_epochs == 0 || info.epoch < plan_.drop_path_epochs);
+  online_->backbone->set_drop_path(acts ? DropPath::InTraining : DropPath::Never);
+  online_->backbone->set_draws(RowDraws(info.seed, batch.student_keys));
+  if (!target_) return;
+  // Its mode stays evaluation: only its branches are dropped.
+  target_->backbone->set_drop_path(acts && plan_.target_drop_path ? DropPath::Always
+                                                                  : DropPath::Never);
+  target_->backbone->set_draws(RowDraws(info.seed, batch.target_keys));
 }
 
 Loss Alice::evaluate(const Views& views, const StepInfo& info) {
   const ModeGuard mode(*online_, info.training);
   const at::AutoGradMode gradients(info.training);
-  const Batch batch = prepare(views, info);
-  online_->backbone->set_draws(RowDraws(info.seed, batch.student_keys));
-  const backbone::Features features = online_->backbone->run(batch.student, student_wants_);
+  const Batch batch = prepare(plan_, crop_, views, info, target_ != nullptr);
+  set_stochastic_depth(batch, info);
+  const StudentOutputs student = run_student(batch, info);
   Loss loss;
-  if (target_) distil(batch, info, features, loss);
+  if (target_) distil(batch, info, student, loss);
   if (reconstructs()) {
     add_term(loss, "reconstruction",
              plan_.loss.lambda_reconstruction *
-                 reconstruction_loss(plan_.loss, features.reconstruction_B1XYZ,
+                 reconstruction_loss(plan_.loss, student.reconstruction_B1XYZ,
                                      batch.student.image_B1XYZ, batch.student.visible_B1XYZ));
   }
   return loss;

@@ -47,7 +47,7 @@ class Sam : public Objective {
   Loss evaluate(const Views& views, const StepInfo& info) override {
     const torch::Tensor& first = views.at("first_B1ZYX");
     const std::int64_t pairs = first.size(0);
-    const model::SamMaps maps = net_->forward(at::cat({first, views.at("second_B1ZYX")}));
+    const model::SamMaps maps = embed(at::cat({first, views.at("second_B1ZYX")}));
     torch::Tensor fine = torch::zeros({}, first.options()),
                   coarse = torch::zeros({}, first.options());
     for (std::int64_t i = 0; i < pairs; ++i) {
@@ -64,6 +64,10 @@ class Sam : public Objective {
   }
 
  private:
+  model::SamMaps embed(const torch::Tensor& images_B1ZYX) {  // unit vectors in float32
+    const model::Autocast network(precision(), images_B1ZYX.device().type());
+    return net_->forward(images_B1ZYX);
+  }
   static SamView view(const Views& views, const model::SamMaps& maps, const std::string& name,
                       std::int64_t pair, std::int64_t row) {
     return sam_view(maps.fine_BCZYX[row], maps.coarse_BCZYX[row],

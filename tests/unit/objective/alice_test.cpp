@@ -5,87 +5,17 @@
 #include <torch/utils.h>
 
 #include "base/error.h"
-#include "base/options.h"
-#include "model/backbone_entry.h"
-#include "objective/objective_entry.h"
+#include "tests/unit/objective/tiny_alice.h"
 
 namespace homolog::objective {
 namespace {
 
-constexpr std::int64_t kSide = 32;
-
-std::unique_ptr<Objective> make(const std::vector<std::string>& extra = {}) {
-  std::vector<std::string> words = {"test",
-                                    "--set",
-                                    "model.nnformer.embed=8",
-                                    "--set",
-                                    "model.nnformer.heads=1,2,4,8",
-                                    "--set",
-                                    "objective.alice.hidden=32",
-                                    "--set",
-                                    "objective.alice.bottleneck=16",
-                                    "--set",
-                                    "objective.alice.outputs=24",
-                                    "--set",
-                                    "objective.alice.casa_heads=2",
-                                    "--set",
-                                    "objective.alice.casa_head_width=8",
-                                    "--set",
-                                    "objective.alice.casa_hidden=32"};
-  for (const std::string& e : extra) words.insert(words.end(), {"--set", e});
-  std::vector<const char*> argv;
-  for (const std::string& w : words) argv.push_back(w.c_str());
-  Options options("test", "", "");
-  const auto backbone = backbone::find("nnformer").factory();
-  const auto factory = find("alice").factory();
-  backbone->declare(options);
-  factory->declare(options);
-  options.parse(static_cast<int>(argv.size()), argv.data());
-  torch::manual_seed(5);
-  return factory->make(*backbone, {kSide, kSide, kSide});
-}
-
-Views make_views(const std::vector<std::uint64_t>& ids) {
-  Views views;
-  views.ids = ids;
-  for (const char* name : {"query_B1XYZ", "key_B1XYZ", "target_query_B1XYZ", "target_key_B1XYZ"}) {
-    std::vector<torch::Tensor> rows;
-    for (const std::uint64_t id : ids) {
-      auto generator = at::make_generator<at::CPUGeneratorImpl>(id * 10 + std::string(name).size());
-      rows.push_back(torch::rand({1, 1, kSide, kSide, kSide}, generator));
-    }
-    views.tensors[name] = torch::cat(rows);
-  }
-  return views;
-}
+using namespace tiny;
 
 std::vector<std::string> names(const Loss& loss) {
   std::vector<std::string> out;
   for (const auto& term : loss.terms) out.push_back(term.name);
   return out;
-}
-
-double term(const Loss& loss, const std::string& name) {
-  for (const auto& t : loss.terms) {
-    if (t.name == name) return t.value.item<double>();
-  }
-  ADD_FAILURE() << "no term " << name;
-  return 0;
-}
-
-TEST(Alice, TrainedParametersAreExactlyThoseWithAGradient) {
-  for (const std::string setting :
-       {"lambda_inter=1", "lambda_inter=0", "lambda_intra=0", "lambda_reconstruction=0",
-        "casa_ema=false", "target_tokens=decoder", "zeta=false"}) {
-    SCOPED_TRACE(setting);
-    const auto alice = make({"objective.alice." + setting});
-    alice->evaluate(make_views({1, 2}), {.step = 3}).total.backward();
-    for (const auto& item : alice->online().named_parameters()) {
-      const bool trained = alice->rule(item.key(), item.value()).trained;
-      EXPECT_EQ(trained, item.value().grad().defined()) << item.key();
-      EXPECT_EQ(trained, item.value().requires_grad()) << item.key();
-    }
-  }
 }
 
 TEST(Alice, TargetNamesAreASubsetOfOnlinesAndItNeverTrains) {

@@ -222,6 +222,10 @@ TEST(Resume, RefusesAnotherSeedStoreBatchOrModel) {  // fault table 12
   other = plan;
   other.optimizer.name = "sgd";
   EXPECT_EQ(fault_of([&] { run(other, parts_for()); }, &what), Fault::Usage);
+  other = plan;
+  other.precision = "bf16";
+  EXPECT_EQ(fault_of([&] { run(other, parts_for()); }, &what), Fault::Usage);
+  EXPECT_THAT(what, ::testing::HasSubstr("cluster.precision was 'float32', now it is 'bf16'"));
 }
 
 TEST(Resume, NoneRefusesAFolderWithCheckpointsUnlessTold) {
