@@ -28,8 +28,8 @@ model::resnet::Plan plan_of(const Fixture& fixture) {
   Options options("golden", "", "");
   model::resnet::declare(options, plan);
   std::vector<std::string> words{"golden"};
-  for (const auto& [key, value] : recognised(fixture.rows())->options)
-    words.insert(words.end(), {"--" + key, value});
+  const auto found = recognised(fixture.rows());
+  for (const auto& [key, value] : found->options) words.insert(words.end(), {"--" + key, value});
   std::vector<const char*> pointers;
   for (const std::string& word : words) pointers.push_back(word.c_str());
   EXPECT_TRUE(options.parse(static_cast<int>(pointers.size()), pointers.data()));
