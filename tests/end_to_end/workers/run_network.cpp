@@ -1,6 +1,6 @@
 // run_network WEIGHTS INPUT OUT: builds the network that a file of `homolog import` describes, runs
 // INPUT's "image" and writes what comes out, and every parameter's gradient of the sum of outputs
-// times INPUT's "probe.OUTPUT". For the comparison with MONAI.
+// times INPUT's "probe.OUTPUT"; all in the image's type. For the comparison with MONAI.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -28,6 +28,7 @@ int body(int argc, char** argv) {
   const auto built = backbone::build(backbone::find(about.at("backbone")), options, crop);
   backbone::Backbone& network = *built.network;
   backbone::load(network, backbone::fit(network, from, argv[1], {.crop = crop}));
+  network.to(image_B1XYZ.scalar_type());
   network.eval();
 
   const bool wants = input.tensors.contains("probe.reconstruction");
@@ -37,7 +38,7 @@ int body(int argc, char** argv) {
                                                   {"encoder", features.encoder_BLC}};
   if (wants) outputs["reconstruction"] = features.reconstruction_B1XYZ;
   model::WeightsFile out;
-  torch::Tensor loss = torch::zeros({});
+  torch::Tensor loss = torch::zeros({}, image_B1XYZ.options());
   for (const auto& [name, value] : outputs) {
     out.tensors["out." + name] = value.detach();
     const auto probe = input.tensors.find("probe." + name);
