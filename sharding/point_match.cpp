@@ -50,8 +50,7 @@ void declare(Options& o, PointQuestion& q) {
   o.add("point", q.point, "x,y,z: voxel index of the query in LPS order (see --mm)",
         {.required = true});
   o.add("mm", q.world, "the point is in LPS millimetres");
-  o.add("mode", q.mode, "exact: cell by cell as published; refined: sub-cell",
-        {.choices = {"exact", "refined"}});
+  o.add("mode", q.mode, match::kModeHelp, {.choices = {"exact", "refined", "image"}});
 }
 
 PointAnswer find_point(const PointQuestion& q) {
@@ -67,7 +66,7 @@ PointAnswer find_point(const PointQuestion& q) {
                     std::to_string(grid.size.y) + "x" + std::to_string(grid.size.z) + " voxels",
                 "give a voxel inside, or --mm with LPS millimetres");
   }
-  const auto mode = q.mode == "exact" ? match::Mode::Exact : match::Mode::Refined;
+  const auto mode = match::mode_named(q.mode);
   a.match =
       match::match_points(embedder.embed(a.query), embedder.embed(a.key), {a.point}, mode).front();
   return a;

@@ -28,8 +28,10 @@ void declare(Options& o, ShardPlan& p) {
         {.min = -32768, .max = 32767, .unit = "HU"});
   o.add("shard.encoding", p.encoding, "uint16: clipped to the window; int16: every HU",
         {.choices = {"uint16", "int16"}});
-  o.add("shard.match", p.match, "refined: sub-cell; exact: as published",
-        {.choices = {"refined", "exact"}});
+  o.add("shard.match", p.match, match::kModeHelp, {.choices = {"refined", "exact", "image"}});
+  o.add("shard.match_neighbours", p.match_neighbours,
+        "cells to each side of a point's own whose matches are averaged (the reference's multi_pt)",
+        {.min = 0, .max = 3, .unit = "cells"});
   o.add("shard.warn_outside", p.warn_outside, "share of a crop outside its volume that is reported",
         {.min = 0, .max = 1});
   o.add("shard.refuse_outside", p.refuse_outside,
@@ -69,20 +71,24 @@ std::map<std::string, std::string> settings(const ShardPlan& p) {
     std::snprintf(text, sizeof text, "%.9g", v);
     return std::string(text);
   };
-  return {{"crop", std::to_string(p.crop[0]) + "," + std::to_string(p.crop[1]) + "," +
-                       std::to_string(p.crop[2])},
-          {"points_per_study", std::to_string(p.points_per_study)},
-          {"partners", std::to_string(p.partners)},
-          {"threshold", number(p.threshold)},
-          {"attempts", std::to_string(p.attempts)},
-          {"validation", number(p.validation)},
-          {"margin", std::to_string(p.margin)},
-          {"window_low", std::to_string(p.window_low)},
-          {"window_high", std::to_string(p.window_high)},
-          {"encoding", p.encoding},
-          {"match", p.match},
-          {"refuse_outside", number(p.refuse_outside)},
-          {"seed", std::to_string(p.seed)}};
+  std::map<std::string, std::string> all = {
+      {"crop", std::to_string(p.crop[0]) + "," + std::to_string(p.crop[1]) + "," +
+                   std::to_string(p.crop[2])},
+      {"points_per_study", std::to_string(p.points_per_study)},
+      {"partners", std::to_string(p.partners)},
+      {"threshold", number(p.threshold)},
+      {"attempts", std::to_string(p.attempts)},
+      {"validation", number(p.validation)},
+      {"margin", std::to_string(p.margin)},
+      {"window_low", std::to_string(p.window_low)},
+      {"window_high", std::to_string(p.window_high)},
+      {"encoding", p.encoding},
+      {"match", p.match},
+      {"refuse_outside", number(p.refuse_outside)},
+      {"seed", std::to_string(p.seed)}};
+  if (p.match_neighbours > 0)  // stores that were begun without that option keep their hash
+    all["match_neighbours"] = std::to_string(p.match_neighbours);
+  return all;
 }
 
 std::string plan_hash(const ShardPlan& plan, const std::string& sam_hash,

@@ -25,11 +25,12 @@ struct ShardPlan {
   std::int64_t window_low = -125, window_high = 255;
   std::string encoding = "uint16";
   std::string match = "refined";
+  std::int64_t match_neighbours = 0;                // cells to each side whose matches are averaged
   double warn_outside = 0.5, refuse_outside = 0.9;  // share of a crop beyond its volume
   std::uint64_t seed = 123;
   std::int64_t studies_in_memory = 8;
 
-  match::Mode mode() const { return match == "exact" ? match::Mode::Exact : match::Mode::Refined; }
+  match::Mode mode() const { return match::mode_named(match); }
 };
 
 // Section [shard].

@@ -13,11 +13,13 @@
 namespace homolog::shard {
 
 StudyCache::StudyCache(std::vector<import::CatalogEntry> entries, match::Embedder& embedder,
-                       std::filesystem::path embeddings, match::Mode mode, std::size_t capacity)
+                       std::filesystem::path embeddings, match::Mode mode, std::size_t capacity,
+                       std::int64_t neighbours)
     : entries_(std::move(entries)),
       embedder_(embedder),
       folder_(std::move(embeddings)),
       mode_(mode),
+      neighbours_(neighbours),
       capacity_(capacity) {}
 
 StudyCache::Held& StudyCache::hold(std::size_t study) {
@@ -75,7 +77,7 @@ std::shared_ptr<const match::Embedding> StudyCache::embedding(std::size_t study)
 std::vector<match::Match> StudyCache::match(std::size_t from, std::size_t to,
                                             const std::vector<Point3>& points) {
   const auto query = embedding(from), key = embedding(to);
-  return match::match_points(*query, *key, points, mode_);
+  return match::match_points(*query, *key, points, mode_, neighbours_);
 }
 
 std::vector<double> StudyCache::similarity(std::size_t from, const std::vector<Point3>& a,

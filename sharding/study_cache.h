@@ -18,7 +18,8 @@ class StudyCache : public Studies {
  public:
   // `embeddings` may be empty. Throws Fault::Usage when a stored embedding is of other weights.
   StudyCache(std::vector<import::CatalogEntry> entries, match::Embedder& embedder,
-             std::filesystem::path embeddings, match::Mode mode, std::size_t capacity);
+             std::filesystem::path embeddings, match::Mode mode, std::size_t capacity,
+             std::int64_t neighbours = 0);
   void check(std::size_t study) override { embedding(study); }
   std::shared_ptr<const Volume> volume(std::size_t study) override;
   std::vector<match::Match> match(std::size_t from, std::size_t to,
@@ -40,6 +41,7 @@ class StudyCache : public Studies {
   match::Embedder& embedder_;
   std::filesystem::path folder_;
   match::Mode mode_;
+  std::int64_t neighbours_;  // of match::match_points
   std::size_t capacity_;
   std::list<Held> held_;  // most recent first
 };

@@ -79,7 +79,8 @@ int shard_main(int argc, char** argv) {
   const auto entries = shard::distinct(found.entries, counts.duplicates);
   if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
   shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(),
-                            static_cast<std::size_t>(a.plan.studies_in_memory));
+                            static_cast<std::size_t>(a.plan.studies_in_memory),
+                            a.plan.match_neighbours);
   shard::ShardBuilder builder(a.plan, entries, studies, embedder.sam_hash(), a.out);
   Progress progress("sharding", builder.total_landmarks(), "landmarks");
   const auto manifest = builder.build(counts, [&progress](std::int64_t n) { progress.advance(n); });

@@ -17,14 +17,14 @@ Tap tap(double at, std::int64_t size) {
   return {low, std::min(low + 1, size - 1), static_cast<float>(inside - static_cast<double>(low))};
 }
 
-// Coarse cells per fine cell. Exact: the ratio of sizes, as interpolation to a size has it;
-// Refined: the ratio of strides, which odd sizes do not distort.
+// Coarse cells per fine cell: the ratio of sizes, as interpolation to a size has it; Refined: the
+// ratio of strides, which odd sizes do not distort.
 std::array<double, 3> coarse_per_fine(const Embedding& e, Mode mode) {
   const Index3 f = e.fine_cells(), c = e.coarse_cells();
   const auto ratio = [](std::int64_t a, std::int64_t b) {
     return static_cast<double>(a) / static_cast<double>(b);
   };
-  if (mode == Mode::Exact) return {ratio(c.x, f.x), ratio(c.y, f.y), ratio(c.z, f.z)};
+  if (mode != Mode::Refined) return {ratio(c.x, f.x), ratio(c.y, f.y), ratio(c.z, f.z)};
   const Index3 &fs = e.fine_stride, &cs = e.coarse_stride;
   return {ratio(fs.x, cs.x), ratio(fs.y, cs.y), ratio(fs.z, cs.z)};
 }
@@ -51,34 +51,42 @@ at::Tensor unit(const at::Tensor& vector) {
   return vector / at::linalg_vector_norm(vector).clamp_min(1e-12);
 }
 
-// Continuous fine cell of a voxel. Exact: floor(rho p / stride); Refined: edges aligned, no
-// rounding.
+// Continuous fine cell of a voxel. Refined: edges aligned, no rounding; else floor(rho p / stride).
 double fine_cell(double p, double voxel_mm, double sam_mm, std::int64_t stride, std::int64_t cells,
                  Mode mode) {
   const double rho = voxel_mm / sam_mm, step = static_cast<double>(stride);
   const double cell =
-      mode == Mode::Exact ? std::floor(rho * p / step) : rho * (p + 0.5) / step - 0.5;
+      mode == Mode::Refined ? rho * (p + 0.5) / step - 0.5 : std::floor(rho * p / step);
   return std::clamp(cell, 0.0, static_cast<double>(cells - 1));
 }
 
 }  // namespace
 
-QueryVectors query_vectors(const Embedding& e, const std::vector<Point3>& points, Mode mode) {
+Point3 query_cell(const Embedding& e, const Point3& p, Mode mode) {
   const Index3 n = e.fine_cells();
   const Point3 &v = e.volume_grid.spacing, &s = e.sam_grid.spacing;
+  return {fine_cell(p.x, v.x, s.x, e.fine_stride.x, n.x, mode),
+          fine_cell(p.y, v.y, s.y, e.fine_stride.y, n.y, mode),
+          fine_cell(p.z, v.z, s.z, e.fine_stride.z, n.z, mode)};
+}
+
+QueryVectors cell_vectors(const Embedding& e, const std::vector<Point3>& cells, Mode mode) {
   const std::array<double, 3> scale = coarse_per_fine(e, mode);
   std::vector<at::Tensor> fine, coarse;
-  for (const Point3& p : points) {
-    const Point3 cell{fine_cell(p.x, v.x, s.x, e.fine_stride.x, n.x, mode),
-                      fine_cell(p.y, v.y, s.y, e.fine_stride.y, n.y, mode),
-                      fine_cell(p.z, v.z, s.z, e.fine_stride.z, n.z, mode)};
+  for (const Point3& cell : cells) {
     const at::Tensor local = read(e.fine_CDHW, cell);
-    fine.push_back(mode == Mode::Exact ? local : unit(local));
+    fine.push_back(mode == Mode::Refined ? unit(local) : local);
     const Point3 wide{(cell.x + 0.5) * scale[0] - 0.5, (cell.y + 0.5) * scale[1] - 0.5,
                       (cell.z + 0.5) * scale[2] - 0.5};
     coarse.push_back(unit(read(e.coarse_CDHW, wide)));
   }
   return {at::stack(fine), at::stack(coarse)};
+}
+
+QueryVectors query_vectors(const Embedding& e, const std::vector<Point3>& points, Mode mode) {
+  std::vector<Point3> cells;
+  for (const Point3& p : points) cells.push_back(query_cell(e, p, mode));
+  return cell_vectors(e, cells, mode);
 }
 
 KeyField::KeyField(const Embedding& key, Mode mode)

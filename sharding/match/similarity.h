@@ -16,7 +16,11 @@ namespace homolog::match {
 struct QueryVectors {
   at::Tensor fine_PC, coarse_PC;
 };
-// Points are continuous voxel indices of the query volume, clamped to the grid (D24).
+// Continuous fine cell of a voxel index of the query volume, clamped to the grid (D24); whole
+// unless Refined.
+Point3 query_cell(const Embedding& query, const Point3& point, Mode mode);
+QueryVectors cell_vectors(const Embedding& query, const std::vector<Point3>& cells, Mode mode);
+// Those of continuous voxel indices.
 QueryVectors query_vectors(const Embedding& query, const std::vector<Point3>& points, Mode mode);
 
 // Two neighbours along one axis and the weight of the upper one.

@@ -45,7 +45,7 @@ void declare(Options& options, Arguments& a) {
   options.add("cut-z-mm", a.plan.cut_z_mm, "also match into targets cut to this height; 0: do not",
               {.min = 0, .unit = "mm"});
   options.add("seed", a.plan.seed, "draws pairs, points and cuts");
-  options.add("mode", a.mode, "exact or refined matching", {.choices = {"exact", "refined"}});
+  options.add("mode", a.mode, match::kModeHelp, {.choices = {"exact", "refined", "image"}});
   options.add("json", a.json, "print the result as JSON");
   options.add("out", a.out, "also write the JSON here");
 }
@@ -57,7 +57,7 @@ int run_landmarks(int argc, char** argv) {
   Arguments a;
   declare(options, a);
   if (!options.parse(argc, argv)) return 0;
-  a.plan.mode = a.mode == "exact" ? match::Mode::Exact : match::Mode::Refined;
+  a.plan.mode = match::mode_named(a.mode);
   listen_for_stop_signals();
   const auto all = landmarks::read_bodies(a.catalog, landmarks::read_truth(a.truth), a.last);
   match::Embedder embedder(a.sam);
