@@ -28,7 +28,7 @@ NamedEntry read_row(const std::string& line) {
   if (cells.at(2) != "scalar") {
     for (const std::string& side : split(cells.at(2), 'x')) row.shape.push_back(std::stoll(side));
   }
-  row.kind = cells.at(3);
+  if (cells.size() > 3) row.kind = cells[3];
   if (cells.size() > 4 && !cells[4].empty()) row.offset = std::stod(cells[4]);
   if (cells.size() > 5 && !cells[5].empty()) row.amplitude = std::stod(cells[5]);
   if (cells.size() > 6) row.note = cells[6];

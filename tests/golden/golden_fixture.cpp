@@ -53,6 +53,18 @@ std::vector<NamedEntry> Fixture::rows(const std::string& list) const {
                     (name_ + (list.empty() ? "" : "." + list) + ".names.tsv"));
 }
 
+std::vector<std::string> Fixture::name_list(const std::string& list) const {
+  std::vector<std::string> names;
+  for (const NamedEntry& row : read_names(file_path_.parent_path() / (name_ + "." + list + ".tsv")))
+    names.push_back(row.name);
+  return names;
+}
+
+std::vector<std::int64_t> Fixture::shape(const std::string& tensor) const {
+  if (shapes_.contains(tensor)) return shapes_.at(tensor).get<std::vector<std::int64_t>>();
+  return at(tensor).sizes().vec();
+}
+
 bool Fixture::has(const std::string& tensor) const {
   return file_.tensors.count(tensor) != 0 || file_.tensors.count(tensor + "#sub") != 0;
 }
@@ -131,13 +143,18 @@ void Fixture::judge_values(const std::string& tensor, const Rule& rule,
                 << want[at];
 }
 
+std::vector<std::string> Fixture::tensors() const {
+  std::set<std::string> names;
+  for (const auto& item : file_.tensors) names.insert(base_name(item.first));
+  return {names.begin(), names.end()};
+}
+
 std::vector<std::string> Fixture::unchecked() const {
-  std::set<std::string> left;
-  for (const auto& [stored, tensor] : file_.tensors) {
-    const std::string name = base_name(stored);
-    if (!name.starts_with("in.") && looked_at_->count(name) == 0) left.insert(name);
+  std::vector<std::string> left;
+  for (const std::string& name : tensors()) {
+    if (!name.starts_with("in.") && looked_at_->count(name) == 0) left.push_back(name);
   }
-  return {left.begin(), left.end()};
+  return left;
 }
 
 }  // namespace homolog::golden

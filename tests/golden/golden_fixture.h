@@ -25,7 +25,9 @@ struct NamedEntry {
   double offset = 0, amplitude = 1;
   // A plain attribute in the reference (nnFormer's position table): filled, but in no list of
   // norms.
-  bool is_attribute() const { return note.find("attribute in the reference") != std::string::npos; }
+  bool is_attribute() const {
+    return note.find("attribute") != std::string::npos || note.ends_with("not a parameter");
+  }
 };
 
 using Rename = std::function<std::string(const std::string&)>;  // name in the list -> name of ours
@@ -63,7 +65,13 @@ class Fixture {
   const nlohmann::json& config() const { return config_; }
   // `<name>.names.tsv`, or `<name>.<list>.names.tsv`, beside the fixture.
   std::vector<NamedEntry> rows(const std::string& list = "") const;
+  // Second column of `<name>.<list>.tsv`, where names alone are told.
+  std::vector<std::string> name_list(const std::string& list) const;
 
+  // All stored tensors, `#sub` and `#stats` under one name.
+  std::vector<std::string> tensors() const;
+  // Of the whole tensor. Throws Error{Data} where the fixture does not tell.
+  std::vector<std::int64_t> shape(const std::string& tensor) const;
   // A stored tensor, whole or in part.
   bool has(const std::string& tensor) const;
   // A tensor stored under exactly this name. Throws Error{Data}.
