@@ -68,5 +68,42 @@ TEST(WindowAttention, BothPathsEqualTheDefinition) {
   }
 }
 
+// Gradients of both paths against autograd of the definition in double.
+TEST(WindowAttention, GradientsOfBothPathsEqualTheDefinitions) {
+  for (const bool masked : {false, true}) {
+    for (const bool learnt : {false, true}) {
+      SCOPED_TRACE(std::string(masked ? "masked" : "whole") + (learnt ? ", plain" : ", fused"));
+      std::vector<torch::Tensor> in = {torch::randn({8, 27, 2, 8}), torch::randn({8, 27, 2, 8}),
+                                       torch::randn({8, 27, 2, 8})};
+      if (learnt) in.push_back(torch::randn({2, 27, 27}));
+      std::vector<torch::Tensor> exact;
+      for (torch::Tensor& x : in) {
+        x.requires_grad_();
+        exact.push_back(x.detach().to(torch::kDouble).requires_grad_());
+      }
+      const torch::Tensor fixed = torch::randn({2, 27, 27});
+      const torch::Tensor mask =
+          masked ? (torch::rand({4, 27, 27}) < 0.3).to(torch::kFloat) * -100 : torch::Tensor();
+      const torch::Tensor weight = torch::randn({8, 27, 16});
+      (window_attention(in[0], in[1], in[2], learnt ? in[3] : fixed, mask) * weight)
+          .sum()
+          .backward();
+      torch::Tensor score =
+          exact[0].transpose(1, 2).matmul(exact[1].transpose(1, 2).transpose(-1, -2)) /
+              std::sqrt(8.0) +
+          (learnt ? exact[3] : fixed.to(torch::kDouble));
+      if (masked) score = score + mask.to(torch::kDouble).repeat({2, 1, 1}).unsqueeze(1);
+      (score.softmax(-1).matmul(exact[2].transpose(1, 2)).transpose(1, 2).reshape({8, 27, 16}) *
+       weight)
+          .sum()
+          .backward();
+      for (std::size_t i = 0; i < in.size(); ++i) {
+        EXPECT_TRUE(torch::allclose(in[i].grad().to(torch::kDouble), exact[i].grad(), 1e-4, 2e-5))
+            << "input " << i;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace homolog::model
