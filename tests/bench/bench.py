@@ -3,7 +3,9 @@
 Parts: stream (pairs/s read, checked and decoded, against h5py with hdf5plugin on the same store),
 step (one training step of one worker, whole and by phase, those that take no time left out; no peer),
 allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; then its share
-of a two-worker step, no peer). Where there is a peer, ours and the peer run in turns. Medians over
+of a two-worker step, no peer), numerics (each golden fixture's deviation that uses most of its tolerance;
+the goal is the tolerance), encoders (processor time and peak memory of a step of each encoder, against the
+same network in PyTorch with MONAI, each measurement a process of its own). Where there is a peer, ours and the peer run in turns. Medians over
 --repeats turns, and the spread (max - min) / median of ours. A ratio is above 1 where ours is better;
 a goal that is not met is shown as such. Rows: part, name, ours, peer, ratio, spread, goal, met, unit,
 note.
@@ -12,6 +14,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -19,8 +22,20 @@ import sys
 import tempfile
 import time
 
-PARTS = ["stream", "step", "allreduce"]
+PARTS = ["stream", "step", "allreduce", "numerics", "encoders"]
+NEED_STORE = {"stream", "step", "allreduce"}
 BUFFERS = {"64 KiB": 16384, "4 MiB": 1048576, "16 MiB": 4194304}  # floats
+SIDES = [64, 96]
+# Name shown, backbone, output that the loss reads (what MONAI's network gives, too), its options.
+ENCODERS = [
+    ("nnformer", "nnformer", "reconstruction", []),
+    ("swin_unetr 24", "swin_unetr", "reconstruction", ["model.swin_unetr.feature=24"]),
+    ("swin_unetr 24 v2", "swin_unetr", "reconstruction", ["model.swin_unetr.feature=24", "model.swin_unetr.use_v2=true"]),
+    ("unetr", "unetr", "reconstruction", []),
+    ("vit", "vit", "encoder", []),
+    ("resnet18", "resnet", "cls", ["model.resnet.depth=18"]),
+    ("resnet50", "resnet", "cls", ["model.resnet.depth=50"]),
+]
 PHASE_NOTES = {
     "allreduce_exposed": "one worker: gradients left over by backward are looked through, nothing is sent",
     "clip": "norm of the gradients; they are clipped in the optimizer's pass",
@@ -35,6 +50,30 @@ def run(command, **options):
     if done.returncode:
         sys.exit(f"bench: {' '.join(map(str, command))} ended with {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout
+
+
+def share(line):
+    """How much of its tolerance a comparison uses."""
+    if line["deviation"] is None:
+        return float("inf")
+    if line["tolerance"] == 0:
+        return 0.0 if line["deviation"] == 0 else float("inf")
+    return line["deviation"] / line["tolerance"]
+
+
+def numbers_row(fixture, lines, failed):
+    """The comparison of one fixture that uses most of its tolerance. `failed`: what its test said, or None."""
+    worst = max(lines, key=share, default=None)
+    reasons = sorted({line["reason"] for line in lines if line["reason"]})
+    note = f"{len(lines)} comparisons" + "".join(f"; {reason}" for reason in reasons)
+    if failed:
+        note += "; FAILED: " + failed
+    off = float("inf") if worst is None or worst["deviation"] is None else worst["deviation"]
+    goal = None if worst is None else worst["tolerance"]
+    name = fixture if worst is None else f"{fixture}: {worst['tensor']} ({worst['rule']})"
+    return {"part": "numerics", "name": name, "ours": off, "peer": None,
+            "ratio": goal / off if goal and off else None, "spread": 0.0, "goal": goal, "met": not failed and off <= (goal or 0.0),
+            "unit": "deviation", "note": note}
 
 
 def row(part, name, ours, peer=None, unit="", goal=None, note="", better="more"):
@@ -61,6 +100,50 @@ class Bench:
 
     def program(self, name):
         return self.bin / f"homolog-{name}"
+
+    def numerics(self):
+        """Every fixture's test writes a line per comparison."""
+        report, results = self.folder / "numerics.jsonl", self.folder / "numerics.json"
+        report.touch()
+        environment = dict(os.environ, HOMOLOG_GOLDEN_REPORT=str(report), OMP_NUM_THREADS="1")
+        done = subprocess.run([str(self.bin / "test_golden"), "--gtest_filter=Golden.*", f"--gtest_output=json:{results}"],
+                              capture_output=True, text=True, env=environment)
+        if not results.exists():
+            sys.exit(f"bench: test_golden ended with {done.returncode}\n{done.stderr[-2000:]}")
+        lines = {}
+        for line in map(json.loads, report.read_text().splitlines()):
+            lines.setdefault(line["fixture"], []).append(line)
+        rows = []
+        for test in sum((suite["testsuite"] for suite in json.loads(results.read_text())["testsuites"]), []):
+            said = test["failures"][0]["failure"].splitlines() if test.get("failures") else []
+            fixture = next((name for name in lines if re.sub(r"\W", "_", name) == test["name"]), test["name"])
+            rows.append(numbers_row(fixture, lines.get(fixture, []), said[1] if len(said) > 1 else "".join(said) or None))
+        return rows
+
+    def encoders(self):
+        rows = []
+        for side in SIDES:
+            for encoder in ENCODERS:
+                rows += self.encoder(*encoder, side)
+                print(f"bench: {encoder[0]} at {side} done", file=sys.stderr)
+        return rows
+
+    def encoder(self, name, backbone, output, settings, side):
+        environment = dict(os.environ, OMP_NUM_THREADS="1")
+        ours, peer = [], []
+        for _ in range(self.repeats):
+            ours.append(json.loads(run([self.bin / "bench_encoder", "--backbone", backbone, "--side", side, "--output", output,
+                                        *settings], env=environment)))
+            if ours[0]["network"]:  # MONAI has one
+                peer.append(json.loads(run([sys.executable, HERE / "peer_encoders.py", ours[0]["network"],
+                                            ours[0]["arguments"], side], env=environment)))
+        beside = f"MONAI {ours[0]['network']}" if peer else "MONAI has no such network"
+        idle = lambda turns: statistics.median(turn["idle_mib"] for turn in turns)
+        before = f"before the network is made: ours {idle(ours):.0f}" + (f", peer {idle(peer):.0f}" if peer else "")
+        return [row("encoders", f"{name}, {side}^3, step", [turn["seconds"] for turn in ours],
+                    [turn["seconds"] for turn in peer], "s", better="less", note=beside),
+                row("encoders", f"{name}, {side}^3, peak memory", [turn["peak_mib"] for turn in ours],
+                    [turn["peak_mib"] for turn in peer], "MiB", better="less", note=before)]
 
     def make_store(self):
         f = self.folder
@@ -147,8 +230,10 @@ def main():
     bench = Bench(arguments.bin, arguments.repeats)
     rows, started = [], time.monotonic()
     try:
-        bench.make_store()
-        for part in arguments.parts or PARTS:
+        parts = arguments.parts or PARTS
+        if NEED_STORE & set(parts):
+            bench.make_store()
+        for part in parts:
             rows += getattr(bench, part)()
             print(f"bench: {part} done, {time.monotonic() - started:.0f} s", file=sys.stderr)
     finally:
