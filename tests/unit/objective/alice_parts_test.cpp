@@ -5,7 +5,6 @@
 
 #include <array>
 
-#include "base/error.h"
 #include "tests/unit/objective/operators_watched.h"
 #include "tests/unit/objective/tiny_alice.h"
 
@@ -44,17 +43,6 @@ std::string text(const Losses& row) {
 bool is_constant(const std::string& name) {
   return name.ends_with("weight_g") || name.find("pos_embed") != std::string::npos ||
          name.find("position_embeddings") != std::string::npos;
-}
-
-// The smallest crop that suits the network.
-backbone::Size3 crop_of(const backbone::Entry& entry) {
-  const auto factory = parts_of(entry.name, small_network(entry)).backbone;
-  try {
-    factory->make({32, 32, 32});
-    return {32, 32, 32};
-  } catch (const Error&) {
-    return {64, 32, 32};
-  }
 }
 
 class AliceParts : public ::testing::TestWithParam<const backbone::Entry*> {};

@@ -17,7 +17,7 @@ using namespace tiny;
 using model::Autocast;
 using model::Precision;
 
-constexpr backbone::Size3 kCrop{32, 32, 16}, kAnyCrop{64, 32, 32};  // nnFormer's; every network's
+constexpr backbone::Size3 kCrop{32, 32, 16};
 
 std::unique_ptr<Objective> make_bf16(const Settings& extra = {},
                                      const std::string& network = "nnformer",
@@ -105,13 +105,14 @@ TEST(Precision, HeadAndCasaGiveFloat32WhateverTheirInput) {
 class EachNetwork : public ::testing::TestWithParam<const backbone::Entry*> {};
 
 TEST_P(EachNetwork, ComputesInBf16AndTrainsFloat32WeightsOnFloat32Losses) {
-  const auto alice = make_bf16({}, GetParam()->name, kAnyCrop);
+  const backbone::Size3 crop = crop_of(*GetParam());
+  const auto alice = make_bf16({}, GetParam()->name, crop);
   bool narrow = false;
   for (auto& child : alice->online().children()) {
     if (auto* network = dynamic_cast<backbone::Backbone*>(child.get()))
       network->set_tap([&](const std::string&, const torch::Tensor& t) { narrow |= is_bf16(t); });
   }
-  const Loss loss = alice->evaluate(make_views({1}, kAnyCrop), {.step = 3});
+  const Loss loss = alice->evaluate(make_views({1}, crop), {.step = 3});
   EXPECT_TRUE(narrow) << "nothing ran in bf16";
   EXPECT_EQ(loss.total.scalar_type(), torch::kFloat);
   EXPECT_EQ(loss.statistics.scalar_type(), torch::kFloat);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/options.h"
 #include "model/backbone_entry.h"
 #include "objective/objective_entry.h"
@@ -46,6 +47,8 @@ inline Settings small_network(const backbone::Entry& entry) {
   set("decoder_layers", "1");
   set("decoder_heads", "2");
   const std::string name = entry.name;
+  if (name == "swin_unetr") set("depths", "1,1,1,1");
+  set("window", "3");
   set("heads", name == "nnformer" ? "1,2,4,8" : name == "swin_unetr" ? "3,6,12,24" : "2");
   return out;
 }
@@ -72,6 +75,17 @@ inline Parts parts_of(const std::string& backbone_name, const Settings& settings
 inline Settings joined(Settings a, const Settings& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
+}
+
+// The smallest crop that suits the network.
+inline backbone::Size3 crop_of(const backbone::Entry& entry) {
+  const auto factory = parts_of(entry.name, small_network(entry)).backbone;
+  try {
+    factory->make({32, 32, 32});
+    return {32, 32, 32};
+  } catch (const Error&) {
+    return {64, 32, 32};
+  }
 }
 
 // Small nnFormer, or any network, with further settings.
