@@ -77,12 +77,13 @@ inline Settings joined(Settings a, const Settings& b) {
   return a;
 }
 
-// The smallest crop that suits the network.
-inline backbone::Size3 crop_of(const backbone::Entry& entry) {
+// The smallest crop that suits the network, or `first` where it does.
+inline backbone::Size3 crop_of(const backbone::Entry& entry,
+                               const backbone::Size3& first = {32, 32, 32}) {
   const auto factory = parts_of(entry.name, small_network(entry)).backbone;
   try {
-    factory->make({32, 32, 32});
-    return {32, 32, 32};
+    factory->make(first);
+    return first;
   } catch (const Error&) {
     return {64, 32, 32};
   }
