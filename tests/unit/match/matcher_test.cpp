@@ -96,6 +96,55 @@ TEST(Matcher, BatchesGiveWhatSinglePointsGive) {
   }
 }
 
+TEST(Matcher, NeighboursAreMatchedAloneAndAveragedBeforeTheWayBack) {
+  const Embedding query = random_embedding(10), key = random_embedding(11);
+  const Index3 own{4, 3, 2};
+  std::vector<Index3> around;
+  for (int i = 0; i < 27; ++i)
+    around.push_back({own.x + i % 3 - 1, own.y + i / 3 % 3 - 1, own.z + i / 9 - 1});
+  Point3 cell{0, 0, 0};
+  double score = 0;
+  for (const CellMatch& m : match_cells(query, key, around)) {
+    cell.x += double(m.cell.x) / 27, cell.y += double(m.cell.y) / 27;
+    cell.z += double(m.cell.z) / 27, score += m.score / 27;
+  }
+  const Match m = match_points(query, key, {{8, 6, 4}}, Mode::Exact, 1).front();
+  EXPECT_NEAR(m.score, score, 1e-6);
+  EXPECT_EQ(m.index.x, std::trunc(2 * cell.x + 0.5));
+  EXPECT_EQ(m.index.y, std::trunc(2 * cell.y + 0.5));
+  EXPECT_EQ(m.index.z, std::trunc(2 * cell.z + 0.5));
+  // At a corner, cells beyond the edge repeat it; nothing leaves the key.
+  for (const Mode mode : {Mode::Exact, Mode::Refined, Mode::Image}) {
+    const Match corner = match_points(query, key, {{0, 0, 0}}, mode, 2).front();
+    EXPECT_TRUE(key.volume_grid.contains(corner.voxel));
+  }
+}
+
+TEST(Matcher, ImageModeTakesTheBestVoxelOfTheInterpolatedSimilarities) {
+  const Embedding query = random_embedding(12);
+  Embedding key = random_embedding(13);
+  key.volume_grid.size = {31, 22, 17};  // no multiple of the cells
+  const QueryVectors q = query_vectors(query, {{7, 9, 3}}, Mode::Image);
+  const KeyField field(key, Mode::Image);
+  const torch::Tensor sims =
+      field.layers(q, field.coarse_field(q.coarse_PC), 0, 6).view({1, 1, 6, 9, 10});
+  const torch::Tensor image =
+      torch::nn::functional::interpolate(sims, torch::nn::functional::InterpolateFuncOptions()
+                                                   .size(std::vector<std::int64_t>{17, 22, 31})
+                                                   .mode(torch::kTrilinear)
+                                                   .align_corners(false));
+  const Match m = match_points(query, key, {{7, 9, 3}}, Mode::Image).front();
+  EXPECT_NEAR(m.score, image.max().item<double>(), 1e-6);
+  EXPECT_NEAR(image[0][0][m.voxel.z][m.voxel.y][m.voxel.x].item<double>(), m.score, 1e-6);
+}
+
+TEST(Matcher, ModesHaveTheNamesOfTheirOption) {
+  EXPECT_EQ(mode_named("exact"), Mode::Exact);
+  EXPECT_EQ(mode_named("refined"), Mode::Refined);
+  EXPECT_EQ(mode_named("image"), Mode::Image);
+  EXPECT_THROW(mode_named("other"), std::logic_error);
+}
+
 TEST(Matcher, MatchesStayInsideTheKey) {
   Embedding query = random_embedding(7), key = random_embedding(8);
   key.volume_grid.size = {5, 5, 3};  // smaller than the grid that was embedded
