@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "model/sam_net.h"
-#include "model/weights_file.h"
+#include "model/weights/weights_file.h"
 #include "sharding/match/sam_weights.h"
 
 namespace homolog::match {

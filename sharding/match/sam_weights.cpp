@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "model/weights_file.h"
+#include "model/weights/weights_file.h"
 
 namespace homolog::match {
 namespace {

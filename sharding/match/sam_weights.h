@@ -6,7 +6,7 @@
 #include <string>
 
 #include "model/sam_net.h"
-#include "model/torch_file.h"
+#include "model/weights/torch_file.h"
 #include "volume/grid.h"
 #include "volume/intensity.h"
 

@@ -10,7 +10,7 @@
 #include "base/ini.h"
 #include "base/options.h"
 #include "base/run_main.h"
-#include "model/import_network.h"
+#include "model/weights/import_network.h"
 #include "sharding/match/sam_weights.h"
 
 namespace {

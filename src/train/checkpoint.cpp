@@ -12,7 +12,7 @@
 #include "base/hash.h"
 #include "base/step_folders.h"
 #include "build_info.h"
-#include "model/weights_file.h"
+#include "model/weights/weights_file.h"
 
 namespace homolog::train {
 namespace {

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-#include "model/weights_file.h"
+#include "model/weights/weights_file.h"
 #include "train/checkpoint.h"
 
 namespace homolog::train {

@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "model/network_weights.h"
-#include "model/torch_file.h"
+#include "model/weights/network_weights.h"
+#include "model/weights/torch_file.h"
 
 namespace homolog::train {
 namespace {

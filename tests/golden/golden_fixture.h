@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "golden_rules.h"
-#include "model/weights_file.h"
+#include "model/weights/weights_file.h"
 
 namespace homolog::golden {
 

@@ -1,6 +1,6 @@
 // See nnformer.h. Deeper parts are not run when nobody wants them: without reconstruction the
 // decoder ends at level 1, without decoder tokens only the encoder runs.
-#include "model/nnformer.h"
+#include "model/backbones/nnformer.h"
 
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
-#include "model/nnformer_names.h"
+#include "model/weights/nnformer_names.h"
 
 namespace homolog::model::nnformer {
 namespace {

@@ -1,6 +1,6 @@
 // See resnet.h. Activations and sums work in place on a norm's output, which no backward pass needs
 // again: at full resolution each map that is kept costs as much as the image times 64.
-#include "model/resnet.h"
+#include "model/backbones/resnet.h"
 
 #include <torch/nn/init.h>
 #include <torch/nn/module.h>
@@ -15,7 +15,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "model/tokens.h"
+#include "model/blocks/tokens.h"
 
 namespace homolog::model::resnet {
 namespace {

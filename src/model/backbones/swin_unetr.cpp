@@ -1,6 +1,6 @@
 // See swin_unetr.h. Deeper parts are not run when nobody wants them: without reconstruction the
 // decoder ends after its first level, without decoder tokens only the transformer runs.
-#include "model/swin_unetr.h"
+#include "model/backbones/swin_unetr.h"
 
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
@@ -14,8 +14,8 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
-#include "model/swin_layout.h"
-#include "model/tokens.h"
+#include "model/blocks/tokens.h"
+#include "model/weights/swin_layout.h"
 
 namespace homolog::model::swin {
 namespace {

@@ -1,6 +1,6 @@
 // See unetr.h. Parts are not run when nobody wants them: the decoder ends at level 1 (1/8) without
 // reconstruction, and does not begin without decoder tokens.
-#include "model/unetr.h"
+#include "model/backbones/unetr.h"
 
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "model/backbone_entry.h"
-#include "model/tokens.h"
-#include "model/transformer_names.h"
+#include "model/blocks/tokens.h"
+#include "model/weights/transformer_names.h"
 
 namespace homolog::model::unetr {
 

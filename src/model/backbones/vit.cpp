@@ -1,5 +1,5 @@
 // See vit.h. Nobody wants the decoder in fine-tuning or on the target's side: it is not run there.
-#include "model/vit.h"
+#include "model/backbones/vit.h"
 
 #include <torch/nn/module.h>
 #include <torch/nn/modules/linear.h>
@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
-#include "model/transformer_names.h"
+#include "model/weights/transformer_names.h"
 
 namespace homolog::model::vit {
 namespace {

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/run_main.h"
 #include "model/build_backbone.h"
-#include "model/network_weights.h"
+#include "model/weights/network_weights.h"
 
 namespace {
 

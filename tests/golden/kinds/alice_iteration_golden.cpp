@@ -4,7 +4,7 @@
 #include "alice_case.h"
 #include "cluster/comm/communicator.h"
 #include "golden_kind.h"
-#include "model/nnformer_blocks.h"
+#include "model/blocks/nnformer_blocks.h"
 #include "objective/alice_network.h"
 #include "train/bucket_reducer.h"
 #include "train/gradient_arena.h"

@@ -3,8 +3,8 @@
 #include <set>
 
 #include "golden_kind.h"
-#include "model/nnformer.h"
-#include "model/window_attention.h"
+#include "model/backbones/nnformer.h"
+#include "model/blocks/window_attention.h"
 
 namespace homolog::golden {
 namespace {

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "golden_kind.h"
-#include "model/resnet.h"
+#include "model/backbones/resnet.h"
 
 namespace homolog::golden {
 namespace {

@@ -1,7 +1,7 @@
 // MONAI's SwinUNETR: every child module's output, the loss and every gradient's norm. Keys that a
 // configuration leaves out have MONAI's defaults.
 #include "golden_kind.h"
-#include "model/swin_unetr.h"
+#include "model/backbones/swin_unetr.h"
 
 namespace homolog::golden {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "golden_kind.h"
-#include "model/unetr.h"
+#include "model/backbones/unetr.h"
 
 namespace homolog::golden {
 namespace {

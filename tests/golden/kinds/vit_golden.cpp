@@ -4,7 +4,7 @@
 #include <string>
 
 #include "golden_kind.h"
-#include "model/vit.h"
+#include "model/backbones/vit.h"
 
 namespace homolog::golden {
 namespace {

@@ -1,5 +1,5 @@
 // Convolution blocks against plain operators; names and shapes of their state dicts.
-#include "model/conv_blocks.h"
+#include "model/blocks/conv_blocks.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>

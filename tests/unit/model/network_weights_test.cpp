@@ -1,5 +1,5 @@
 // Weights against a network: what fits is loaded, what may lack is told, the rest is listed.
-#include "model/network_weights.h"
+#include "model/weights/network_weights.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <torch/utils.h>
 
 #include "base/error.h"
-#include "model/import_network.h"
+#include "model/weights/import_network.h"
 
 namespace homolog::backbone {
 namespace {

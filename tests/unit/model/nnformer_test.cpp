@@ -1,5 +1,5 @@
 // nnFormer: parameter counts, shapes, small crops, parts that are not run, stochastic depth.
-#include "model/nnformer.h"
+#include "model/backbones/nnformer.h"
 
 #include <gtest/gtest.h>
 #include <torch/nn/module.h>

@@ -1,5 +1,5 @@
 // Patches: which are seen, where they go back to, where their voxels lie; positions.
-#include "model/patch_decoder.h"
+#include "model/blocks/patch_decoder.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <set>
 
-#include "model/position_table.h"
+#include "model/blocks/position_table.h"
 
 namespace homolog::model {
 namespace {

@@ -1,6 +1,6 @@
 // 3D ResNet: parameter counts, shapes, parts that are not run, refusals, recognition by names,
 // statistics of the batch norm.
-#include "model/resnet.h"
+#include "model/backbones/resnet.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Swin UNETR: parameter counts, shapes, parts that are not run, rows, bad crops, recognition.
-#include "model/swin_unetr.h"
+#include "model/backbones/swin_unetr.h"
 
 #include <gtest/gtest.h>
 #include <torch/nn/module.h>
@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
-#include "model/swin_layout.h"
+#include "model/weights/swin_layout.h"
 
 namespace homolog::model::swin {
 namespace {

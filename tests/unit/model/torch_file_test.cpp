@@ -1,5 +1,5 @@
 // .pt files are read as data: tensors come out, nothing runs, and what does not add up is refused.
-#include "model/torch_file.h"
+#include "model/weights/torch_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

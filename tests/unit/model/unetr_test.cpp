@@ -1,6 +1,6 @@
 // UNETR: parameter counts, maps, masked voxels as zeros, parts that are not run, rows, refusals,
 // recognition.
-#include "model/unetr.h"
+#include "model/backbones/unetr.h"
 
 #include <gtest/gtest.h>
 #include <torch/nn/module.h>

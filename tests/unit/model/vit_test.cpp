@@ -1,6 +1,6 @@
 // ViT: what is left out has no say, what is seen equals attention without the masked keys, parts
 // that are not run, rows, refusals, recognition.
-#include "model/vit.h"
+#include "model/backbones/vit.h"
 
 #include <gtest/gtest.h>
 #include <torch/nn/module.h>

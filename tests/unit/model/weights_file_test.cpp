@@ -1,5 +1,5 @@
 // A weights file holds what was put in, and nothing broken is ever half loaded.
-#include "model/weights_file.h"
+#include "model/weights/weights_file.h"
 
 #include <gtest/gtest.h>
 #include <torch/nn/modules/linear.h>

@@ -1,5 +1,5 @@
 // Window attention against its definition in double; windows cut and joined; both code paths agree.
-#include "model/window_attention.h"
+#include "model/blocks/window_attention.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>

@@ -1,0 +1,123 @@
+// See conv_blocks.h. The activation after a norm or a sum works in place on a tensor that is
+// nobody's view: neither needs its output again in the backward pass, so no second map is kept or
+// copied.
+#include "model/blocks/conv_blocks.h"
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <memory>
+
+#include "base/error.h"
+
+namespace homolog::model {
+namespace {
+
+constexpr double kSlope = 0.01, kEpsilon = 1e-5;
+
+// Rows and channels as the channels of one row: a batch norm of that is the instance norm.
+at::Tensor as_channels(const at::Tensor& x_BCXYZ) {
+  if (x_BCXYZ.size(2) * x_BCXYZ.size(3) * x_BCXYZ.size(4) < 2) {
+    throw Error(Fault::Usage, "an instance norm met a map of one voxel", "use larger crops");
+  }
+  return x_BCXYZ.reshape(
+      {1, x_BCXYZ.size(0) * x_BCXYZ.size(1), x_BCXYZ.size(2), x_BCXYZ.size(3), x_BCXYZ.size(4)});
+}
+
+at::Tensor norm_channels(const at::Tensor& x_1NXYZ) {
+  return at::batch_norm(x_1NXYZ, {}, {}, {}, {}, /*training=*/true, /*momentum=*/0, kEpsilon,
+                        /*cudnn_enabled=*/true);
+}
+
+at::Tensor norm_and_activate(const at::Tensor& x_BCXYZ) {
+  at::Tensor y_1NXYZ = norm_channels(as_channels(x_BCXYZ));
+  return at::leaky_relu_(y_1NXYZ, kSlope).view(x_BCXYZ.sizes());
+}
+
+}  // namespace
+
+at::Tensor instance_norm(const at::Tensor& x_BCXYZ) {
+  return norm_channels(as_channels(x_BCXYZ)).view(x_BCXYZ.sizes());
+}
+
+ConvLayerImpl::ConvLayerImpl(std::int64_t in, std::int64_t out, std::int64_t kernel, bool bias) {
+  conv_ = register_module(
+      "conv",
+      torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, kernel).padding(kernel / 2).bias(bias)));
+}
+
+at::Tensor ConvLayerImpl::forward(const at::Tensor& x_BCXYZ) { return conv_(x_BCXYZ); }
+
+UpConvLayerImpl::UpConvLayerImpl(std::int64_t in, std::int64_t out) {
+  conv_ = register_module("conv",
+                          torch::nn::ConvTranspose3d(
+                              torch::nn::ConvTranspose3dOptions(in, out, 2).stride(2).bias(false)));
+}
+
+at::Tensor UpConvLayerImpl::forward(const at::Tensor& x_BCXYZ) { return conv_(x_BCXYZ); }
+
+ConvPairImpl::ConvPairImpl(std::int64_t in, std::int64_t out, bool residual) : residual_(residual) {
+  conv1_ = register_module("conv1", ConvLayer(in, out, 3));
+  conv2_ = register_module("conv2", ConvLayer(out, out, 3));
+  if (residual && in != out) conv3_ = register_module("conv3", ConvLayer(in, out, 1));
+}
+
+at::Tensor ConvPairImpl::forward(const at::Tensor& x_BCXYZ) {
+  const at::Tensor mid_BCXYZ = conv2_(norm_and_activate(conv1_(x_BCXYZ)));
+  if (!residual_) return norm_and_activate(mid_BCXYZ);
+  at::Tensor sum_BCXYZ =
+      instance_norm(mid_BCXYZ) + (conv3_.is_empty() ? x_BCXYZ : instance_norm(conv3_(x_BCXYZ)));
+  return at::leaky_relu_(sum_BCXYZ, kSlope);
+}
+
+UnetrBasicBlockImpl::UnetrBasicBlockImpl(std::int64_t in, std::int64_t out, bool residual) {
+  layer_ = register_module("layer", ConvPair(in, out, residual));
+}
+
+at::Tensor UnetrBasicBlockImpl::forward(const at::Tensor& x_BCXYZ) { return layer_(x_BCXYZ); }
+
+UnetrUpBlockImpl::UnetrUpBlockImpl(std::int64_t in, std::int64_t out, bool residual) {
+  transp_conv_ = register_module("transp_conv", UpConvLayer(in, out));
+  conv_block_ = register_module("conv_block", ConvPair(2 * out, out, residual));
+}
+
+at::Tensor UnetrUpBlockImpl::forward(const at::Tensor& below_BCXYZ, const at::Tensor& skip_BCXYZ) {
+  return conv_block_(at::cat({transp_conv_(below_BCXYZ), skip_BCXYZ}, 1));
+}
+
+UnetrPrUpBlockImpl::UnetrPrUpBlockImpl(std::int64_t in, std::int64_t out, std::int64_t layers,
+                                       bool conv_block, bool residual) {
+  transp_conv_init_ = register_module("transp_conv_init", UpConvLayer(in, out));
+  auto blocks = register_module("blocks", torch::nn::ModuleList());
+  for (std::int64_t i = 0; i < layers; ++i) {
+    ups_.emplace_back(out, out);
+    if (!conv_block) {
+      blocks->push_back(ups_.back());
+      continue;
+    }
+    pairs_.emplace_back(out, out, residual);
+    auto block = std::make_shared<torch::nn::Module>("block");
+    block->register_module("0", ups_.back());
+    block->register_module("1", pairs_.back());
+    blocks->push_back(block);
+  }
+}
+
+at::Tensor UnetrPrUpBlockImpl::forward(const at::Tensor& x_BCXYZ) {
+  at::Tensor y_BCXYZ = transp_conv_init_(x_BCXYZ);
+  for (std::size_t i = 0; i < ups_.size(); ++i) {
+    y_BCXYZ = ups_[i](y_BCXYZ);
+    if (!pairs_.empty()) y_BCXYZ = pairs_[i](y_BCXYZ);
+  }
+  return y_BCXYZ;
+}
+
+UnetOutBlockImpl::UnetOutBlockImpl(std::int64_t in, std::int64_t out) {
+  conv_ = register_module("conv", ConvLayer(in, out, 1, /*bias=*/true));
+}
+
+at::Tensor UnetOutBlockImpl::forward(const at::Tensor& x_BCXYZ) { return conv_(x_BCXYZ); }
+
+}  // namespace homolog::model

@@ -1,0 +1,214 @@
+#include "model/weights/network_weights.h"
+
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "model/blocks/position_table.h"
+#include "model/build_backbone.h"
+
+namespace homolog::backbone {
+namespace {
+
+// Output layers of published networks, which fit one task, and cross-attention that MONAI 1.5 kept
+// in every block without using it.
+bool is_head(const std::string& name) {
+  for (const char* prefix : {"out.", "fc.", "classification_head.", "final."}) {
+    if (name.starts_with(prefix)) return true;
+  }
+  return name.find(".cross_attn.") != std::string::npos;
+}
+
+std::string shape_text(const torch::Tensor& tensor) { return c10::str(tensor.sizes()); }
+
+NamedTensors tensors_of(const Backbone& network) {
+  NamedTensors all;
+  for (const auto& item : network.named_parameters()) all[item.key()] = item.value();
+  for (const auto& item : network.named_buffers()) all[item.key()] = item.value();
+  return all;
+}
+
+bool any_name(const NamedTensors& tensors, const std::string& prefix) {
+  const auto at = tensors.lower_bound(prefix);
+  return at != tensors.end() && at->first.starts_with(prefix);
+}
+
+// One comparison.
+class Fitting {
+ public:
+  Fitting(const Backbone& network, const model::ForeignWeights& from, const FitRules& rules)
+      : network_(network),
+        wanted_(tensors_of(network)),
+        tables_(network.position_tables()),
+        own_(network.monai().own),
+        metadata_(from.weights.metadata),
+        rules_(rules) {
+    out_.notes = from.notes;
+    choose_names(from.weights.tensors);
+  }
+
+  NetworkWeights run(const std::string& origin) {
+    for (const auto& [name, tensor] : given_) take(name, tensor);
+    const bool encoder_alone = !gives_beyond_encoder();
+    for (const auto& [name, tensor] : wanted_) {
+      if (given_.contains(name)) continue;
+      const bool beyond = encoder_alone && !network_.is_encoder_parameter(name);
+      if (is_own(name))
+        ++out_.own_absent;
+      else if (beyond || may_be_absent(name))
+        out_.absent.push_back(name);
+      else
+        wrong_.push_back("missing: " + name + " " + shape_text(tensor));
+    }
+    out_.whole = std::all_of(wanted_.begin(), wanted_.end(), [&](const auto& item) {
+      return is_own(item.first) || out_.tensors.contains(item.first);
+    });
+    if (converted_ > 0)
+      out_.notes.push_back(std::to_string(converted_) + " tensors are converted to float32");
+    if (!wrong_.empty()) refuse(origin);
+    return std::move(out_);
+  }
+
+ private:
+  void choose_names(const NamedTensors& all) {
+    given_ = all;
+    for (const char* prefix : {"backbone.", "vit."}) {
+      if (!any_name(given_, prefix) || any_name(wanted_, prefix)) continue;
+      given_ = names_under(given_, prefix, out_.left_out);
+      out_.notes.push_back("taken: what stands under \"" + std::string(prefix) + "\"");
+    }
+  }
+
+  void take(const std::string& name, torch::Tensor tensor) {
+    const auto wanted = wanted_.find(name);
+    if (wanted == wanted_.end()) {
+      if (is_head(name))
+        out_.left_out.push_back(name);
+      else
+        wrong_.push_back("unexpected: " + name + " " + shape_text(tensor));
+      return;
+    }
+    const torch::Tensor& own = wanted->second;
+    if (tensor.is_floating_point() != own.is_floating_point()) {
+      wrong_.push_back(name + ": is of type " + c10::toString(tensor.scalar_type()) + ", needs " +
+                       c10::toString(own.scalar_type()));
+      return;
+    }
+    if (tensor.is_floating_point() && !torch::isfinite(tensor).all().item<bool>()) {
+      wrong_.push_back(name + ": holds values that are not finite");
+      return;
+    }
+    if (tensor.sizes() != own.sizes() && !resample(name, own, tensor)) {
+      if (is_head(name)) {
+        out_.left_out.push_back(name);
+        out_.absent.push_back(name);
+      } else {
+        wrong_.push_back(name + ": has shape " + shape_text(tensor) + ", needs " + shape_text(own));
+      }
+      return;
+    }
+    if (tensor.scalar_type() != own.scalar_type()) {
+      ++converted_;
+      tensor = tensor.to(own.scalar_type());
+    }
+    // Indices point into tables: no others than those that this network computes.
+    if (!own.is_floating_point() && own.dim() > 0 && !tensor.equal(own.cpu())) {
+      wrong_.push_back(name + ": holds other indices than this network's");
+      return;
+    }
+    out_.tensors.emplace(name, tensor);
+  }
+
+  // A position table of another crop, made anew for this one's tokens.
+  bool resample(const std::string& name, const torch::Tensor& own, torch::Tensor& table_1LC) {
+    const auto table = tables_.find(name);
+    if (!rules_.resample || table == tables_.end() || table_1LC.dim() != 3 ||
+        table_1LC.size(0) != 1 || table_1LC.size(2) != own.size(2))
+      return false;
+    const Size3& to = table->second;
+    Size3 from{};
+    if (!grid_of_file(to, table_1LC.size(1), from)) return false;
+    table_1LC = model::resize_position_table(table_1LC.to(torch::kFloat32), from, to);
+    out_.resampled.push_back(name + " from " + crop_text(from) + " to " + crop_text(to) +
+                             " tokens");
+    return true;
+  }
+  // From the crop that the file states, else a cube.
+  bool grid_of_file(const Size3& own_grid, std::int64_t tokens, Size3& grid) const {
+    for (const char* key : {"crop", "trained.crop"}) {
+      const auto stated = metadata_.find(key);
+      Size3 crop{};
+      if (stated == metadata_.end() || !parse_crop(stated->second, crop)) continue;
+      for (std::size_t a = 0; a < 3; ++a) grid[a] = own_grid[a] * crop[a] / rules_.crop[a];
+      return grid[0] * grid[1] * grid[2] == tokens;
+    }
+    const auto side = static_cast<std::int64_t>(std::lround(std::cbrt(tokens)));
+    grid = {side, side, side};
+    return side * side * side == tokens;
+  }
+
+  bool gives_beyond_encoder() const {
+    return std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& item) {
+      return !network_.is_encoder_parameter(item.first) && !is_head(item.first) &&
+             given_.contains(item.first);
+    });
+  }
+  bool is_own(const std::string& name) const {  // published networks have none of them
+    return !own_.empty() && name.starts_with(own_);
+  }
+  bool may_be_absent(const std::string& name) const {
+    if (name == "model_down.absolute_pos_embed")
+      return true;  // the public nnFormer saves none (D9)
+    return is_head(name) || name.ends_with("num_batches_tracked") || !network_.is_used(name, {});
+  }
+
+  [[noreturn]] void refuse(const std::string& origin) {
+    std::sort(wrong_.begin(), wrong_.end());
+    std::string list;
+    for (const std::string& line : wrong_) list += "\n    " + line;
+    throw Error(Fault::Data,
+                origin + " does not fit this network, " + std::to_string(wrong_.size()) +
+                    " differences; nothing was loaded:" + list,
+                "choose the network, its options and its crop as the weights were trained "
+                "(homolog import shows what it recognises)");
+  }
+
+  const Backbone& network_;
+  NamedTensors wanted_, given_;
+  std::map<std::string, Size3> tables_;
+  std::string own_;
+  const std::map<std::string, std::string>& metadata_;
+  FitRules rules_;
+  NetworkWeights out_;
+  std::vector<std::string> wrong_;
+  int converted_ = 0;
+};
+
+}  // namespace
+
+NamedTensors names_under(const NamedTensors& tensors, const std::string& prefix,
+                         std::vector<std::string>& others) {
+  NamedTensors under;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(prefix))
+      under.emplace(name.substr(prefix.size()), tensor);
+    else
+      others.push_back(name);
+  }
+  return under;
+}
+
+NetworkWeights fit(const Backbone& network, const model::ForeignWeights& from,
+                   const std::string& origin, const FitRules& rules) {
+  return Fitting(network, from, rules).run(origin);
+}
+
+void load(Backbone& network, const NetworkWeights& weights) {
+  const torch::NoGradGuard no_grad;
+  NamedTensors own = tensors_of(network);
+  for (const auto& [name, tensor] : weights.tensors) own.at(name).copy_(tensor);
+}
+
+}  // namespace homolog::backbone
