@@ -108,7 +108,11 @@ ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPl
                                const std::string& file_name) {
   const auto [entry, told] = choose(from, plan, file_name);
   Settings options = told.options;
-  Settings given = stated_options(from, entry->name);
+  Settings given;
+  for (const auto& [key, value] : stated_options(from, entry->name)) {
+    // What shapes tell is not the file's to say otherwise: heads are the one guess among it.
+    if (!told.options.contains(key) || key.ends_with("heads")) given[key] = value;
+  }
   for (const auto& [key, value] : plan.options) given[key] = value;
   for (const auto& [key, value] : given) options[key] = value;
   ImportedNetwork out;

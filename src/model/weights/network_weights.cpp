@@ -96,11 +96,14 @@ class Fitting {
                        c10::toString(own.scalar_type()));
       return;
     }
-    if (tensor.is_floating_point() && !torch::isfinite(tensor).all().item<bool>()) {
+    // After the conversion: 1e300 is infinite in float32.
+    if (tensor.is_floating_point() &&
+        !torch::isfinite(tensor.to(own.scalar_type())).all().item<bool>()) {
       wrong_.push_back(name + ": holds values that are not finite");
       return;
     }
-    if (tensor.sizes() != own.sizes() && !resample(name, own, tensor)) {
+    const bool fits = tensor.sizes() == own.sizes() && !is_of_another_grid(name, own, tensor);
+    if (!fits && !resample(name, own, tensor)) {
       if (is_head(name)) {
         out_.left_out.push_back(name);
         out_.absent.push_back(name);
@@ -121,6 +124,14 @@ class Fitting {
     out_.tensors.emplace(name, tensor);
   }
 
+  // As many tokens, but of another grid: 4x4x8 where 8x4x4 is needed.
+  bool is_of_another_grid(const std::string& name, const torch::Tensor& own,
+                          const torch::Tensor& table_1LC) const {
+    Size3 from{};
+    const auto table = tables_.find(name);
+    return table != tables_.end() && own.sizes() == table_1LC.sizes() &&
+           grid_of_file(table->second, table_1LC.size(1), from) && from != table->second;
+  }
   // A position table of another crop, made anew for this one's tokens.
   bool resample(const std::string& name, const torch::Tensor& own, torch::Tensor& table_1LC) {
     const auto table = tables_.find(name);
@@ -135,7 +146,7 @@ class Fitting {
                              " tokens");
     return true;
   }
-  // From the crop that the file states, else a cube.
+  // From the crop that the file states; else this network's where it has as many tokens, or a cube.
   bool grid_of_file(const Size3& own_grid, std::int64_t tokens, Size3& grid) const {
     for (const char* key : {"crop", "trained.crop"}) {
       const auto stated = metadata_.find(key);
@@ -144,6 +155,8 @@ class Fitting {
       for (std::size_t a = 0; a < 3; ++a) grid[a] = own_grid[a] * crop[a] / rules_.crop[a];
       return grid[0] * grid[1] * grid[2] == tokens;
     }
+    grid = own_grid;
+    if (grid[0] * grid[1] * grid[2] == tokens) return true;
     const auto side = static_cast<std::int64_t>(std::lround(std::cbrt(tokens)));
     grid = {side, side, side};
     return side * side * side == tokens;

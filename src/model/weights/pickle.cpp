@@ -1,5 +1,5 @@
-// A stack machine over the opcodes of Python's pickletools. Every opcode makes at most one value,
-// so that memory is bounded by the bytes read; nothing here recurses.
+// A stack machine over the opcodes of Python's pickletools. Every opcode makes at most one value
+// and arguments are counted, so that memory is bounded; nothing here recurses.
 #include "model/weights/pickle.h"
 
 #include <charconv>
@@ -213,9 +213,10 @@ class Machine : PickleStack {
   // What Python would call, not called.
   void push_call(const PickleValue* callee, std::vector<PickleValue*> arguments) {
     if (!callee->is(Kind::Global)) broken("it calls what is no name");
-    PickleValue* call = push(Kind::Call);
-    call->text = callee->text;
-    call->items = std::move(arguments);
+    // A tuple that is recalled is copied, without a byte of the file: counted, too.
+    if ((arguments_ += arguments.size()) > rules_.most_values) broken("it calls with too much");
+    push_text(Kind::Call, callee->text);
+    top()->items = std::move(arguments);
   }
   void push_call_of_tuple() {
     const PickleValue* arguments = pop();
@@ -226,9 +227,8 @@ class Machine : PickleStack {
     const std::string_view module = in_.line();
     const std::string global = admitted(module, in_.line());
     auto arguments = pop_to_mark();
-    PickleValue* call = push(Kind::Call);
-    call->text = global;
-    call->items = std::move(arguments);
+    push_text(Kind::Call, global);
+    top()->items = std::move(arguments);
   }
   void push_obj() {
     auto all = pop_to_mark();
@@ -286,6 +286,7 @@ class Machine : PickleStack {
   }
 
   PickleStream in_;
+  std::size_t arguments_ = 0;  // of all calls together
   const PickleRules& rules_;
   const std::string& origin_;
 };

@@ -154,13 +154,24 @@ std::string keys_of(const PickleValue& mapping) {
   return text.empty() ? "nothing" : text;
 }
 
+constexpr const char* kUsualParts[] = {"state_dict", "model_state_dict", "network_weights",
+                                       "model",      "network",          "net",
+                                       "student",    "teacher",          "weights"};
+
+// It, or a usual part of it, holds tensors.
+bool leads_to_tensors(const PickleValue* mapping, int depth) {
+  if (mapping == nullptr || !is_mapping(*mapping)) return false;
+  if (has_tensors(*mapping)) return true;
+  return depth > 0 &&
+         std::any_of(std::begin(kUsualParts), std::end(kUsualParts), [&](const char* key) {
+           return leads_to_tensors(find(*mapping, key), depth - 1);
+         });
+}
+
 const PickleValue* part_of(const PickleValue& mapping, std::vector<std::string>& notes) {
-  static constexpr const char* kUsual[] = {"state_dict", "model_state_dict", "network_weights",
-                                           "model",      "network",          "net",
-                                           "student",    "teacher",          "weights"};
-  for (const char* key : kUsual) {
+  for (const char* key : kUsualParts) {
     const PickleValue* found = find(mapping, key);
-    if (found == nullptr || !is_mapping(*found)) continue;
+    if (!leads_to_tensors(found, kMostNested)) continue;
     notes.push_back("taken from the checkpoint's \"" + std::string(key) + "\"; it holds " +
                     keys_of(mapping));
     return found;
@@ -177,7 +188,8 @@ const PickleValue& state_mapping(const PickleValue& root, const std::string& par
     if (at == nullptr || !is_mapping(*at))
       refuse(origin, "it has no dictionary \"" + part + "\"; it holds " + keys_of(root));
   }
-  for (int depth = 0; depth < kMostNested && !has_tensors(*at); ++depth) {
+  // Before tensors of its own: the state of a random generator often stands beside the state dict.
+  for (int depth = 0; depth < kMostNested; ++depth) {
     const PickleValue* inner = part_of(*at, notes);
     if (inner == nullptr) break;
     at = inner;

@@ -90,6 +90,28 @@ TEST(NetworkWeights, LeaveHeadsOutAndKeepWhatPublishedFilesLack) {
   EXPECT_FALSE(fitted.whole);
 }
 
+TEST(NetworkWeights, ThatBecomeInfiniteInTheNetworksTypeAreRefused) {
+  const Built from = small({32, 32, 32}), to = small({32, 32, 32});
+  model::ForeignWeights weights = weights_of(*from.network);
+  torch::Tensor& norm = weights.weights.tensors.at("model_down.norm0.weight");
+  norm = norm.detach().to(torch::kDouble).clone();
+  norm[0] = 1e300;
+  const std::string said = refusal([&] { fit(*to.network, weights, "w", {.crop = {32, 32, 32}}); });
+  EXPECT_THAT(said, HasSubstr("model_down.norm0.weight: holds values that are not finite"));
+}
+
+TEST(NetworkWeights, OfAnotherGridWithAsManyTokensAreResampledToo) {
+  const Built from = small({32, 32, 64}), to = small({64, 32, 32});
+  model::ForeignWeights weights = weights_of(*from.network);
+  EXPECT_TRUE(fit(*to.network, weights, "w", {.crop = {64, 32, 32}}).resampled.empty())
+      << "a file that states no crop is taken as it is";
+  weights.weights.metadata["trained.crop"] = "32x32x64";
+  const FitRules refusing{.crop = {64, 32, 32}, .resample = false};
+  refusal([&] { fit(*to.network, weights, "w", refusing); });
+  const NetworkWeights fitted = fit(*to.network, weights, "w", {.crop = {64, 32, 32}});
+  EXPECT_THAT(fitted.resampled, testing::ElementsAre(HasSubstr("16,16,32 to 32,16,16")));
+}
+
 TEST(NetworkWeights, OfAnotherCropHaveTheirPositionTableResampled) {
   const Built from = small({32, 32, 64}), to = small({48, 32, 32});
   model::ForeignWeights weights = weights_of(*from.network);

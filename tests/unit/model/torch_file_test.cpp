@@ -54,6 +54,8 @@ TEST(TorchFile, FindsTheStateDictOfACheckpointAndSaysWhatItLeavesOut) {
   EXPECT_TRUE(found.weights.tensors.contains("w"));
   EXPECT_THAT(found.notes, testing::Contains(HasSubstr("state_dict")));
   EXPECT_THAT(found.notes, testing::Contains(HasSubstr("backbone.")));
+  const auto beside = read(saved(dict({{"rng_state", tensor({})}, {"state_dict", inner}})));
+  EXPECT_TRUE(beside.weights.tensors.contains("w")) << "a tensor stands beside the state dict";
   const auto chosen =
       read(saved(dict({{"ema", dict({{"w", tensor({})}, {"n", number(1)}})}})), "ema");
   EXPECT_TRUE(chosen.weights.tensors.contains("w"));
@@ -117,6 +119,17 @@ TEST(TorchFile, RefusesMoreTensorsThanTheFileCanHold) {
   const std::string big(16384, '\0');
   EXPECT_NO_THROW(read(saved(shared, {{"archive/data/0", big}})));
   expect_refused(saved(shared + "(" + dict(many).substr(2), {{"archive/data/0", big}}), "memory");
+}
+
+TEST(TorchFile, CountsArgumentsThatAreRecalledAgainAndAgain) {
+  std::string body = "((" + std::string(100'000, 'N') + "tq";
+  body += '\0';
+  for (int i = 0; i < 100; ++i) {
+    body += global("collections", "OrderedDict") + "h";
+    body += '\0';
+    body += "R";
+  }
+  expect_refused(saved(body + "l"), "calls with too much");
 }
 
 TEST(TorchFile, RefusesDamagedArchives) {
