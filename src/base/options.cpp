@@ -88,10 +88,14 @@ std::string Options::help() const {
   return text;
 }
 
-std::string Options::dump() const {
-  std::string text, section;
+namespace {
+
+// INI of the dotted keys, each with the text that `value` gives.
+template <class Value>
+std::string ini_text(const std::vector<OptionEntry>& entries, Value value) {
+  std::string text;
   std::vector<std::string> sections;
-  for (const OptionEntry& entry : state_->entries) {
+  for (const OptionEntry& entry : entries) {
     const auto dot = entry.key.find('.');
     if (dot == std::string::npos) continue;
     const std::string name = entry.key.substr(0, dot);
@@ -100,14 +104,23 @@ std::string Options::dump() const {
   }
   for (const std::string& name : sections) {
     text += (text.empty() ? "[" : "\n[") + name + "]\n";
-    for (const OptionEntry& entry : state_->entries) {
-      if (entry.key.starts_with(name + ".")) {
-        text +=
-            entry.key.substr(name.size() + 1) + " = " + option_value::print(entry.target) + "\n";
-      }
+    for (const OptionEntry& entry : entries) {
+      if (entry.key.starts_with(name + "."))
+        text += entry.key.substr(name.size() + 1) + " = " + value(entry) + "\n";
     }
   }
   return text;
+}
+
+}  // namespace
+
+std::string Options::dump() const {
+  return ini_text(state_->entries,
+                  [](const OptionEntry& entry) { return option_value::print(entry.target); });
+}
+
+std::string Options::dump_defaults() const {
+  return ini_text(state_->entries, [](const OptionEntry& entry) { return entry.default_text; });
 }
 
 std::vector<std::string> Options::keys() const {

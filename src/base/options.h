@@ -58,6 +58,7 @@ class Options {
 
   std::string help() const;
   std::string dump() const;  // resolved INI of the dotted keys, sections sorted as declared
+  std::string dump_defaults() const;  // the same keys, as if nothing had been set
   std::vector<std::string> keys() const;
   bool was_set(const std::string& key) const;  // by file or command line
   const std::vector<std::filesystem::path>& config_files() const;

@@ -9,7 +9,7 @@ namespace homolog::train {
 namespace {
 
 // Everything that lies on the device, in one copy to the host: [total, terms..., maximum, norm^2,
-// statistics...].
+// statistics..., running...].
 std::vector<double> fetch(const Ballot& ballot) {
   std::vector<torch::Tensor> pieces;
   const auto add = [&](const torch::Tensor& t) {
@@ -21,6 +21,7 @@ std::vector<double> fetch(const Ballot& ballot) {
   add(ballot.local_maximum.to(device));
   add(ballot.squared_norm.to(device));
   if (ballot.statistics.defined()) add(ballot.statistics);
+  if (ballot.running.defined()) add(ballot.running);
   const torch::Tensor host = torch::cat(pieces).to(torch::kCPU).contiguous();
   return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
 }
@@ -31,12 +32,14 @@ World Consensus::agree(const Ballot& ballot) {
   torch::NoGradGuard no_grad;
   const std::vector<double> mine = fetch(ballot);
   const std::size_t terms = ballot.terms.size(), first_statistic = terms + 3;
-  const std::size_t statistics = mine.size() - first_statistic;
+  const auto running =
+      static_cast<std::size_t>(ballot.running.defined() ? ballot.running.numel() : 0);
+  const std::size_t statistics = mine.size() - first_statistic - running;
   const auto world = static_cast<std::size_t>(communicator_.rank().size);
   const double norm_square = mine[terms + 2];
   const bool own_bad = !std::isfinite(mine[0]) || !std::isfinite(mine[terms + 1]);
 
-  // [total, terms][statistics][touched][bad ranks][reduced gradient bad][stop][save]
+  // [total, terms][statistics][running][touched][bad ranks][reduced gradient bad][stop][save]
   std::vector<double> all(mine.begin(), mine.begin() + static_cast<std::ptrdiff_t>(1 + terms));
   all.insert(all.end(), mine.begin() + static_cast<std::ptrdiff_t>(first_statistic), mine.end());
   all.insert(all.end(), ballot.touched.begin(), ballot.touched.end());
@@ -60,8 +63,13 @@ World Consensus::agree(const Ballot& ballot) {
         all.data() + 1 + terms, {static_cast<std::int64_t>(statistics)}, torch::kFloat64);
     result.statistics = sums.to(torch::kFloat32).to(ballot.statistics.device());
   }
+  if (ballot.running.defined()) {
+    result.running = torch::from_blob(all.data() + 1 + terms + statistics,
+                                      {static_cast<std::int64_t>(running)}, torch::kFloat64)
+                         .clone();
+  }
   for (std::size_t i = 0; i < ballot.touched.size(); ++i)
-    result.touched.push_back(all[1 + terms + statistics + i] > 0);
+    result.touched.push_back(all[1 + terms + statistics + running + i] > 0);
   for (std::size_t r = 0; r < world; ++r) {
     if (all[flags + r] > 0) result.nonfinite_ranks.push_back(static_cast<int>(r));
   }

@@ -1,7 +1,7 @@
-// One small all-reduce a step: loss terms, the objective's sums, non-finite flags, stop and save
-// votes. Every rank takes the same decision at the same step; nothing else in a step waits for
-// other ranks' hosts (augmentation, masks, row draws and centres copy between this host and its
-// device).
+// One small all-reduce a step: loss terms, the objective's sums, running statistics, non-finite
+// flags, stop and save votes. Every rank takes the same decision at the same step; nothing else in
+// a step waits for other ranks' hosts (augmentation, masks, row draws and centres copy between this
+// host and its device).
 #pragma once
 
 #include <torch/types.h>
@@ -23,6 +23,7 @@ struct Ballot {
   torch::Tensor squared_norm;             // 0-dim, of the reduced mean gradient
   std::span<const std::uint8_t> touched;  // per slot
   bool stop = false, save = false;
+  torch::Tensor running{};  // flat float64 (running_statistics.h); undefined: none
 };
 
 // What all ranks decided on: equal on every rank.
@@ -30,6 +31,7 @@ struct World {
   double total = 0;  // means over ranks
   std::vector<double> terms;
   torch::Tensor statistics;           // sums over ranks, on the ballot's device; undefined: none
+  torch::Tensor running;              // sums over ranks, float64 on the host; undefined: none
   double gradient_norm = 0;           // before clipping
   std::vector<int> nonfinite_ranks;   // whose loss or own gradient was not finite
   std::vector<std::uint8_t> touched;  // by any rank

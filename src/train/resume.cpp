@@ -128,11 +128,26 @@ bool is_told(const std::string& key) {
 
 using Settings = std::map<std::string, std::string>;
 
-void check_settings(const Settings& before, const Settings& now) {
+// An option of a network or objective that is not the chosen one: "model.vit.patch" beside
+// nnFormer.
+bool is_idle(const std::string& key, const Settings& identity) {
+  const auto idle = [&](const std::string& section, const char* chosen) {
+    const auto dot = key.find('.', section.size());
+    const auto it = identity.find(chosen);
+    return key.starts_with(section) && dot != std::string::npos && it != identity.end() &&
+           key.substr(section.size(), dot - section.size()) != it->second;
+  };
+  return idle("model.", "backbone") || idle("objective.", "objective");
+}
+
+void check_settings(const Settings& before, const Settings& now, const Settings& defaults,
+                    const Settings& identity) {
   for (const auto& [key, value] : now) {
-    const auto it = before.find(key);
-    const std::string then = it == before.end() ? "(absent)" : it->second;
-    if (then == value) continue;
+    const auto stored = before.find(key), usual = defaults.find(key);
+    const std::string then = stored != before.end()    ? stored->second
+                             : usual != defaults.end() ? usual->second
+                                                       : "(absent)";
+    if (then == value || is_idle(key, identity)) continue;
     if (is_fixed(key)) differs(key, then, value);
     if (is_told(key))
       log::warn("setting changed since the checkpoint",
@@ -142,7 +157,7 @@ void check_settings(const Settings& before, const Settings& now) {
 
 // Model, objective and data order must be the same; rates, lengths and what is done to the data may
 // change, and that is told.
-void check_fit(const TrainState& stored, const TrainState& now) {
+void check_fit(const TrainState& stored, const TrainState& now, const std::string& defaults) {
   if (stored.seed != now.seed)
     differs("data.seed", std::to_string(stored.seed), std::to_string(now.seed));
   if (stored.global_batch != now.global_batch) {
@@ -154,7 +169,8 @@ void check_fit(const TrainState& stored, const TrainState& now) {
     if (it != stored.identity.end() && it->second != value)
       differs("the " + key, it->second, value);
   }
-  check_settings(flat_settings(stored.config), flat_settings(now.config));
+  check_settings(flat_settings(stored.config), flat_settings(now.config), flat_settings(defaults),
+                 now.identity);
   if (stored.world != now.world) {
     log::warn("another number of workers: same order of samples, sums not bit-exact",
               {{"before", stored.world}, {"now", now.world}});
@@ -162,8 +178,8 @@ void check_fit(const TrainState& stored, const TrainState& now) {
 }
 
 TrainState load(const Found& found, const fs::path& checkpoints, const TrainState& fresh,
-                Replica& replica) {
-  check_fit(found.state, fresh);
+                const std::string& defaults, Replica& replica) {
+  check_fit(found.state, fresh, defaults);
   replica.load(found.folder);
   TrainState state = found.state;
   leave_branch(found.folder, checkpoints, state);
@@ -184,7 +200,7 @@ TrainState resume(const ResumeRequest& request, const RunFolder& folder, const T
   TrainState state = fresh;
   const std::string told = on_first(communicator, [&] {
     if (const auto found = choose(request, folder))
-      state = load(*found, folder.checkpoints(), fresh, replica);
+      state = load(*found, folder.checkpoints(), fresh, request.defaults, replica);
     folder.trim_metrics(state.step);
     return state_text(state);
   });

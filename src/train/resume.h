@@ -19,6 +19,8 @@ struct ResumeRequest {
                              // none: from the start; exact: `from` (or the newest) and no other
   std::filesystem::path from;
   bool overwrite = false;  // with none: remove what an earlier run left
+  // INI: what a setting was where the checkpoint does not name it yet, being of an older version.
+  std::string defaults = {};
 };
 
 // `fresh`: the state of a run from the start, with seed, world, global batch, config and identity.

@@ -11,9 +11,7 @@
 
 namespace homolog::train {
 
-RunningStatistics::RunningStatistics(objective::Objective& objective,
-                                     comm::Communicator& communicator)
-    : communicator_(communicator) {
+RunningStatistics::RunningStatistics(objective::Objective& objective) {
   const auto online = moving_buffers(objective.online());
   for (const auto& [name, buffer] : online) {
     if (buffer.is_floating_point()) floating_.push_back(buffer);
@@ -27,28 +25,25 @@ RunningStatistics::RunningStatistics(objective::Objective& objective,
   }
 }
 
-void RunningStatistics::settle() {
-  const torch::NoGradGuard no_grad;
-  average();
-  for (auto& [online, target] : online_and_target_) target.copy_(online);
-}
-
-void RunningStatistics::average() {
-  const int world = communicator_.rank().size;
-  if (world == 1 || floating_.empty()) return;
+torch::Tensor RunningStatistics::local() const {
+  if (floating_.empty()) return {};
   std::vector<torch::Tensor> pieces;
   for (const torch::Tensor& buffer : floating_)
     pieces.push_back(buffer.to(torch::kFloat64).flatten());
-  torch::Tensor sums = torch::cat(pieces).to(torch::kCPU).contiguous();
-  communicator_.all_reduce(
-      {sums.data_ptr(), static_cast<std::size_t>(sums.numel()), comm::Scalar::F64},
-      comm::Reduce::Sum, "running statistics");
-  const torch::Tensor means = (sums / world).to(floating_.front().device());
-  std::int64_t at = 0;
-  for (torch::Tensor& buffer : floating_) {
-    buffer.copy_(means.narrow(0, at, buffer.numel()).view(buffer.sizes()));
-    at += buffer.numel();
+  return torch::cat(pieces);
+}
+
+void RunningStatistics::settle(const torch::Tensor& world_sums, int ranks) {
+  const torch::NoGradGuard no_grad;
+  if (ranks > 1 && world_sums.defined()) {
+    const torch::Tensor means = (world_sums / ranks).to(floating_.front().device());
+    std::int64_t at = 0;
+    for (torch::Tensor& buffer : floating_) {
+      buffer.copy_(means.narrow(0, at, buffer.numel()).view(buffer.sizes()));
+      at += buffer.numel();
+    }
   }
+  for (auto& [online, target] : online_and_target_) target.copy_(online);
 }
 
 }  // namespace homolog::train

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "cluster/comm/communicator.h"
 #include "objective/objective.h"
 
 namespace homolog::train {
@@ -17,14 +16,13 @@ class RunningStatistics {
  public:
   // Of the objective's networks, which must stay on their device. Throws std::logic_error when the
   // target has a buffer without an online twin of the same shape.
-  RunningStatistics(objective::Objective& objective, comm::Communicator& communicator);
-  // Every rank at the same step, after all its forward passes; never for a skipped step. One small
-  // all-reduce, none where there is one rank or no such buffer.
-  void settle();
+  explicit RunningStatistics(objective::Objective& objective);
+  // This rank's, flat float64 on their device, for the step's consensus; undefined without any.
+  torch::Tensor local() const;
+  // `world_sums` of local() over `ranks`, undefined: nothing to average. Never for a skipped step.
+  void settle(const torch::Tensor& world_sums, int ranks);
 
  private:
-  void average();
-  comm::Communicator& communicator_;
   std::vector<torch::Tensor> floating_;                                     // online's
   std::vector<std::pair<torch::Tensor, torch::Tensor>> online_and_target_;  // counters too
 };

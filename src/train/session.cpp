@@ -198,8 +198,8 @@ int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const T
       if (engine.objective->is_exported(item.key())) fresh.exported.push_back(item.key());
     }
   }
-  TrainState state =
-      resume({plan.resume, plan.from, plan.overwrite}, folder, fresh, engine.replica, communicator);
+  TrainState state = resume({plan.resume, plan.from, plan.overwrite, options.dump_defaults()},
+                            folder, fresh, engine.replica, communicator);
   if (state.step == 0 && parts.initial_weights)
     start_from_weights(parts, *engine.objective, communicator, state);
   engine.replica.broadcast(communicator);

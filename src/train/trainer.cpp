@@ -62,7 +62,7 @@ Trainer::Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Sched
       state_(std::move(state)),
       consensus_(parts.communicator),
       buffers_(parts.objective.online()),
-      statistics_(parts.objective, parts.communicator),
+      statistics_(parts.objective),
       bad_ranks_(static_cast<std::size_t>(parts.communicator.rank().size), false),
       job_end_unix_(slurm_job_end()) {}
 
@@ -124,13 +124,14 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
                 squared_norm,     parts_.reducer.touched(),
                 wants_stop(),     wants_save()};
   for (const auto& term : tally.terms) ballot.terms.push_back(term.value);
+  if (parts_.communicator.rank().size > 1) ballot.running = statistics_.local();
   const World world = consensus_.agree(ballot);
   laps.end(Part::Other);
   if (world.finite) {
     const int contributions = parts_.communicator.rank().size * static_cast<int>(plan_.accumulate);
     if (world.statistics.defined()) parts_.objective.absorb(world.statistics, contributions);
     parts_.optimizer.apply(facts.rates, active_slots(world, facts.epoch));
-    statistics_.settle();
+    statistics_.settle(world.running, parts_.communicator.rank().size);
     laps.end(Part::Optimizer);
   }
   ++state_.step;

@@ -164,20 +164,21 @@ torch::Tensor step_on_own_rows(toy::Toy& objective, int step) {
   return moving_buffers(objective.online()).at("norm.running_mean").clone();
 }
 
-torch::Tensor mean_over_ranks(const torch::Tensor& mine) {
+torch::Tensor sum_over_ranks(const torch::Tensor& mine) {
   torch::Tensor sum = mine.to(torch::kFloat64).contiguous();
   world->all_reduce({sum.data_ptr(), static_cast<std::size_t>(sum.numel()), comm::Scalar::F64},
                     comm::Reduce::Sum, "test");
-  return (sum / world->rank().size).to(torch::kFloat);
+  return sum;
 }
 
 TEST(TrainingWorld, RunningStatisticsAreTheRanksMeanOnEveryRankAndTheTargetsToo) {  // D36
   toy::Toy objective({.poisoned = {}, .dropout = false, .batch_norm = true});
-  RunningStatistics statistics(objective, *world);
+  RunningStatistics statistics(objective);
   for (int step = 0; step < 3; ++step) {
-    const torch::Tensor own = step_on_own_rows(objective, step), mean = mean_over_ranks(own);
+    const torch::Tensor own = step_on_own_rows(objective, step),
+                        mean = (sum_over_ranks(own) / world->rank().size).to(torch::kFloat);
     EXPECT_FALSE(torch::allclose(own, mean, 1e-3, 1e-3)) << "the ranks saw the same rows";
-    statistics.settle();
+    statistics.settle(sum_over_ranks(statistics.local()), world->rank().size);
     const auto online = moving_buffers(objective.online());
     EXPECT_TRUE(torch::equal(online.at("norm.running_mean"), mean)) << step;
     EXPECT_EQ(online.at("norm.num_batches_tracked").item<std::int64_t>(), step + 1);

@@ -228,6 +228,21 @@ TEST(Resume, RefusesAnotherSeedStoreBatchOrModel) {  // fault table 12
   EXPECT_THAT(what, ::testing::HasSubstr("cluster.precision was 'float32', now it is 'bf16'"));
 }
 
+TEST(Resume, TakesASettingThatAnOlderVersionDidNotKnowForItsDefault) {
+  const Scratch scratch;
+  auto plan = plan_for(scratch.path);
+  plan.stop_after = 2;
+  EXPECT_EQ(run(plan, parts_for()), 75);
+  const fs::path file = list_checkpoints(scratch.path / "checkpoints").back() / "manifest.json";
+  auto manifest = nlohmann::json::parse(std::ifstream(file));
+  std::string config = manifest.at("config");
+  const std::string line = "precision = float32\n";
+  ASSERT_NE(config.find(line), std::string::npos);
+  manifest["config"] = config.erase(config.find(line), line.size());
+  std::ofstream(file) << manifest.dump();
+  EXPECT_EQ(run(plan, parts_for()), 75);
+}
+
 TEST(Resume, NoneRefusesAFolderWithCheckpointsUnlessTold) {
   const Scratch scratch;
   auto plan = plan_for(scratch.path);
