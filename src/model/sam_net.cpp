@@ -9,6 +9,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "model/blocks/max_pool.h"
 #include "model/precision.h"
 
 namespace homolog::model {
@@ -127,7 +128,7 @@ class Encoder : public torch::nn::Module {
   SamStages forward(const torch::Tensor& image_B1ZYX) {
     SamStages s;
     s.c1 = layer1_->forward(torch::relu(stem_->forward(image_B1ZYX)));
-    s.c1 = torch::max_pool3d(s.c1, {2, 1, 1}, {2, 1, 1});
+    s.c1 = max_pool(s.c1, {2, 1, 1}, {2, 1, 1}, {0, 0, 0});
     s.c2 = layer2_->forward(s.c1);
     s.c3 = layer3_->forward(s.c2);
     s.c4 = layer4_->forward(s.c3);

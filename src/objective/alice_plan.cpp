@@ -1,6 +1,8 @@
 // Names, defaults and ranges of "objective.alice.*".
 #include "objective/alice_plan.h"
 
+#include <utility>
+
 #include "base/error.h"
 
 namespace homolog::objective::alice {
@@ -94,6 +96,21 @@ void validate(const Plan& p) {
   if (p.loss.lambda_inter == 0 && p.loss.lambda_intra == 0 && p.loss.lambda_reconstruction == 0) {
     throw Error(Fault::Usage, "objective.alice: all three lambdas are 0, nothing would be trained",
                 "set lambda_inter, lambda_intra or lambda_reconstruction above 0");
+  }
+}
+
+void check_masks(const Plan& plan, const backbone::FeatureSpec& network,
+                 const backbone::Size3& crop) {
+  const std::pair<const char*, double> ratios[] = {{"mask_ratio", plan.mask.ratio},
+                                                   {"target_mask_ratio", plan.target_mask_ratio}};
+  for (const auto& [key, ratio] : ratios) {
+    model::MaskPlan mask = plan.mask;
+    mask.ratio = ratio;
+    if (model::visible_share(mask, crop) > 0 || !network.drops_masked) continue;
+    throw Error(Fault::Usage,
+                std::string("objective.alice.") + key +
+                    " masks the whole crop, and this network sees visible patches alone",
+                "lower it, or take a larger crop or smaller patches");
   }
 }
 

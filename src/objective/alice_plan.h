@@ -32,5 +32,9 @@ struct Plan {
 void declare(Options& options, Plan& plan);
 // Throws Fault::Usage: nothing to train.
 void validate(const Plan& plan);
+// Throws Fault::Usage: cells do not tile the crop; a network that leaves masked tokens out would
+// see none.
+void check_masks(const Plan& plan, const backbone::FeatureSpec& network,
+                 const backbone::Size3& crop);
 
 }  // namespace homolog::objective::alice

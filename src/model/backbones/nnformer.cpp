@@ -80,9 +80,10 @@ bool starts_with_any(const std::string& name, std::initializer_list<const char*>
 
 void declare(Options& o, Plan& p) {
   o.add("model.nnformer.embed", p.embed, "channels after the patch embedding", {.min = 2});
-  o.add("model.nnformer.depths", p.depths, "encoder blocks per stage", {.min = 1});
+  o.add("model.nnformer.depths", p.depths, "encoder blocks per stage", {.min = 1, .max = 64});
   o.add("model.nnformer.heads", p.heads, "attention heads per stage", {.min = 1});
-  o.add("model.nnformer.windows", p.windows, "window side per stage", {.min = 1, .unit = "tokens"});
+  o.add("model.nnformer.windows", p.windows, "window side per stage",
+        {.min = 1, .max = 16, .unit = "tokens"});
   o.add("model.nnformer.drop_path", p.drop_path, "stochastic depth of the deepest block",
         {.min = 0, .max = 0.99});
   o.add("model.nnformer.rel_index", p.rel_index,

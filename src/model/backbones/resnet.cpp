@@ -15,6 +15,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "model/blocks/max_pool.h"
 #include "model/blocks/tokens.h"
 
 namespace homolog::model::resnet {
@@ -62,6 +63,10 @@ void check(const backbone::Size3& crop) {
     throw Error(Fault::Usage, "resnet: crops of 16x16x16 voxels end in a map of one voxel",
                 "make one side at least 32 voxels");
   }
+}
+
+backbone::Size3 sides_of(const at::Tensor& image_B1XYZ) {
+  return {image_B1XYZ.size(2), image_B1XYZ.size(3), image_B1XYZ.size(4)};
 }
 
 torch::nn::Conv3d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
@@ -191,7 +196,7 @@ ResNet::Maps ResNet::encode(const at::Tensor& image_B1XYZ) {
   show("bn1", map_BCXYZ);
   maps[0] = is_watched() ? at::relu(map_BCXYZ) : at::relu_(map_BCXYZ);
   show("act", maps[0]);
-  map_BCXYZ = at::max_pool3d(maps[0], 3, 2, 1);
+  map_BCXYZ = max_pool(maps[0], {3, 3, 3}, {2, 2, 2}, {1, 1, 1});
   show("maxpool", map_BCXYZ);
   for (std::size_t l = 0; l < kLayers; ++l) {
     for (Block& block : layers_.at(l)) map_BCXYZ = block(map_BCXYZ);
@@ -213,6 +218,7 @@ backbone::Features ResNet::run(const backbone::View& view, backbone::Want want) 
   out.cls_BC = pool(maps.back());
   out.encoder_BLC = map_to_tokens(maps.back());
   if (!want.decoder && !want.reconstruction) return out;
+  check(sides_of(view.image_B1XYZ));  // what the skips need
   at::Tensor map_BCXYZ = decoder_->level(0, maps[4], maps[3]);
   if (want.decoder) out.decoder_BLC = map_to_tokens(map_BCXYZ);
   if (!want.reconstruction) return out;

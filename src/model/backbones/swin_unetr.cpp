@@ -76,9 +76,10 @@ bool starts_with_any(const std::string& name, std::initializer_list<const char*>
 void declare(Options& o, Plan& p) {
   o.add("model.swin_unetr.feature", p.feature, "channels after the patch embedding, in twelves",
         {.min = 12});
-  o.add("model.swin_unetr.depths", p.depths, "transformer blocks per stage", {.min = 1});
+  o.add("model.swin_unetr.depths", p.depths, "transformer blocks per stage", {.min = 1, .max = 64});
   o.add("model.swin_unetr.heads", p.heads, "attention heads per stage", {.min = 1});
-  o.add("model.swin_unetr.window", p.window, "window side", {.min = 1, .unit = "tokens"});
+  o.add("model.swin_unetr.window", p.window, "window side",
+        {.min = 1, .max = 16, .unit = "tokens"});
   o.add("model.swin_unetr.use_v2", p.use_v2,
         "a residual convolution block before each stage (Swin UNETR v2)");
   o.add("model.swin_unetr.drop_path", p.drop_path, "stochastic depth of the deepest block",

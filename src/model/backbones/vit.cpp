@@ -22,7 +22,7 @@ constexpr const char* kOwn = "pretrain_decoder.";
 
 void declare(Options& o, Plan& p) {
   o.add("model.vit.patch", p.encoder.patch, "side of a patch", {.min = 1, .unit = "voxels"});
-  o.add("model.vit.layers", p.encoder.layers, "blocks of the encoder", {.min = 1});
+  o.add("model.vit.layers", p.encoder.layers, "blocks of the encoder", {.min = 1, .max = 256});
   model::declare(o, p.encoder, "model.vit");
   o.add("model.vit.positions", p.encoder.positions,
         "position table: trained, or fixed sines and cosines",
@@ -32,7 +32,7 @@ void declare(Options& o, Plan& p) {
   o.add("model.vit.decoder_width", p.decoder.width, "channels of the pre-training decoder",
         {.min = 6});
   o.add("model.vit.decoder_layers", p.decoder.layers, "blocks of the pre-training decoder",
-        {.min = 1});
+        {.min = 1, .max = 256});
   o.add("model.vit.decoder_heads", p.decoder.heads, "attention heads of the pre-training decoder",
         {.min = 1});
 }

@@ -87,7 +87,7 @@ Alice::Alice(const Plan& plan, const backbone::Factory& factory, const Size3& cr
   const backbone::FeatureSpec spec = online_->backbone->spec();
   plan_.mask.cell = spec.mask_cell;
   if (plan_.mask.shape == "auto") plan_.mask.shape = spec.drops_masked ? "cube" : "column";
-  masked_cells(plan_.mask, crop_);  // refuses crops that cells do not tile
+  check_masks(plan_, spec, crop_);
   for (auto& item : online_->named_parameters()) item.value().set_requires_grad(used(item.key()));
   if (inter() || intra()) {
     target_ = build(factory, true);

@@ -1,5 +1,8 @@
 // MONAI's SwinUNETR: every child module's output, the loss and every gradient's norm. Keys that a
 // configuration leaves out have MONAI's defaults.
+#include <algorithm>
+
+#include "base/error.h"
 #include "golden_kind.h"
 #include "model/backbones/swin_unetr.h"
 
@@ -7,8 +10,15 @@ namespace homolog::golden {
 namespace {
 
 bool is_swin_unetr(const Fixture& fixture) {
-  return fixture.config().contains("feature") && fixture.config().contains("input") &&
-         fixture.name().find("swin") != std::string::npos;
+  if (!fixture.config().contains("input")) return false;
+  try {
+    const auto rows = fixture.rows();
+    return std::any_of(rows.begin(), rows.end(), [](const auto& row) {
+      return row.name == "swinViT.patch_embed.proj.weight";
+    });
+  } catch (const Error&) {  // no list of names
+    return false;
+  }
 }
 
 model::swin::Plan plan_of(const nlohmann::json& config) {
