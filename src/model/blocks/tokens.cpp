@@ -17,9 +17,8 @@ at::Tensor map_to_tokens(const at::Tensor& map_BCXYZ) {
 
 at::Tensor add_branch(const at::Tensor& tokens_BLC, const at::Tensor& branch_BLC,
                       const at::Tensor& keep_B) {
-  return keep_B.defined()
-             ? at::addcmul(tokens_BLC, branch_BLC, keep_B.view({-1, 1, 1}))
-             : tokens_BLC + branch_BLC;
+  return keep_B.defined() ? at::addcmul(tokens_BLC, branch_BLC, keep_B.view({-1, 1, 1}))
+                          : tokens_BLC + branch_BLC;
 }
 
 }  // namespace homolog::model
