@@ -19,6 +19,20 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::array<std::int32_t, 3> narrow(const Index3& i) {
+  return {static_cast<std::int32_t>(i.x), static_cast<std::int32_t>(i.y),
+          static_cast<std::int32_t>(i.z)};
+}
+
+store::StudyRecord record_of(const std::string& id, const Volume& volume) {
+  store::StudyRecord record = store::StudyRecord::named(id);
+  const Box body = body_box(volume);
+  record.grid = narrow(volume.grid.size);
+  record.body_first = narrow(body.low);
+  record.body_last = narrow(body.high);
+  return record;
+}
+
 bool is_whole(const fs::path& file, const store::ShardSummary& shard) {
   std::error_code absent;
   return fs::file_size(file, absent) == shard.bytes && xxh3_64_file(file) == shard.xxh3;
@@ -155,7 +169,8 @@ std::optional<Group> ShardBuilder::finished(const fs::path& file, const Group& g
                 file.string() + " is a shard of other settings, studies or SAM weights",
                 "choose another --out, or remove that folder");
   }
-  const std::set<std::string> held(shard.studies().begin(), shard.studies().end());
+  std::set<std::string> held;
+  for (const store::StudyRecord& study : shard.studies()) held.insert(study.name());
   Group result{group.split, {}};
   BuildCounts lost;
   for (const std::size_t study : group.studies) {
@@ -174,7 +189,7 @@ store::ShardSummary ShardBuilder::summary_of(const fs::path& file, const Group& 
   return {file.filename().string(),
           group.split,
           static_cast<std::int64_t>(shard.pairs().size()),
-          static_cast<std::int64_t>(shard.crops().size()),
+          shard.crops(),
           fs::file_size(file),
           xxh3_64_file(file)};
 }
@@ -201,9 +216,7 @@ void ShardBuilder::add(const Landmark& landmark, const Group& group, store::Shar
     record.study = static_cast<std::uint32_t>(
         std::find(group.studies.begin(), group.studies.end(), planned.study) -
         group.studies.begin());
-    record.voxel = {static_cast<std::int32_t>(planned.voxel.x),
-                    static_cast<std::int32_t>(planned.voxel.y),
-                    static_cast<std::int32_t>(planned.voxel.z)};
+    record.voxel = narrow(planned.voxel);
     record.centre_lps_mm = {world.x, world.y, world.z};
     record.spacing_mm = {grid.spacing.x, grid.spacing.y, grid.spacing.z};
     record.direction = grid.direction;
@@ -221,9 +234,10 @@ void ShardBuilder::add(const Landmark& landmark, const Group& group, store::Shar
 store::ShardSummary ShardBuilder::write(const fs::path& file, const Group& group,
                                         BuildCounts& counts,
                                         const std::function<void(std::int64_t)>& advanced) {
-  std::vector<std::string> ids;
-  for (const std::size_t study : group.studies) ids.push_back(ids_[study]);
-  store::ShardWriter writer(file, header(group.split), ids);
+  std::vector<store::StudyRecord> records;
+  for (const std::size_t study : group.studies)
+    records.push_back(record_of(ids_[study], *studies_.volume(study)));
+  store::ShardWriter writer(file, header(group.split), records);
   PairPlanner planner(plan_, ids_, studies_);
   for (const std::size_t anchor : group.studies) {
     for (const Landmark& landmark : planner.landmarks_of(group, anchor, counts.plan))

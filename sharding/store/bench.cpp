@@ -13,8 +13,7 @@
 namespace homolog::store {
 namespace {
 
-using Work =
-    std::function<void(std::int64_t, std::vector<std::uint16_t>&, std::vector<std::byte>&)>;
+using Work = std::function<void(std::int64_t, std::vector<std::uint16_t>&, ShardReader::Scratch&)>;
 
 // Pairs per second over `seconds`, each thread with its own reused buffers.
 double measure(int threads, double seconds, const Work& pair) {
@@ -27,7 +26,7 @@ double measure(int threads, double seconds, const Work& pair) {
   for (int t = 0; t < threads; ++t) {
     pool.emplace_back([&] {
       std::vector<std::uint16_t> crop;
-      std::vector<std::byte> scratch;
+      ShardReader::Scratch scratch;
       try {
         while (!stop) pair(next++, crop, scratch);
       } catch (...) {
@@ -51,13 +50,13 @@ ReadSpeed bench(const PairStore& pairs, int threads, double seconds) {
   const auto voxels = static_cast<std::size_t>(pairs.header().voxels());
   const std::vector<std::uint16_t> source(voxels, 7);
   const Work read = [&](std::int64_t i, std::vector<std::uint16_t>& crop,
-                        std::vector<std::byte>& scratch) {
+                        ShardReader::Scratch& scratch) {
     const auto at = pairs.at(i % pairs.pairs());
     crop.resize(voxels);
     for (const std::uint32_t row : {at.pair.query, at.pair.key})
-      at.shard->read_crop(row, crop, scratch);
+      at.shard->read_window(row, crop, scratch);
   };
-  const Work copy = [&](std::int64_t, std::vector<std::uint16_t>& crop, std::vector<std::byte>&) {
+  const Work copy = [&](std::int64_t, std::vector<std::uint16_t>& crop, ShardReader::Scratch&) {
     crop.resize(voxels);
     for (int side = 0; side < 2; ++side) std::memcpy(crop.data(), source.data(), voxels * 2);
   };

@@ -1,25 +1,27 @@
-// One crop <-> one Blosc buffer (lz4, byte shuffle), as the HDF5 filter 32001 stores it.
-// Context calls only, so that any thread may use it without Blosc's global state.
+// One crop <-> one Blosc buffer (byte shuffle, then lz4 or zstd), as the HDF5 filter 32001 stores
+// it. Context calls only, so that any thread may use it without Blosc's global state.
 #pragma once
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <vector>
+
+#include "sharding/store/shard_format.h"
 
 namespace homolog::store {
 
 // The filter's parameters in the dataset, as hdf5plugin writes and expects them:
 // revision, format, type size, chunk bytes, level, shuffle, compressor.
-std::array<unsigned, 7> blosc_parameters(std::size_t chunk_bytes);
+std::array<unsigned, 7> blosc_parameters(const ShardHeader& header);
+// The codec in the filter's parameters. Throws Fault::Data where it is none of ours.
+Codec codec_of(std::span<const unsigned> parameters);
 
-// Resizes `out` to the compressed bytes. Throws Fault::Environment when Blosc lacks lz4.
-void compress(std::span<const std::uint16_t> stored, std::vector<std::byte>& out);
+// Resizes `out` to the compressed bytes. Throws Fault::Environment when Blosc lacks the codec.
+void compress(const ShardHeader& header, std::span<const std::byte> stored,
+              std::vector<std::byte>& out);
 
-// False when `packed` is no valid buffer of exactly out.size() values.
-bool decompress(std::span<const std::byte> packed, std::span<std::uint16_t> out) noexcept;
-
-std::size_t max_packed_bytes(std::size_t raw_bytes) noexcept;
+// False when `packed` is no valid buffer of exactly out.size() bytes.
+bool decompress(std::span<const std::byte> packed, std::span<std::byte> out) noexcept;
 
 }  // namespace homolog::store

@@ -31,6 +31,30 @@ std::string last_message() {
   return text;
 }
 
+Handle study_type() {
+  Handle type(H5Tcreate(H5T_COMPOUND, sizeof(StudyRecord)), H5Tclose);
+  const Handle three = array_of(H5T_NATIVE_INT32, 3), id = fixed_string(16);
+  H5Tinsert(type, "id", offsetof(StudyRecord, id), id);
+  H5Tinsert(type, "grid_xyz", offsetof(StudyRecord, grid), three);
+  H5Tinsert(type, "body_first_xyz", offsetof(StudyRecord, body_first), three);
+  H5Tinsert(type, "body_last_xyz", offsetof(StudyRecord, body_last), three);
+  return type;
+}
+
+Handle chunk_type() {
+  Handle type(H5Tcreate(H5T_COMPOUND, sizeof(ChunkRecord)), H5Tclose);
+  H5Tinsert(type, "offset", offsetof(ChunkRecord, offset), H5T_NATIVE_UINT64);
+  H5Tinsert(type, "size", offsetof(ChunkRecord, size), H5T_NATIVE_UINT32);
+  H5Tinsert(type, "xxh3", offsetof(ChunkRecord, checksum), H5T_NATIVE_UINT64);
+  return type;
+}
+
+hid_t voxel_type(Encoding encoding) {
+  return encoding == Encoding::ClippedU16  ? H5T_STD_U16LE
+         : encoding == Encoding::SteppedU8 ? H5T_STD_U8LE
+                                           : H5T_STD_I16LE;
+}
+
 Handle crop_type() {
   Handle type(H5Tcreate(H5T_COMPOUND, sizeof(CropRecord)), H5Tclose);
   const Handle three_ints = array_of(H5T_NATIVE_INT32, 3), three = array_of(H5T_NATIVE_DOUBLE, 3),
@@ -41,7 +65,6 @@ Handle crop_type() {
   H5Tinsert(type, "spacing_mm", offsetof(CropRecord, spacing_mm), three);
   H5Tinsert(type, "direction", offsetof(CropRecord, direction), nine);
   H5Tinsert(type, "outside_share", offsetof(CropRecord, outside_share), H5T_NATIVE_FLOAT);
-  H5Tinsert(type, "xxh3", offsetof(CropRecord, checksum), H5T_NATIVE_UINT64);
   return type;
 }
 

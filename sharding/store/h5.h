@@ -40,8 +40,12 @@ void be_quiet();
 // The innermost message of HDF5's error stack, "" when none.
 std::string last_message();
 
-Handle crop_type();  // of CropRecord in memory
-Handle pair_type();  // of PairRecord
+// Of the tables' rows in memory.
+Handle study_type();
+Handle chunk_type();
+Handle crop_type();
+Handle pair_type();
+hid_t voxel_type(Encoding encoding);  // on disk
 Handle packed(hid_t type);
 Handle fixed_string(std::size_t size);
 

@@ -28,6 +28,7 @@ nlohmann::ordered_json inspect(const std::filesystem::path& folder) {
                              {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
                              {"margin", h.margin},
                              {"encoding", encoding_name(h.encoding)},
+                             {"codec", codec_name(h.codec)},
                              {"window_hu", {h.window_low_hu, h.window_high_hu}},
                              {"sam_hash", h.sam_hash},
                              {"plan_hash", h.plan_hash},

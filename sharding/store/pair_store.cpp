@@ -25,7 +25,7 @@ void check(const std::filesystem::path& file, const ShardSummary& said, const Sh
     what = "its size is not the one in store.json";
   if (!(shard.header() == expected)) what = "its settings are not those of store.json";
   if (static_cast<std::int64_t>(shard.pairs().size()) != said.pairs ||
-      static_cast<std::int64_t>(shard.crops().size()) != said.crops) {
+      shard.crops() != said.crops) {
     what = "it holds another number of pairs or crops than store.json says";
   }
   if (what) {

@@ -3,6 +3,7 @@
 #include "sharding/store/shard_format.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "base/error.h"
@@ -10,7 +11,29 @@
 namespace homolog::store {
 
 const char* encoding_name(Encoding encoding) noexcept {
-  return encoding == Encoding::ClippedU16 ? "uint16" : "int16";
+  return encoding == Encoding::ClippedU16  ? "uint16"
+         : encoding == Encoding::SteppedU8 ? "uint8"
+                                           : "int16";
+}
+
+Encoding encoding_named(std::string_view name) {
+  for (const Encoding e : {Encoding::ClippedU16, Encoding::SteppedU8, Encoding::RawI16})
+    if (name == encoding_name(e)) return e;
+  throw Error(Fault::Data, "an unknown encoding of voxels", "use the homolog that wrote it");
+}
+
+const char* codec_name(Codec codec) noexcept { return codec == Codec::Lz4 ? "lz4" : "zstd"; }
+
+Codec codec_named(std::string_view name) {
+  for (const Codec c : {Codec::Lz4, Codec::Zstd})
+    if (name == codec_name(c)) return c;
+  throw Error(Fault::Data, "an unknown codec", "use the homolog that wrote it");
+}
+
+StudyRecord StudyRecord::named(std::string_view id) {
+  StudyRecord record;
+  std::copy_n(id.begin(), record.id.size(), record.id.begin());
+  return record;
 }
 
 bool is_hex_id(std::string_view text) noexcept {
@@ -36,7 +59,7 @@ void validate(const ShardHeader& header) {
     }
   }
   if (header.bytes() > kMaxCropBytes) refuse("a crop larger than 512 MiB", "choose a smaller crop");
-  const int width = header.window_high_hu - header.window_low_hu;
+  const int width = header.window_width();
   if (width <= 0 || width > 32767) {
     refuse("an HU window of width " + std::to_string(width), "the width goes from 1 to 32767 HU");
   }
@@ -54,23 +77,45 @@ void validate(const ShardHeader& header) {
 }
 
 void encode(const ShardHeader& header, std::span<const std::int16_t> hu,
-            std::span<std::uint16_t> stored) {
-  if (header.encoding == Encoding::RawI16) {
-    std::transform(hu.begin(), hu.end(), stored.begin(),
-                   [](std::int16_t v) { return static_cast<std::uint16_t>(v); });
+            std::span<std::byte> stored) {
+  const int low = header.window_low_hu, high = header.window_high_hu;
+  if (header.encoding == Encoding::SteppedU8) {
+    const auto per_hu = static_cast<float>(1 / header.step_hu());
+    auto* to = reinterpret_cast<std::uint8_t*>(stored.data());
+    std::transform(hu.begin(), hu.end(), to, [=](std::int16_t v) {
+      return static_cast<std::uint8_t>(
+          static_cast<float>(std::clamp<int>(v, low, high) - low) * per_hu + 0.5F);
+    });
     return;
   }
-  const int low = header.window_low_hu, high = header.window_high_hu;
-  std::transform(hu.begin(), hu.end(), stored.begin(), [low, high](std::int16_t v) {
-    return static_cast<std::uint16_t>(std::clamp<int>(v, low, high) - low);
+  const bool raw = header.encoding == Encoding::RawI16;
+  auto* to = reinterpret_cast<std::uint16_t*>(stored.data());
+  std::transform(hu.begin(), hu.end(), to, [=](std::int16_t v) {
+    return static_cast<std::uint16_t>(raw ? v : std::clamp<int>(v, low, high) - low);
   });
 }
 
-void to_window(const ShardHeader& header, std::span<std::uint16_t> stored) {
-  if (header.encoding == Encoding::ClippedU16) return;
+void to_window(const ShardHeader& header, std::span<const std::byte> stored,
+               std::span<std::uint16_t> window) {
+  if (header.encoding == Encoding::SteppedU8) {
+    std::array<std::uint16_t, 256> values;
+    for (std::size_t level = 0; level < values.size(); ++level) {
+      values[level] = static_cast<std::uint16_t>(std::min<double>(
+          header.window_width(), std::floor(static_cast<double>(level) * header.step_hu() + 0.5)));
+    }
+    for (std::size_t i = 0; i < window.size(); ++i)
+      window[i] = values[static_cast<std::uint8_t>(stored[i])];
+    return;
+  }
+  const auto* from = reinterpret_cast<const std::uint16_t*>(stored.data());
+  if (header.encoding == Encoding::ClippedU16) {
+    if (from != window.data()) std::copy_n(from, window.size(), window.data());
+    return;
+  }
   const int low = header.window_low_hu, high = header.window_high_hu;
-  for (std::uint16_t& v : stored) {
-    v = static_cast<std::uint16_t>(std::clamp<int>(static_cast<std::int16_t>(v), low, high) - low);
+  for (std::size_t i = 0; i < window.size(); ++i) {
+    const int hu = static_cast<std::int16_t>(from[i]);
+    window[i] = static_cast<std::uint16_t>(std::clamp(hu, low, high) - low);
   }
 }
 

@@ -10,9 +10,12 @@ namespace homolog::store {
 
 class ShardOpener {
  public:
-  ShardOpener(ShardReader& reader, std::uint64_t file_bytes)
-      : reader_(reader), file_bytes_(file_bytes) {}
-  void open();
+  ShardOpener(ShardReader& reader, std::uint64_t file_bytes);
+  void open();  // fills the reader
+
+  // For ShardReader::read_crop_table and the verifier.
+  static h5::Handle open_file(const std::filesystem::path& file);
+  static std::vector<CropRecord> crop_table(const ShardReader& reader, std::uint64_t file_bytes);
 
  private:
   [[noreturn]] void refuse(const std::string& what) const;
@@ -20,10 +23,9 @@ class ShardOpener {
   void check_attributes(hid_t at, bool root);
   void read_header();
   void read_crops_set();
-  std::int64_t table_rows(hid_t set, const char* name, hid_t expected_type, std::int64_t limit);
   void read_tables();
-  void check_tables();
-  void read_chunk_addresses(hid_t set, std::int64_t count);
+  void check_chunks();
+  void check_pairs();
 
   ShardReader& reader_;
   std::uint64_t file_bytes_;

@@ -47,22 +47,26 @@ ShardReader::ShardReader(ShardReader&& other) noexcept
       descriptor_(std::exchange(other.descriptor_, -1)),
       header_(std::move(other.header_)),
       studies_(std::move(other.studies_)),
-      crops_(std::move(other.crops_)),
       pairs_(std::move(other.pairs_)),
       chunks_(std::move(other.chunks_)) {}
 
 std::string ShardReader::where(std::int64_t row) const {
   return file_.filename().string() + ", crop " + std::to_string(row) + " at byte " +
-         std::to_string(chunks_.at(static_cast<std::size_t>(row)).offset);
+         std::to_string(chunk(row).offset);
 }
 
-void ShardReader::read_crop(std::int64_t row, std::span<std::uint16_t> out,
-                            std::vector<std::byte>& scratch) const {
-  const Chunk& chunk = chunks_.at(static_cast<std::size_t>(row));
-  if (scratch.size() < chunk.size) scratch.resize(chunk.size);
-  for (std::uint64_t done = 0; done < chunk.size;) {
-    const ssize_t n = ::pread(descriptor_, scratch.data() + done, chunk.size - done,
-                              static_cast<off_t>(chunk.offset + done));
+void ShardReader::will_read(std::int64_t row) const noexcept {
+  const ChunkRecord& at = chunks_[static_cast<std::size_t>(row)];
+  ::posix_fadvise(descriptor_, static_cast<off_t>(at.offset), at.size, POSIX_FADV_WILLNEED);
+}
+
+void ShardReader::read_stored(std::int64_t row, std::span<std::byte> out,
+                              std::vector<std::byte>& packed) const {
+  const ChunkRecord& at = chunk(row);
+  if (packed.size() < at.size) packed.resize(at.size);
+  for (std::uint64_t done = 0; done < at.size;) {
+    const ssize_t n = ::pread(descriptor_, packed.data() + done, at.size - done,
+                              static_cast<off_t>(at.offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0)
       throw Error(Fault::Environment, where(row) + ": " + std::strerror(errno),
@@ -71,12 +75,24 @@ void ShardReader::read_crop(std::int64_t row, std::span<std::uint16_t> out,
       throw Error(Fault::Data, where(row) + ": the file ends within it", "copy this shard again");
     done += static_cast<std::uint64_t>(n);
   }
-  if (!decompress({scratch.data(), chunk.size}, out)) {
+  if (!decompress({packed.data(), at.size}, out)) {
     throw Error(Fault::Data, where(row) + ": cannot be decompressed", "copy this shard again");
   }
-  if (xxh3_64(std::as_bytes(out)) != crops_[static_cast<std::size_t>(row)].checksum) {
+  if (xxh3_64(out) != at.checksum) {
     throw Error(Fault::Data, where(row) + ": checksum differs", "copy this shard again");
   }
+}
+
+void ShardReader::read_window(std::int64_t row, std::span<std::uint16_t> out,
+                              Scratch& scratch) const {
+  if (header_.encoding != Encoding::SteppedU8) {
+    const std::span stored = std::as_writable_bytes(out);
+    read_stored(row, stored, scratch.packed);
+    return to_window(header_, stored, out);
+  }
+  scratch.stored.resize(static_cast<std::size_t>(header_.bytes()));
+  read_stored(row, scratch.stored, scratch.packed);
+  to_window(header_, scratch.stored, out);
 }
 
 }  // namespace homolog::store

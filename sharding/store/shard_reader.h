@@ -1,5 +1,5 @@
-// Reads one shard: HDF5 tells once where every chunk lies, then crops come by pread and our own
-// decoding, outside HDF5's lock, in as many threads as call.
+// Reads one shard: its tables come once through HDF5, then crops by pread and Blosc, outside HDF5's
+// lock, in as many threads as call. What stays in memory is 24 bytes a crop and 12 a pair.
 #pragma once
 
 #include <filesystem>
@@ -21,33 +21,41 @@ class ShardReader {
   ShardReader(const ShardReader&) = delete;
 
   const ShardHeader& header() const noexcept { return header_; }
-  const std::vector<std::string>& studies() const noexcept { return studies_; }
-  const std::vector<CropRecord>& crops() const noexcept { return crops_; }
+  const std::vector<StudyRecord>& studies() const noexcept { return studies_; }
   const std::vector<PairRecord>& pairs() const noexcept { return pairs_; }
-
-  // Stored integers of a crop ([z][y][x]), checksum verified. `scratch` is reused. Thread-safe.
-  // Throws Fault::Environment when the file cannot be read (a retry may help), Fault::Data when
-  // what was read is wrong (it will not).
-  void read_crop(std::int64_t row, std::span<std::uint16_t> out,
-                 std::vector<std::byte>& scratch) const;
-  std::uint64_t packed_bytes(std::int64_t row) const {
-    return chunks_.at(static_cast<std::size_t>(row)).size;
+  std::int64_t crops() const noexcept { return static_cast<std::int64_t>(chunks_.size()); }
+  const ChunkRecord& chunk(std::int64_t row) const {
+    return chunks_.at(static_cast<std::size_t>(row));
   }
+  // Landmark, grid and study of every crop: not kept in memory, read from the file and checked.
+  // Throws Fault::Data.
+  std::vector<CropRecord> read_crop_table() const;
+
+  // Memory that a thread uses again for every crop.
+  struct Scratch {
+    std::vector<std::byte> packed, stored;
+  };
+  // A crop as clip(HU, low, high) - low, [z][y][x], header().voxels() values; checksum verified.
+  // Thread-safe. Throws Fault::Environment when the file cannot be read (a retry may help),
+  // Fault::Data when what was read is wrong (it will not).
+  void read_window(std::int64_t row, std::span<std::uint16_t> out, Scratch& scratch) const;
+  // As above, header().bytes() stored bytes.
+  void read_stored(std::int64_t row, std::span<std::byte> out,
+                   std::vector<std::byte>& packed) const;
+  // Asks the kernel to read a crop into the page cache meanwhile; returns at once.
+  void will_read(std::int64_t row) const noexcept;
   // "shard-00000.h5, crop 12 at byte 4711".
   std::string where(std::int64_t row) const;
+  const std::filesystem::path& file() const noexcept { return file_; }
 
  private:
   friend class ShardOpener;
-  struct Chunk {
-    std::uint64_t offset = 0, size = 0;
-  };
   std::filesystem::path file_;
   int descriptor_ = -1;
   ShardHeader header_;
-  std::vector<std::string> studies_;
-  std::vector<CropRecord> crops_;
+  std::vector<StudyRecord> studies_;
   std::vector<PairRecord> pairs_;
-  std::vector<Chunk> chunks_;
+  std::vector<ChunkRecord> chunks_;
 };
 
 }  // namespace homolog::store

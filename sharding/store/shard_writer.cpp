@@ -26,11 +26,11 @@ h5::Handle create_crops(hid_t file, const ShardHeader& header) {
   const hsize_t dims[4] = {0, d, h, w}, most[4] = {H5S_UNLIMITED, d, h, w}, chunk[4] = {1, d, h, w};
   const h5::Handle space(H5Screate_simple(4, dims, most), H5Sclose);
   const h5::Handle plist(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  const auto parameters = blosc_parameters(static_cast<std::size_t>(header.bytes()));
+  const auto parameters = blosc_parameters(header);
   H5Pset_chunk(plist, 4, chunk);
   H5Pset_obj_track_times(plist, false);  // the same content gives the same bytes
   H5Pset_filter(plist, kBloscFilter, H5Z_FLAG_OPTIONAL, parameters.size(), parameters.data());
-  const hid_t type = header.encoding == Encoding::ClippedU16 ? H5T_STD_U16LE : H5T_STD_I16LE;
+  const hid_t type = h5::voxel_type(header.encoding);
   return {H5Dcreate2(file, "crops", type, space, H5P_DEFAULT, plist, H5P_DEFAULT), H5Dclose};
 }
 
@@ -51,17 +51,17 @@ bool write_table(hid_t file, const char* name, hid_t type, const void* rows, std
 struct ShardWriter::State {
   std::filesystem::path path;
   ShardHeader header;
-  std::vector<std::string> studies;
+  std::vector<StudyRecord> studies;
   PendingPath pending;
   h5::Handle file, crops;
   int reserve_fd = -1;
   std::uint64_t written = 0;
   std::vector<CropRecord> crop_rows;
+  std::vector<ChunkRecord> chunk_rows;
   std::vector<PairRecord> pair_rows;
-  std::vector<std::uint16_t> stored;
-  std::vector<std::byte> packed;
+  std::vector<std::byte> stored, packed;
 
-  State(std::filesystem::path p, ShardHeader h, std::vector<std::string> s)
+  State(std::filesystem::path p, ShardHeader h, std::vector<StudyRecord> s)
       : path(std::move(p)), header(std::move(h)), studies(std::move(s)), pending(path) {}
   ~State() {
     crops.close();
@@ -80,6 +80,7 @@ struct ShardWriter::State {
     if (errno != EOPNOTSUPP && errno != ENOSYS) fail(std::strerror(errno));
   }
   void create();
+  void find_chunks();
 };
 
 void ShardWriter::State::create() {
@@ -104,11 +105,26 @@ void ShardWriter::State::create() {
   if (!crops.valid()) fail(h5::last_message());
 }
 
+// Where HDF5 has put the crops.
+void ShardWriter::State::find_chunks() {
+  for (std::size_t row = 0; row < chunk_rows.size(); ++row) {
+    const hsize_t at[4] = {row, 0, 0, 0};
+    unsigned mask = 0;
+    haddr_t address = HADDR_UNDEF;
+    hsize_t size = 0;
+    if (H5Dget_chunk_info_by_coord(crops, at, &mask, &address, &size) < 0 ||
+        address == HADDR_UNDEF || size != chunk_rows[row].size) {
+      fail(h5::last_message());
+    }
+    chunk_rows[row].offset = address;
+  }
+}
+
 ShardWriter::ShardWriter(std::filesystem::path file, ShardHeader header,
-                         std::vector<std::string> studies) {
+                         std::vector<StudyRecord> studies) {
   validate(header);
   for (std::size_t i = 0; i < studies.size(); ++i) {
-    if (is_hex_id(studies[i])) continue;
+    if (is_hex_id(studies[i].name())) continue;
     throw Error(Fault::Usage,
                 "study " + std::to_string(i) + " of " + file.filename().string() +
                     " has an id that is not a pseudonym (16 hex digits)",
@@ -119,7 +135,7 @@ ShardWriter::ShardWriter(std::filesystem::path file, ShardHeader header,
 }
 ShardWriter::~ShardWriter() = default;
 
-std::uint32_t ShardWriter::add_crop(CropRecord record, std::span<const std::int16_t> hu) {
+std::uint32_t ShardWriter::add_crop(const CropRecord& record, std::span<const std::int16_t> hu) {
   State& s = *state_;
   if (static_cast<std::int64_t>(hu.size()) != s.header.voxels() ||
       record.study >= s.studies.size()) {
@@ -133,10 +149,9 @@ std::uint32_t ShardWriter::add_crop(CropRecord record, std::span<const std::int1
                     std::to_string(kMaxCropsPerShard) + " crops",
                 "lower shard.points_per_study or shard.partners");
   }
-  s.stored.resize(hu.size());
+  s.stored.resize(static_cast<std::size_t>(s.header.bytes()));
   encode(s.header, hu, s.stored);
-  record.checksum = xxh3_64(std::as_bytes(std::span(s.stored)));
-  compress(s.stored, s.packed);
+  compress(s.header, s.stored, s.packed);
   s.reserve(s.packed.size());
   const hsize_t row = s.crop_rows.size();
   const hsize_t dims[4] = {row + 1, static_cast<hsize_t>(s.header.crop.z),
@@ -149,6 +164,9 @@ std::uint32_t ShardWriter::add_crop(CropRecord record, std::span<const std::int1
   }
   s.written += s.packed.size();
   s.crop_rows.push_back(record);
+  s.chunk_rows.push_back({.offset = 0,
+                          .checksum = xxh3_64(s.stored),
+                          .size = static_cast<std::uint32_t>(s.packed.size())});
   return static_cast<std::uint32_t>(row);
 }
 
@@ -174,12 +192,14 @@ std::int64_t ShardWriter::pairs() const noexcept {
 
 ShardSummary ShardWriter::seal() {
   State& s = *state_;
-  s.reserve(s.crop_rows.size() * sizeof(CropRecord) + s.pair_rows.size() * sizeof(PairRecord));
-  std::string ids;
-  for (const std::string& id : s.studies) ids += id;
+  s.reserve(s.crop_rows.size() * (sizeof(CropRecord) + sizeof(ChunkRecord)) +
+            s.pair_rows.size() * sizeof(PairRecord));
+  s.find_chunks();
   if (!write_table(s.file, "crop_table", h5::crop_type(), s.crop_rows.data(), s.crop_rows.size()) ||
       !write_table(s.file, "pair_table", h5::pair_type(), s.pair_rows.data(), s.pair_rows.size()) ||
-      !write_table(s.file, "studies", h5::fixed_string(16), ids.data(), s.studies.size()) ||
+      !write_table(s.file, "chunk_table", h5::chunk_type(), s.chunk_rows.data(),
+                   s.chunk_rows.size()) ||
+      !write_table(s.file, "study_table", h5::study_type(), s.studies.data(), s.studies.size()) ||
       !s.crops.close() || !s.file.close()) {
     s.fail(h5::last_message());
   }

@@ -24,13 +24,13 @@ struct ShardSummary {
 
 class ShardWriter {
  public:
-  // `studies`: pseudonymous ids (16 hex digits), refused otherwise (Fault::Usage).
+  // Ids of `studies` are pseudonyms (16 hex digits), refused otherwise (Fault::Usage).
   // Throws Fault::Environment: folder missing, disk full.
-  ShardWriter(std::filesystem::path file, ShardHeader header, std::vector<std::string> studies);
+  ShardWriter(std::filesystem::path file, ShardHeader header, std::vector<StudyRecord> studies);
   ~ShardWriter();  // not sealed: nothing is left
 
   // `hu`: header.voxels() Hounsfield units, [z][y][x]. Returns the crop's row.
-  std::uint32_t add_crop(CropRecord record, std::span<const std::int16_t> hu);
+  std::uint32_t add_crop(const CropRecord& record, std::span<const std::int16_t> hu);
   // REQUIRES: both rows exist, differ, and belong to different studies; a finite score.
   void add_pair(const PairRecord& pair);
   std::int64_t crops() const noexcept;

@@ -31,6 +31,7 @@ Json to_json(const StoreManifest& m) {
           {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
           {"margin", h.margin},
           {"encoding", encoding_name(h.encoding)},
+          {"codec", codec_name(h.codec)},
           {"window_hu", {h.window_low_hu, h.window_high_hu}},
           {"sam_hash", h.sam_hash},
           {"plan_hash", h.plan_hash},
@@ -48,7 +49,8 @@ StoreManifest from_json(const Json& j) {
   const auto window = j.at("window_hu").get<std::array<int, 2>>();
   h.crop = {crop[0], crop[1], crop[2]};
   h.margin = j.at("margin").get<int>();
-  h.encoding = j.at("encoding") == "uint16" ? Encoding::ClippedU16 : Encoding::RawI16;
+  h.encoding = encoding_named(j.at("encoding").get<std::string>());
+  h.codec = codec_named(j.at("codec").get<std::string>());
   h.window_low_hu = window[0];
   h.window_high_hu = window[1];
   h.sam_hash = j.at("sam_hash").get<std::string>();

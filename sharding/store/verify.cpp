@@ -14,6 +14,16 @@
 namespace homolog::store {
 namespace {
 
+bool is_beyond_window(const ShardHeader& h, const std::vector<std::byte>& stored) {
+  if (h.encoding == Encoding::RawI16) return false;
+  if (h.encoding == Encoding::SteppedU8) {
+    return h.window_width() < 255 &&
+           std::to_integer<int>(*std::max_element(stored.begin(), stored.end())) > h.window_width();
+  }
+  const auto* values = reinterpret_cast<const std::uint16_t*>(stored.data());
+  return *std::max_element(values, values + h.voxels()) > h.window_width();
+}
+
 class Verifier {
  public:
   Verifier(const std::filesystem::path& folder, const std::function<void(std::int64_t)>& advanced)
@@ -76,23 +86,25 @@ class Verifier {
     if (std::filesystem::file_size(file) != said.bytes || xxh3_64_file(file) != said.xxh3)
       add(said.file, -1, "size or xxh3 differs from store.json");
     if (static_cast<std::int64_t>(shard.pairs().size()) != said.pairs ||
-        static_cast<std::int64_t>(shard.crops().size()) != said.crops) {
+        shard.crops() != said.crops) {
       add(said.file, -1, "number of pairs or crops differs from store.json");
     }
-    for (const std::string& id : shard.studies()) {
+    for (const StudyRecord& study : shard.studies()) {
+      const std::string id = study.name();
       const auto at = studies_.find(id);
       if (at == studies_.end() || at->second != said.split)
         add(said.file, -1, "study " + id + " is not in split " + said.split + " of store.json");
     }
-    check_pairs(shard, said.file);
+    check_pairs(shard, shard.read_crop_table(), said.file);
     check_crops(shard, said.file);
   }
 
-  void check_pairs(const ShardReader& shard, const std::string& name) {
+  void check_pairs(const ShardReader& shard, const std::vector<CropRecord>& crops,
+                   const std::string& name) {
     std::set<std::string> repeated;
     for (const PairRecord& pair : shard.pairs()) {
       const auto subject = [&](std::uint32_t row) {
-        return manifest_.subject_of(shard.studies()[shard.crops()[row].study]);
+        return manifest_.subject_of(shard.studies()[crops[row].study].name());
       };
       if (subject(pair.query) == subject(pair.key)) repeated.insert(subject(pair.query));
     }
@@ -102,20 +114,17 @@ class Verifier {
 
   void check_crops(const ShardReader& shard, const std::string& name) {
     const ShardHeader& h = shard.header();
-    std::vector<std::uint16_t> crop(static_cast<std::size_t>(h.voxels()));
-    for (std::int64_t row = 0; row < static_cast<std::int64_t>(shard.crops().size()); ++row) {
+    std::vector<std::byte> stored(static_cast<std::size_t>(h.bytes())), packed;
+    for (std::int64_t row = 0; row < shard.crops(); ++row) {
       ++result_.crops;
       if (advanced_) advanced_(1);
       try {
-        shard.read_crop(row, crop, scratch_);
+        shard.read_stored(row, stored, packed);
       } catch (const Error& e) {
         add(name, row, e.summary());
         continue;
       }
-      if (h.encoding == Encoding::ClippedU16 &&
-          *std::max_element(crop.begin(), crop.end()) > h.window_high_hu - h.window_low_hu) {
-        add(name, row, "a value beyond the window");
-      }
+      if (is_beyond_window(h, stored)) add(name, row, "a value beyond the window");
     }
   }
 
@@ -123,7 +132,6 @@ class Verifier {
   const std::function<void(std::int64_t)>& advanced_;
   StoreManifest manifest_;
   std::map<std::string, std::string> studies_;
-  std::vector<std::byte> scratch_;
   VerifyResult result_;
 };
 

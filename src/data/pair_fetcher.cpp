@@ -54,12 +54,12 @@ bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* ke
 }
 
 void PairFetcher::read_crop(const store::ShardReader& shard, std::uint32_t row, std::int16_t* out) {
-  thread_local std::vector<std::byte> scratch;
-  const std::span stored(reinterpret_cast<std::uint16_t*>(out),
+  thread_local store::ShardReader::Scratch scratch;
+  const std::span window(reinterpret_cast<std::uint16_t*>(out),
                          static_cast<std::size_t>(shard.header().voxels()));
   for (int attempt = 0;; ++attempt) {
     try {
-      shard.read_crop(row, stored, scratch);
+      shard.read_window(row, window, scratch);
       break;
     } catch (const Error& e) {
       if (e.fault() != Fault::Environment || attempt == kRetries) throw;
@@ -67,9 +67,8 @@ void PairFetcher::read_crop(const store::ShardReader& shard, std::uint32_t row, 
       std::this_thread::sleep_for(std::chrono::milliseconds(50 << (2 * attempt)));
     }
   }
-  store::to_window(shard.header(), stored);
-  bytes_read_ += shard.packed_bytes(row);
-  bytes_decoded_ += stored.size_bytes();
+  bytes_read_ += shard.chunk(row).size;
+  bytes_decoded_ += window.size_bytes();
 }
 
 void PairFetcher::quarantine(std::int64_t index, const std::string& reason) {

@@ -20,6 +20,7 @@ struct SyntheticPlan {
   std::int64_t pairs_per_shard = 4;
   std::uint64_t seed = 1;
   store::Encoding encoding = store::Encoding::ClippedU16;
+  store::Codec codec = store::Codec::Lz4;
   int margin = 0;
 };
 
@@ -55,8 +56,9 @@ inline void write_synthetic_shard(const std::filesystem::path& folder,
                                   std::int64_t count) {
   store::ShardHeader header = manifest.header;
   header.split = split;
-  const std::vector<std::string> studies{hex64(static_cast<std::uint64_t>(2 * first + 1)),
-                                         hex64(static_cast<std::uint64_t>(2 * first + 2))};
+  std::vector<store::StudyRecord> studies;
+  for (const std::int64_t number : {2 * first + 1, 2 * first + 2})
+    studies.push_back(store::StudyRecord::named(hex64(static_cast<std::uint64_t>(number))));
   store::ShardWriter writer(
       folder / store::shard_file_name(static_cast<std::int64_t>(manifest.shards.size())), header,
       studies);
@@ -70,7 +72,7 @@ inline void write_synthetic_shard(const std::filesystem::path& folder,
   }
   manifest.shards.push_back(writer.seal());
   auto& list = manifest.studies[split];
-  list.insert(list.end(), studies.begin(), studies.end());
+  for (const store::StudyRecord& study : studies) list.push_back(study.name());
 }
 
 inline store::StoreManifest write_synthetic_store(const std::filesystem::path& folder,
@@ -80,6 +82,7 @@ inline store::StoreManifest write_synthetic_store(const std::filesystem::path& f
   manifest.header.crop = plan.crop;
   manifest.header.margin = plan.margin;
   manifest.header.encoding = plan.encoding;
+  manifest.header.codec = plan.codec;
   manifest.header.sam_hash = hex64(0);
   manifest.header.plan_hash = hex64(plan.seed);
   manifest.config["source"] = "synthetic";

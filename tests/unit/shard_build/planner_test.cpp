@@ -123,8 +123,8 @@ TEST_F(BuilderTest, BuildsAWholeStoreWhosePairsShowTheSameAnatomy) {
   std::vector<std::uint16_t> query(16 * 16 * 16), key(query);
   for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
     const auto at = pairs.at(i);
-    at.shard->read_crop(at.pair.query, query, scratch);
-    at.shard->read_crop(at.pair.key, key, scratch);
+    at.shard->read_window(at.pair.query, query, scratch);
+    at.shard->read_window(at.pair.key, key, scratch);
     EXPECT_EQ(query, key) << "pair " << i;
   }
 }

@@ -14,8 +14,7 @@ inline void flip_a_bit_of_crop(const std::filesystem::path& file, std::int64_t r
   std::uint64_t offset = 0;
   {
     const ShardReader reader(file);
-    const std::string where = reader.where(row);
-    offset = std::stoull(where.substr(where.rfind(' ') + 1)) + reader.packed_bytes(row) / 2;
+    offset = reader.chunk(row).offset + reader.chunk(row).size / 2;
   }
   std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
   bytes.seekg(static_cast<std::streamoff>(offset));

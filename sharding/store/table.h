@@ -1,0 +1,34 @@
+// One-dimensional tables of a shard: types, layout and length are checked before memory is taken.
+// For the .cpp files of this folder alone.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "sharding/store/h5.h"
+
+namespace homolog::store {
+
+struct Table {
+  hid_t file;
+  std::uint64_t file_bytes;                        // no table is longer
+  std::function<void(const std::string&)> refuse;  // throws
+  std::function<void(hid_t)> check_attributes;
+
+  // Rows of the dataset `name`, whose columns on disk are `type`, packed; at most `limit`.
+  std::int64_t rows(const std::string& name, const h5::Handle& type, std::int64_t limit) const;
+  // REQUIRES: `type` is Row's in memory.
+  template <class Row>
+  std::vector<Row> read(const std::string& name, const h5::Handle& type, std::int64_t limit) const {
+    std::vector<Row> all(static_cast<std::size_t>(rows(name, type, limit)));
+    if (!all.empty()) read_into(name, type, all.data());
+    return all;
+  }
+
+ private:
+  h5::Handle open(const std::string& name) const;
+  void read_into(const std::string& name, const h5::Handle& type, void* to) const;
+};
+
+}  // namespace homolog::store
