@@ -90,7 +90,7 @@ int verify(const Arguments& a) {
 }
 
 int bench(const Arguments& a) {
-  const store::PairStore pairs(a.store(), a.split);
+  const store::PairStore pairs({a.store(), a.split});
   if (pairs.pairs() == 0)
     throw Error(Fault::Data, "no pairs in split " + a.split, "choose another --split");
   const auto [ours, peer] = store::bench(pairs, a.threads, a.seconds);

@@ -38,7 +38,7 @@ nlohmann::ordered_json inspect(const std::filesystem::path& folder) {
                              {"ratio", m.bytes() ? raw / static_cast<double>(m.bytes()) : 0},
                              {"config", m.config}};
   for (const std::string split : {"train", "validation"}) {
-    const PairStore pairs(folder, split);
+    const PairStore pairs({folder, split});
     const auto studies = m.studies.find(split);
     row["splits"][split] = {{"pairs", pairs.pairs()},
                             {"studies", studies == m.studies.end() ? 0 : studies->second.size()},

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace homolog::store {
 namespace {
@@ -35,17 +36,31 @@ void check(const std::filesystem::path& file, const ShardSummary& said, const Sh
   }
 }
 
+// The staged copy where it is whole in size, else the store's own.
+std::filesystem::path nearest(const StorePlace& place, const StoreManifest& manifest,
+                              const ShardSummary& shard) {
+  if (place.staged.empty()) return place.folder / shard.file;
+  const auto copy = staged_file(place.staged, manifest, shard);
+  std::error_code absent;
+  return std::filesystem::file_size(copy, absent) == shard.bytes ? copy : place.folder / shard.file;
+}
+
 }  // namespace
 
-PairStore::PairStore(std::filesystem::path folder, const std::string& split)
-    : manifest_(load_manifest(folder)) {
+std::filesystem::path staged_file(const std::filesystem::path& staged,
+                                  const StoreManifest& manifest, const ShardSummary& shard) {
+  return staged / hex64(manifest.hash) / shard.file;
+}
+
+PairStore::PairStore(const StorePlace& place) : manifest_(load_manifest(place.folder)) {
   std::int64_t global = 0;
   for (const ShardSummary& said : manifest_.shards) {
     const std::int64_t first = global;
     global += said.pairs;
-    if (said.split != split || said.pairs == 0) continue;
-    shards_.emplace_back(folder / said.file);
-    check(folder / said.file, said, shards_.back(), manifest_);
+    if (said.split != place.split || said.pairs == 0) continue;
+    const std::filesystem::path file = nearest(place, manifest_, said);
+    shards_.emplace_back(file);
+    check(file, said, shards_.back(), manifest_);
     first_.push_back(pairs_);
     global_first_.push_back(first);
     pairs_ += said.pairs;

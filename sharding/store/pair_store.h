@@ -11,10 +11,21 @@
 
 namespace homolog::store {
 
+// Which pairs, and where shards may lie nearer.
+struct StorePlace {
+  std::filesystem::path folder;
+  std::string split;               // "train" or "validation"
+  std::filesystem::path staged{};  // of homolog store stage; a shard found there is read there
+};
+
+// "STAGED/<hash of the store>/shard-00000.h5": stores and their versions do not meet.
+std::filesystem::path staged_file(const std::filesystem::path& staged,
+                                  const StoreManifest& manifest, const ShardSummary& shard);
+
 class PairStore {
  public:
   // Throws Fault::Data: no store, a shard that is missing, of another size or of other settings.
-  PairStore(std::filesystem::path folder, const std::string& split);
+  explicit PairStore(const StorePlace& place);
 
   const StoreManifest& manifest() const noexcept { return manifest_; }
   const ShardHeader& header() const noexcept { return manifest_.header; }

@@ -14,9 +14,8 @@ namespace {
 constexpr int kRetries = 3;
 }
 
-PairFetcher::PairFetcher(const std::filesystem::path& folder, const std::string& split,
-                         std::int64_t budget)
-    : store_(folder, split), budget_(budget) {}
+PairFetcher::PairFetcher(const store::StorePlace& place, std::int64_t budget)
+    : store_(place), budget_(budget) {}
 
 std::int64_t PairFetcher::fetch(const PairOrder& order, const Partition& partition,
                                 std::int64_t position, std::int16_t* query, std::int16_t* key,

@@ -22,7 +22,7 @@ using Watch = std::atomic<std::int64_t>;
 
 class PairFetcher {
  public:
-  PairFetcher(const std::filesystem::path& folder, const std::string& split, std::int64_t budget);
+  PairFetcher(const store::StorePlace& place, std::int64_t budget);
 
   const store::PairStore& store() const noexcept { return store_; }
   // The pair at `position` of `order`, or the one that replaces it (Partition::reserve). Returns

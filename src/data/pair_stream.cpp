@@ -27,7 +27,7 @@ struct Reading {
   Reading(PairStreamPlan p, Cursor from)
       : plan(std::move(p)),
         start(from),
-        fetcher(plan.store, plan.split, plan.bad_record_budget),
+        fetcher({plan.store, plan.split, plan.staged}, plan.bad_record_budget),
         partition{fetcher.store().pairs(), plan.batch, plan.accumulate, plan.rank, plan.world},
         buffers({plan.batch, fetcher.store().header().crop.z, fetcher.store().header().crop.y,
                  fetcher.store().header().crop.x}) {}
@@ -49,7 +49,8 @@ struct Reading {
   }
   void fill(std::uint64_t sequence, std::int64_t row, PairBatch& batch, Watch& watch) {
     const Place at = place(sequence);
-    const PairOrder order(static_cast<std::uint64_t>(partition.pairs), plan.seed, at.epoch);
+    const PairOrder order(static_cast<std::uint64_t>(partition.pairs), plan.seed, at.epoch,
+                          plan.locality);
     const std::int64_t voxels = fetcher.store().header().voxels();
     const std::int64_t index =
         fetcher.fetch(order, partition, partition.position(at.step, at.micro, row),

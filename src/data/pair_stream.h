@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "data/pair_order.h"
+
 namespace homolog::data {
 
 struct Cursor {
@@ -30,6 +32,8 @@ struct PairStreamPlan {
   int threads = 1, ahead = 4;   // decode threads, batches kept ready
   std::int64_t bad_record_budget = 16;
   double read_timeout_s = 60;
+  Locality locality{};           // of the order
+  std::filesystem::path staged;  // folder of homolog store stage; empty: none
 };
 
 // Stored order: [pair][z][y][x], LPS, HU - window_low as stored integers widened to int16.

@@ -20,6 +20,14 @@ void declare(Options& o, PairSourcePlan& p) {
   o.add("data.store", p.store, "pair store that homolog shard wrote");
   o.add("data.threads", p.threads, "threads that read and decode", {.min = 1, .max = 256});
   o.add("data.ahead", p.ahead, "batches kept ready", {.min = 1, .max = 256});
+  o.add("data.order_block", p.order_block,
+        "neighbours in the store that are read soon after each other; 0: the whole store is "
+        "shuffled",
+        {.min = 0, .unit = "pairs"});
+  o.add("data.order_mixed", p.order_mixed, "such blocks that are shuffled together",
+        {.min = 1, .max = 1 << 20});
+  o.add("data.staged", p.staged,
+        "folder of homolog store stage on this node: shards found there are read there");
   o.add("data.bad_record_budget", p.bad_record_budget,
         "unreadable pairs that a rank replaces before the run ends", {.min = 0});
   o.add("data.read_timeout_s", p.read_timeout_s, "longest wait for one pair",
@@ -62,9 +70,9 @@ struct PairSource::State {
       : plan(p),
         start(s),
         stream({p.store, "train", s.seed, s.rank, s.world, s.batch, s.accumulate, p.threads,
-                p.ahead, p.bad_record_budget, p.read_timeout_s},
+                p.ahead, p.bad_record_budget, p.read_timeout_s, p.locality(), p.staged},
                s.cursor),
-        validation(p.store, "validation", p.bad_record_budget) {}
+        validation({p.store, "validation", p.staged}, p.bad_record_budget) {}
 
   // The first so many held-out pairs of a fixed order are looked at; rank r takes every world-th.
   std::int64_t validation_pairs() const {

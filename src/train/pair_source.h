@@ -11,6 +11,7 @@
 
 #include "base/options.h"
 #include "data/augment.h"
+#include "data/pair_order.h"
 #include "train/session.h"
 #include "train/source.h"
 
@@ -18,17 +19,22 @@ namespace homolog::train {
 
 struct PairSourcePlan {
   std::filesystem::path store;
-  int threads = 2, ahead = 4;  // decode threads, batches kept ready
+  int threads = 2, ahead = 4;                     // decode threads, batches kept ready
+  std::int64_t order_block = 0, order_mixed = 8;  // data::Locality
+  std::filesystem::path staged;                   // of homolog store stage
   std::int64_t bad_record_budget = 16;
   double read_timeout_s = 60;
   bool augment_teacher = true;          // false: the target sees the plain crop (D7)
   bool random_shift = true;             // where the store's crops carry a margin
   std::int64_t validation_pairs = 512;  // at most so many held-out pairs a validation; 0: all
   data::AugmentPlan augment;
+
+  data::Locality locality() const {
+    return {static_cast<std::uint64_t>(order_block), static_cast<std::uint64_t>(order_mixed)};
+  }
 };
 
-// Section [data]: store, threads, ahead, bad_record_budget, read_timeout_s, augment_teacher,
-// random_shift, validation_pairs, rotation_degrees, noise.
+// Its part of the section [data].
 void declare(Options& options, PairSourcePlan& plan);
 
 // What must be known of a store before a source is built. Throws Fault::Data.

@@ -108,16 +108,17 @@ void leave_branch(const fs::path& taken, const fs::path& checkpoints, TrainState
 // Where the data lie and how they are fetched, not what they are; the store's hash is in
 // `identity`.
 bool is_operational(const std::string& key) {
-  static const std::set<std::string> keys = {"data.store",     "data.threads",
-                                             "data.ahead",     "data.read_timeout_s",
-                                             "data.cache_mib", "data.bad_record_budget"};
+  static const std::set<std::string> keys = {
+      "data.store",     "data.threads",           "data.ahead", "data.read_timeout_s",
+      "data.cache_mib", "data.bad_record_budget", "data.staged"};
   return keys.contains(key);
 }
 
 bool is_fixed(const std::string& key) {
   if (key == "model.weights") return false;  // where the first step started; not read again
   return key.starts_with("model.") || key.starts_with("objective.") || key == "optimizer.name" ||
-         key == "cluster.precision" ||      // the curve would bend there unseen
+         key == "cluster.precision" ||  // the curve would bend there unseen
+         key == "data.order_block" || key == "data.order_mixed" ||  // pairs would come twice
          key == "data.patches_per_volume";  // the cursor counts in epochs of this length
 }
 

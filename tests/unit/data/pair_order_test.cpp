@@ -39,6 +39,46 @@ TEST(PairOrder, EveryPairComesFirstAboutEquallyOften) {
   for (const auto& [pair, count] : first) EXPECT_NEAR(count, 1000, 150) << pair;
 }
 
+TEST(PairOrder, IsAPermutationForEveryLocalityAndShortBlock) {
+  for (const std::uint64_t pairs : {1U, 2U, 7U, 64U, 103U, 257U}) {
+    for (const Locality& locality : {Locality{1, 1}, Locality{4, 3}, Locality{16, 2},
+                                     Locality{300, 8}, Locality{103, 1}, Locality{8, 1000}}) {
+      for (const std::uint64_t epoch : {0U, 5U}) {
+        const PairOrder order(pairs, 123, epoch, locality);
+        std::set<std::uint64_t> seen;
+        for (std::uint64_t i = 0; i < pairs; ++i) seen.insert(order.at(i));
+        EXPECT_EQ(seen.size(), pairs) << pairs << " " << locality.block;
+        EXPECT_EQ(*seen.rbegin(), pairs - 1);
+      }
+    }
+  }
+}
+
+TEST(PairOrder, LocalOrderReadsAWindowOfWholeBlocksBeforeTheNext) {
+  constexpr std::uint64_t kPairs = 1000, kBlock = 10, kMixed = 5;
+  const PairOrder order(kPairs, 9, 1, {kBlock, kMixed});
+  for (std::uint64_t window = 0; window < kPairs / (kBlock * kMixed); ++window) {
+    std::set<std::uint64_t> pairs;
+    for (std::uint64_t i = 0; i < kBlock * kMixed; ++i)
+      pairs.insert(order.at(window * kBlock * kMixed + i));
+    int runs = 1;
+    for (auto at = pairs.begin(); std::next(at) != pairs.end(); ++at)
+      runs += *std::next(at) != *at + 1;
+    EXPECT_LE(runs, static_cast<int>(kMixed) + 1) << "one block may wrap around the store's end";
+  }
+}
+
+TEST(PairOrder, LocalOrderMixesDifferentBlocksInEveryEpoch) {
+  const auto first_window = [](std::uint64_t epoch) {
+    const PairOrder order(1000, 9, epoch, {10, 5});
+    std::set<std::uint64_t> pairs;
+    for (std::uint64_t i = 0; i < 50; ++i) pairs.insert(order.at(i));
+    return pairs;
+  };
+  for (std::uint64_t epoch = 1; epoch < 20; ++epoch)
+    EXPECT_NE(first_window(epoch), first_window(0)) << epoch;
+}
+
 std::multiset<std::uint64_t> step_of(int world, std::int64_t batch, std::int64_t accumulate,
                                      std::int64_t step) {
   std::multiset<std::uint64_t> all;

@@ -118,7 +118,7 @@ TEST_F(BuilderTest, BuildsAWholeStoreWhosePairsShowTheSameAnatomy) {
   EXPECT_EQ(manifest.pairs("train"), 3 * 3 * 6 + 4 * 3 * 12);
   EXPECT_EQ(manifest.crops(), 3 * 3 * 3 + 4 * 3 * 4 + 2 * 3 * 2)
       << "a landmark is stored once a study";
-  const store::PairStore pairs(out_, "train");
+  const store::PairStore pairs({out_, "train"});
   std::vector<std::byte> scratch;
   std::vector<std::uint16_t> query(16 * 16 * 16), key(query);
   for (std::int64_t i = 0; i < pairs.pairs(); ++i) {

@@ -21,14 +21,14 @@ TEST(StoreBench, ADamagedCropIsADataFaultNotAnAbort) {
   fs::create_directories(folder);
   test::write_synthetic_store(folder, {});
   {
-    const PairStore whole(folder, "train");
+    const PairStore whole({folder, "train"});
     const ReadSpeed speed = bench(whole, 2, 0.1);
     EXPECT_GT(speed.reader, 0);
     EXPECT_GT(speed.copy, 0);
   }
   const fs::path file = folder / "shard-00000.h5";
   flip_a_bit_of_crop(file, 1);
-  const PairStore damaged(folder, "train");
+  const PairStore damaged({folder, "train"});
   try {
     bench(damaged, 2, 5);
     ADD_FAILURE() << "a flipped byte went through";
