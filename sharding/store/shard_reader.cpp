@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -60,14 +61,18 @@ void ShardReader::will_read(std::int64_t row) const noexcept {
   ::posix_fadvise(descriptor_, static_cast<off_t>(at.offset), at.size, POSIX_FADV_WILLNEED);
 }
 
-void ShardReader::read_stored(std::int64_t row, std::span<std::byte> out,
-                              std::vector<std::byte>& packed) const {
-  const ChunkRecord& at = chunk(row);
-  if (packed.size() < at.size) packed.resize(at.size);
-  for (std::uint64_t done = 0; done < at.size;) {
-    const ssize_t n = ::pread(descriptor_, packed.data() + done, at.size - done,
-                              static_cast<off_t>(at.offset + done));
+// What is in the page cache comes first (RWF_NOWAIT); the rest is waited for.
+bool ShardReader::read_packed(std::int64_t row, std::span<std::byte> packed) const {
+  const std::uint64_t offset = chunk(row).offset;
+  int flags = RWF_NOWAIT;
+  for (std::uint64_t done = 0; done < packed.size();) {
+    iovec rest{packed.data() + done, packed.size() - done};
+    const ssize_t n = ::preadv2(descriptor_, &rest, 1, static_cast<off_t>(offset + done), flags);
     if (n < 0 && errno == EINTR) continue;
+    if (n <= 0 && flags != 0) {  // not cached, or no such read on this file system
+      flags = 0;
+      continue;
+    }
     if (n < 0)
       throw Error(Fault::Environment, where(row) + ": " + std::strerror(errno),
                   "check the disk or network");
@@ -75,24 +80,37 @@ void ShardReader::read_stored(std::int64_t row, std::span<std::byte> out,
       throw Error(Fault::Data, where(row) + ": the file ends within it", "copy this shard again");
     done += static_cast<std::uint64_t>(n);
   }
-  if (!decompress({packed.data(), at.size}, out)) {
+  return flags == 0;
+}
+
+bool ShardReader::read_stored(std::int64_t row, std::span<std::byte> out,
+                              std::vector<std::byte>& packed) const {
+  const ChunkRecord& at = chunk(row);
+  if (packed.size() < at.size) packed.resize(at.size);
+  const std::span<std::byte> bytes(packed.data(), at.size);
+  const bool waited = read_packed(row, bytes);
+  if (!decompress(bytes, out)) {
     throw Error(Fault::Data, where(row) + ": cannot be decompressed", "copy this shard again");
   }
   if (xxh3_64(out) != at.checksum) {
     throw Error(Fault::Data, where(row) + ": checksum differs", "copy this shard again");
   }
+  return waited;
 }
 
-void ShardReader::read_window(std::int64_t row, std::span<std::uint16_t> out,
+bool ShardReader::read_window(std::int64_t row, std::span<std::uint16_t> out,
                               Scratch& scratch) const {
-  if (header_.encoding != Encoding::SteppedU8) {
+  bool waited = false;
+  if (header_.encoding == Encoding::SteppedU8) {
+    scratch.stored.resize(static_cast<std::size_t>(header_.bytes()));
+    waited = read_stored(row, scratch.stored, scratch.packed);
+    to_window(header_, scratch.stored, out);
+  } else {
     const std::span stored = std::as_writable_bytes(out);
-    read_stored(row, stored, scratch.packed);
-    return to_window(header_, stored, out);
+    waited = read_stored(row, stored, scratch.packed);
+    to_window(header_, stored, out);
   }
-  scratch.stored.resize(static_cast<std::size_t>(header_.bytes()));
-  read_stored(row, scratch.stored, scratch.packed);
-  to_window(header_, scratch.stored, out);
+  return waited;
 }
 
 }  // namespace homolog::store

@@ -37,10 +37,11 @@ class ShardReader {
   };
   // A crop as clip(HU, low, high) - low, [z][y][x], header().voxels() values; checksum verified.
   // Thread-safe. Throws Fault::Environment when the file cannot be read (a retry may help),
-  // Fault::Data when what was read is wrong (it will not).
-  void read_window(std::int64_t row, std::span<std::uint16_t> out, Scratch& scratch) const;
+  // Fault::Data when what was read is wrong (it will not). Returns whether the disk was waited for:
+  // not all was in the page cache.
+  bool read_window(std::int64_t row, std::span<std::uint16_t> out, Scratch& scratch) const;
   // As above, header().bytes() stored bytes.
-  void read_stored(std::int64_t row, std::span<std::byte> out,
+  bool read_stored(std::int64_t row, std::span<std::byte> out,
                    std::vector<std::byte>& packed) const;
   // Asks the kernel to read a crop into the page cache meanwhile; returns at once.
   void will_read(std::int64_t row) const noexcept;
@@ -50,6 +51,7 @@ class ShardReader {
 
  private:
   friend class ShardOpener;
+  bool read_packed(std::int64_t row, std::span<std::byte> packed) const;
   std::filesystem::path file_;
   int descriptor_ = -1;
   ShardHeader header_;

@@ -32,6 +32,13 @@ std::int64_t PairFetcher::fetch(const PairOrder& order, const Partition& partiti
   return index;
 }
 
+void PairFetcher::expect(const PairOrder& order, std::int64_t position) const {
+  if (!waits_) return;
+  const auto place =
+      store_.at(static_cast<std::int64_t>(order.at(static_cast<std::uint64_t>(position))));
+  for (const std::uint32_t row : {place.pair.query, place.pair.key}) place.shard->will_read(row);
+}
+
 bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* key, Watch& watch) {
   {
     const std::lock_guard lock(mutex_);
@@ -58,7 +65,7 @@ void PairFetcher::read_crop(const store::ShardReader& shard, std::uint32_t row, 
                          static_cast<std::size_t>(shard.header().voxels()));
   for (int attempt = 0;; ++attempt) {
     try {
-      shard.read_window(row, window, scratch);
+      waits_ = shard.read_window(row, window, scratch);
       break;
     } catch (const Error& e) {
       if (e.fault() != Fault::Environment || attempt == kRetries) throw;

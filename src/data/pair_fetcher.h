@@ -30,6 +30,8 @@ class PairFetcher {
   // `query`, `key`: header().voxels() integers each, HU - window_low clipped to the window.
   std::int64_t fetch(const PairOrder& order, const Partition& partition, std::int64_t position,
                      std::int16_t* query, std::int16_t* key, Watch& watch);
+  // The disk is asked to bring that pair meanwhile, where pairs do come from a disk.
+  void expect(const PairOrder& order, std::int64_t position) const;
   std::string describe(std::int64_t watched) const;  // "shard-00000.h5, crop 12 at byte 4711"
   StreamCounters counters() const;                   // without the queue's
 
@@ -42,6 +44,7 @@ class PairFetcher {
   std::int64_t budget_;
   std::mutex mutex_;
   std::set<std::int64_t> bad_;
+  std::atomic<bool> waits_{false};  // the last crop was not in the page cache
   std::atomic<std::uint64_t> bytes_read_{0}, bytes_decoded_{0}, quarantined_{0}, retries_{0};
 };
 

@@ -11,6 +11,8 @@
 namespace homolog::data {
 namespace {
 
+constexpr std::int64_t kExpectedPairs = 4;  // a thread; more gained nothing
+
 struct Place {
   std::uint64_t epoch;
   std::int64_t step, micro;
@@ -39,6 +41,16 @@ struct Reading {
     return {start.epoch + total / steps, static_cast<std::int64_t>(total % steps),
             static_cast<std::int64_t>(sequence % accumulate)};
   }
+  PairOrder order(std::uint64_t epoch) const {
+    return {static_cast<std::uint64_t>(partition.pairs), plan.seed, epoch, plan.locality};
+  }
+  // While this row is decoded, the disk brings those that the threads take next.
+  void expect(std::uint64_t sequence, std::int64_t row) const {
+    const std::int64_t later = row + plan.threads * kExpectedPairs;
+    const std::uint64_t ahead = sequence + static_cast<std::uint64_t>(later / plan.batch);
+    const Place at = place(ahead);
+    fetcher.expect(order(at.epoch), partition.position(at.step, at.micro, later % plan.batch));
+  }
   PairBatch open(std::uint64_t sequence) {
     const Place at = place(sequence);
     const bool last = at.step + 1 == partition.steps();
@@ -49,11 +61,10 @@ struct Reading {
   }
   void fill(std::uint64_t sequence, std::int64_t row, PairBatch& batch, Watch& watch) {
     const Place at = place(sequence);
-    const PairOrder order(static_cast<std::uint64_t>(partition.pairs), plan.seed, at.epoch,
-                          plan.locality);
+    expect(sequence, row);
     const std::int64_t voxels = fetcher.store().header().voxels();
     const std::int64_t index =
-        fetcher.fetch(order, partition, partition.position(at.step, at.micro, row),
+        fetcher.fetch(order(at.epoch), partition, partition.position(at.step, at.micro, row),
                       batch.query_BDHW.data_ptr<std::int16_t>() + row * voxels,
                       batch.key_BDHW.data_ptr<std::int16_t>() + row * voxels, watch);
     batch.ids[static_cast<std::size_t>(row)] = fetcher.store().global_index(index);
