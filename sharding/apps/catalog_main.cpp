@@ -1,11 +1,8 @@
 // homolog-catalog: folders of scans -> catalogue. One line per CT, one per refused input, and a
 // summary.
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -40,22 +37,6 @@ void declare(Options& options, CatalogPlan& plan) {
   options.add("jobs", plan.jobs, "scans read at a time; each needs about ten bytes a voxel",
               {.min = 1, .max = 256});
   options.add("json", plan.json, "print the summary as JSON");
-}
-
-// Before hours of reading, not after them.
-void check_output(const fs::path& out) {
-  const fs::path folder = out.has_parent_path() ? out.parent_path() : ".";
-  std::string why;
-  if (fs::is_directory(out)) {
-    why = "it is a folder";
-  } else if (!fs::is_directory(folder)) {
-    why = "there is no folder " + folder.string();
-  } else if (::access(folder.c_str(), W_OK) != 0) {
-    why = folder.string() + ": " + std::strerror(errno);
-  }
-  if (!why.empty())
-    throw Error(Fault::Environment, "cannot write --out " + out.string() + ": " + why,
-                "give a file in a folder that exists, such as catalog.jsonl");
 }
 
 void print_verdicts(const import::Survey& survey) {
@@ -123,7 +104,7 @@ int body(int argc, char** argv) {
       throw Error(Fault::Data, path.string() + " does not exist",
                   "give folders or files with CT scans");
   }
-  check_output(plan.out);
+  require_writable("--out", plan.out, "catalog.jsonl");
   listen_for_stop_signals();
   if (plan.key_file.empty()) plan.key_file = plan.out.parent_path() / "catalog.key";
   const std::string key = import::read_or_make_key(plan.key_file);

@@ -1,23 +1,16 @@
 #include "sharding/match/picture.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
 
-#include "sharding/match/font.h"
+#include "picture/font.h"
 
 namespace homolog::match {
 namespace {
 
 constexpr std::int64_t kPanel = 360, kGap = 8, kBar = 16;  // pixels
-using Colour = std::array<std::uint8_t, 3>;
 constexpr Colour kCross{255, 200, 0}, kScore{80, 200, 120}, kRest{60, 60, 60};
-
-void paint(Picture& p, std::int64_t x, std::int64_t y, const Colour& c) {
-  if (x < 0 || y < 0 || x >= p.width || y >= p.height) return;
-  std::copy(c.begin(), c.end(), p.at(x, y));
-}
 
 std::uint8_t grey(std::int16_t hu) {
   return static_cast<std::uint8_t>(std::clamp((hu + 160) * 255 / 400, 0, 255));
@@ -48,7 +41,7 @@ void draw_slice(Picture& p, std::int64_t left, std::int64_t top, const Volume& v
         voxel.y = static_cast<std::int64_t>(down / g.spacing.y);
       }
       const std::uint8_t value = grey(v.at(g.clamped(voxel)));
-      paint(p, left + i, top + j, {value, value, value});
+      p.paint(left + i, top + j, {value, value, value});
     }
   }
   const auto cross_x = left + static_cast<std::int64_t>((at.x + 0.5) * g.spacing.x / mm);
@@ -58,8 +51,8 @@ void draw_slice(Picture& p, std::int64_t left, std::int64_t top, const Volume& v
   for (std::int64_t r = 4; r < 22; ++r) {
     for (const std::int64_t s : {-r, r}) {
       for (const std::int64_t t : {0, 1}) {
-        paint(p, cross_x + s, cross_y + t, kCross);
-        paint(p, cross_x + t, cross_y + s, kCross);
+        p.paint(cross_x + s, cross_y + t, kCross);
+        p.paint(cross_x + t, cross_y + s, kCross);
       }
     }
   }
@@ -82,7 +75,7 @@ void draw_score(Picture& p, double score) {
   const auto full =
       static_cast<std::int64_t>(std::clamp(score, 0.0, 1.0) * static_cast<double>(length));
   for (std::int64_t x = 0; x < length; ++x) {
-    for (std::int64_t y = 0; y < kBar; ++y) paint(p, left + x, top + y, x < full ? kScore : kRest);
+    for (std::int64_t y = 0; y < kBar; ++y) p.paint(left + x, top + y, x < full ? kScore : kRest);
   }
 }
 
@@ -90,10 +83,7 @@ void draw_score(Picture& p, double score) {
 
 Picture picture_of_match(const Volume& query, const Point3& query_index, const Volume& key,
                          const Match& match) {
-  Picture p;
-  p.width = 2 * kPanel + 3 * kGap;
-  p.height = 2 * kPanel + 4 * kGap + kBar;
-  p.rgb.assign(static_cast<std::size_t>(p.width * p.height * 3), 20);
+  Picture p = Picture::blank(2 * kPanel + 3 * kGap, 2 * kPanel + 4 * kGap + kBar, 20);
   draw_slice(p, kGap, kGap, query, query_index, false);
   draw_slice(p, 2 * kGap + kPanel, kGap, query, query_index, true);
   draw_slice(p, kGap, 2 * kGap + kPanel, key, match.index, false);

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/run_main.h"
 #include "base/stop_signal.h"
+#include "picture/picture.h"
 #include "sharding/embed_catalogue.h"
 #include "sharding/import/usable.h"
 #include "sharding/match/picture.h"
@@ -68,10 +69,10 @@ int run_match(int argc, char** argv, bool picture) {
   options.add("json", json, "print the match as JSON");
   if (picture) options.add("out", out, "picture to write (PNG)", {.required = true});
   if (!options.parse(argc, argv)) return 0;
-  if (picture) match::check_png_name(out);
+  if (picture) check_png_name(out);
   const auto a = shard::find_point(question);
   report(a, json);
-  if (picture) match::write_png(match::picture_of_match(a.query, a.point, a.key, a.match), out);
+  if (picture) write_png(match::picture_of_match(a.query, a.point, a.key, a.match), out);
   return 0;
 }
 

@@ -97,6 +97,21 @@ fs::path temporary_beside(const fs::path& final_name) {
   return name;
 }
 
+void require_writable(const std::string& option, const fs::path& file, const std::string& example) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  std::string why;
+  if (fs::is_directory(file)) {
+    why = "it is a folder";
+  } else if (!fs::is_directory(folder)) {
+    why = "there is no folder " + folder.string();
+  } else if (::access(folder.c_str(), W_OK) != 0) {
+    why = folder.string() + ": " + std::strerror(errno);
+  }
+  if (!why.empty())
+    throw Error(Fault::Environment, "cannot write " + option + " " + file.string() + ": " + why,
+                "give a file in a folder that exists, such as " + example);
+}
+
 void fsync_path(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) fail("open", path, errno);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace homolog {
@@ -13,6 +14,11 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view t
 // A temporary name beside `final_name` (same file system, so that rename is atomic). Nothing lies
 // under it, and no other process draws the same.
 std::filesystem::path temporary_beside(const std::filesystem::path& final_name);
+
+// Before long work, not after it: throws Fault::Environment, naming `option`, when `file` is a
+// folder or lies in none that can be written. `example` is a name that would do.
+void require_writable(const std::string& option, const std::filesystem::path& file,
+                      const std::string& example);
 
 // fsync a file or folder, by path. Throws Fault::Environment.
 void fsync_path(const std::filesystem::path& path);

@@ -16,11 +16,11 @@ LONGEST_FILE, LONGEST_HEADER = 300, 120
 
 # Folder -> module, longest folder first. Apps are composition roots: they may include anything.
 FOLDERS = {
-    "src/base": "base", "src/volume": "volume", "src/data": "data", "src/model": "model",
+    "src/base": "base", "src/volume": "volume", "src/picture": "picture", "src/data": "data", "src/model": "model",
     "src/objective": "objective", "src/train": "train", "src/task": "task", "src/apps": "apps",
     "src/dispatch": "apps", "src/demo": "apps", "src/bench": "apps", "src/cmake": "cmake",
     "sharding/import": "import", "sharding/phantom": "phantom", "sharding/match": "match",
-    "sharding/store": "shard_store", "sharding/apps": "apps", "sharding": "shard_build",
+    "sharding/store/commands": "store_commands", "sharding/store": "shard_store", "sharding/apps": "apps", "sharding": "shard_build",
     "cluster/topology": "topology", "cluster/comm": "comm", "cluster/apps": "apps", "cluster": "cluster",
     "launcher/apps": "apps", "launcher": "launcher",
     "monitoring/board": "board", "monitoring/apps": "apps", "monitoring": "monitoring",
@@ -28,9 +28,9 @@ FOLDERS = {
 # Module -> the modules that it may include, beside itself.
 DIRECT = {
     "base": [], "cmake": ["base"],
-    "volume": ["base"], "topology": ["base"], "board": ["base"], "model": ["base"],
-    "shard_store": ["volume"], "import": ["volume"], "phantom": ["volume"],
-    "match": ["model", "volume"], "shard_build": ["shard_store", "import", "match"],
+    "volume": ["base"], "picture": ["base"], "topology": ["base"], "board": ["base"], "model": ["base"],
+    "shard_store": ["volume"], "store_commands": ["shard_store", "picture"], "import": ["volume"], "phantom": ["volume"],
+    "match": ["model", "volume", "picture"], "shard_build": ["shard_store", "import", "match"],
     "data": ["shard_store"], "objective": ["model"],
     "comm": ["topology"], "launcher": ["topology", "board"], "cluster": ["topology"], "monitoring": ["board"],
     "train": ["data", "objective", "comm", "board"], "task": ["train"],

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "sharding/match/font.h"
+#include "picture/font.h"
 
 namespace homolog::match {
 namespace {

@@ -1,10 +1,9 @@
 // Each letter is five columns of seven dots, the lowest bit at the top.
-#include "sharding/match/font.h"
+#include "picture/font.h"
 
-#include <algorithm>
 #include <array>
 
-namespace homolog::match {
+namespace homolog {
 namespace {
 
 using Letter = std::array<std::uint8_t, 5>;
@@ -33,7 +32,17 @@ constexpr std::array<Letter, 10> kDigits{{
     {0x06, 0x49, 0x49, 0x29, 0x1e},
 }};
 
+constexpr std::array<Letter, 6> kHexLetters{{
+    {0x20, 0x54, 0x54, 0x54, 0x78},
+    {0x7f, 0x48, 0x44, 0x44, 0x38},
+    {0x38, 0x44, 0x44, 0x44, 0x28},
+    {0x38, 0x44, 0x44, 0x48, 0x7f},
+    {0x38, 0x54, 0x54, 0x54, 0x18},
+    {0x08, 0x7e, 0x09, 0x01, 0x02},
+}};
+
 Letter letter(char c) {
+  if (c >= 'a' && c <= 'f') return kHexLetters[static_cast<std::size_t>(c - 'a')];
   if (c >= 'A' && c <= 'Z') return kCapitals[static_cast<std::size_t>(c - 'A')];
   if (c >= '0' && c <= '9') return kDigits[static_cast<std::size_t>(c - '0')];
   if (c == '.') return {0, 0x60, 0x60, 0, 0};
@@ -45,8 +54,7 @@ Letter letter(char c) {
 void block(Picture& p, std::int64_t left, std::int64_t top, std::int64_t size, std::uint8_t value) {
   for (std::int64_t y = top; y < top + size; ++y) {
     for (std::int64_t x = left; x < left + size; ++x) {
-      if (x < 0 || y < 0 || x >= p.width || y >= p.height) continue;
-      std::fill_n(p.at(x, y), 3, value);
+      p.paint(x, y, {value, value, value});
     }
   }
 }
@@ -70,4 +78,4 @@ void draw_text(Picture& picture, std::int64_t left, std::int64_t top, std::strin
   }
 }
 
-}  // namespace homolog::match
+}  // namespace homolog

@@ -1,4 +1,4 @@
-#include "sharding/store/inspect.h"
+#include "sharding/store/commands/inspect.h"
 
 #include <algorithm>
 

@@ -1,0 +1,24 @@
+#include "sharding/apps/store/command.h"
+
+#include "base/error.h"
+
+namespace homolog::store_app {
+
+std::filesystem::path the_store(const std::string& program, const std::vector<std::string>& words) {
+  if (words.size() != 1)
+    throw Error(Fault::Usage,
+                words.empty() ? "no store is named"
+                              : std::to_string(words.size()) + " words where one store belongs",
+                program + " STORE; see " + program + " --help");
+  const std::filesystem::path folder = words.front();
+  std::error_code code;
+  if (!std::filesystem::exists(folder, code))
+    throw Error(Fault::Data, "there is no folder " + folder.string(),
+                "give the folder that homolog shard wrote with --out");
+  if (!std::filesystem::is_directory(folder, code))
+    throw Error(Fault::Data, folder.string() + " is a file, and a store is a folder",
+                "give the folder that homolog shard wrote with --out");
+  return folder;
+}
+
+}  // namespace homolog::store_app
