@@ -76,6 +76,13 @@ Handle pair_type() {
   return type;
 }
 
+Handle type_on_disk(const std::string& name, const std::string& encoding) {
+  if (name == "crops") return packed(voxel_type(encoding_named(encoding)));
+  if (name == "chunk_table") return packed(chunk_type());
+  if (name == "crop_table") return packed(crop_type());
+  return packed(name == "pair_table" ? pair_type() : study_type());
+}
+
 Handle packed(hid_t type) {
   Handle copy(H5Tcopy(type), H5Tclose);
   H5Tpack(copy);

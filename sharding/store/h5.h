@@ -46,6 +46,8 @@ Handle chunk_type();
 Handle crop_type();
 Handle pair_type();
 hid_t voxel_type(Encoding encoding);  // on disk
+// Of the dataset `name` of a shard, as it is on disk. Throws Fault::Data for an unknown encoding.
+Handle type_on_disk(const std::string& name, const std::string& encoding);
 Handle packed(hid_t type);
 Handle fixed_string(std::size_t size);
 

@@ -48,6 +48,14 @@ std::string shard_file_name(std::int64_t number) {
   return name;
 }
 
+bool is_shard_file_name(std::string_view name) noexcept {
+  return name.size() >= 14 && name.size() <= 24 && name.starts_with("shard-") &&
+         name.ends_with(".h5") &&
+         std::all_of(name.begin() + 6, name.end() - 3, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool is_split(std::string_view name) noexcept { return name == "train" || name == "validation"; }
+
 void validate(const ShardHeader& header) {
   const auto refuse = [](const std::string& what, const std::string& remedy) {
     throw Error(Fault::Usage, what, remedy);
@@ -59,18 +67,21 @@ void validate(const ShardHeader& header) {
     }
   }
   if (header.bytes() > kMaxCropBytes) refuse("a crop larger than 512 MiB", "choose a smaller crop");
+  for (const int hu : {header.window_low_hu, header.window_high_hu}) {
+    if (hu < -32768 || hu > 32767)
+      refuse("an end of the window at " + std::to_string(hu) + " HU", "-32768 to 32767");
+  }
   const int width = header.window_width();
   if (width <= 0 || width > 32767) {
     refuse("an HU window of width " + std::to_string(width), "the width goes from 1 to 32767 HU");
   }
-  if (header.margin < 0 ||
+  if (header.margin < 0 || header.margin > kMaxSide ||
       2 * header.margin >= std::min({header.crop.x, header.crop.y, header.crop.z})) {
     refuse("a margin of " + std::to_string(header.margin) + " voxels",
            "twice the margin must fit in the crop");
   }
-  if (header.split != "train" && header.split != "validation") {
-    refuse("a split named '" + header.split + "'", "train or validation");
-  }
+  if (!is_split(header.split))
+    refuse("a split that is neither train nor validation", "choose one of them");
   if (!is_hex_id(header.sam_hash))
     refuse("a SAM hash that is not 16 hex digits", "pass Embedder::sam_hash()");
   if (!is_hex_id(header.plan_hash)) refuse("a plan hash that is not 16 hex digits", "pass hex64()");

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,11 +17,19 @@ namespace homolog::store {
 inline constexpr int kFormatVersion = 2;
 inline constexpr std::string_view kShardFormat = "homolog-pair-shard";
 inline constexpr std::string_view kStoreFormat = "homolog-pair-store";
+inline constexpr std::string_view kAxes = "crop,z,y,x in LPS+";
 inline constexpr int kBloscFilter = 32001;  // registered HDF5 filter id
 inline constexpr std::int64_t kMaxCropsPerShard = 16384;
 inline constexpr std::int64_t kMaxPairsPerShard = 1 << 20;
 inline constexpr std::int64_t kMaxSide = 1024;  // voxels, a side of a stored crop
 inline constexpr std::int64_t kMaxCropBytes = std::int64_t{1} << 29;
+
+// All that a shard holds.
+inline const std::set<std::string> kRootAttributes{
+    "format",         "version", "axes",  "encoding", "window_low_hu",
+    "window_high_hu", "margin",  "split", "sam_hash", "plan_hash"};
+inline const std::set<std::string> kDatasets{"crops", "chunk_table", "crop_table", "pair_table",
+                                             "study_table"};
 
 // Persisted by name ("uint16", "uint8", "int16"): never rename.
 enum class Encoding {
@@ -95,6 +104,8 @@ struct PairRecord {
 
 bool is_hex_id(std::string_view text) noexcept;    // 16 digits 0-9a-f
 std::string shard_file_name(std::int64_t number);  // "shard-00000.h5"
+bool is_shard_file_name(std::string_view name) noexcept;
+bool is_split(std::string_view name) noexcept;  // train or validation
 
 // HU -> stored integers, little-endian; `stored` takes header.voxel_bytes() a voxel.
 void encode(const ShardHeader& header, std::span<const std::int16_t> hu,

@@ -6,20 +6,14 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <set>
 
 #include "base/open_files.h"
 #include "sharding/store/codec.h"
+#include "sharding/store/file_structure.h"
 #include "sharding/store/table.h"
 
 namespace homolog::store {
 namespace {
-
-const std::set<std::string> kAttributes{"format",        "version",        "axes",   "encoding",
-                                        "window_low_hu", "window_high_hu", "margin", "split",
-                                        "sam_hash",      "plan_hash"};
-const std::set<std::string> kDatasets{"crops", "chunk_table", "crop_table", "pair_table",
-                                      "study_table"};
 
 [[noreturn]] void refuse_file(const std::filesystem::path& file, const std::string& what) {
   throw Error(Fault::Data, file.string() + ": " + what,
@@ -50,67 +44,20 @@ h5::Handle ShardOpener::open_file(const std::filesystem::path& file) {
 }
 
 void ShardOpener::open() {
+  h5::be_quiet();
+  walk_structure({reader_.file_, reader_.descriptor_, file_bytes_});
   file_ = open_file(reader_.file_);
   read_header();
-  check_names();
   read_crops_set();
   read_tables();
   check_chunks();
   check_pairs();
 }
 
-void ShardOpener::check_attributes(hid_t at, bool root) {
-  struct Found {
-    std::vector<std::string> names;
-  } found;
-  hsize_t index = 0;
-  const herr_t rc = H5Aiterate2(
-      at, H5_INDEX_NAME, H5_ITER_INC, &index,
-      [](hid_t, const char* name, const H5A_info_t*, void* out) -> herr_t {
-        static_cast<Found*>(out)->names.emplace_back(name);
-        return static_cast<Found*>(out)->names.size() > 64 ? 1 : 0;
-      },
-      &found);
-  if (rc < 0) refuse("its attributes cannot be listed");
-  for (std::size_t i = 0; i < found.names.size(); ++i) {
-    // The name is not repeated: it may hold what must not be shown.
-    if (!root || !kAttributes.contains(found.names[i]))
-      refuse("attribute number " + std::to_string(i) + " is not of the format");
-  }
-}
-
-void ShardOpener::check_names() {
-  struct Found {
-    std::set<std::string> names;
-    bool hard = true;
-  } found;
-  const herr_t rc = H5Literate(
-      file_, H5_INDEX_NAME, H5_ITER_INC, nullptr,
-      [](hid_t, const char* name, const H5L_info_t* info, void* out) -> herr_t {
-        auto& f = *static_cast<Found*>(out);
-        f.hard = f.hard && info->type == H5L_TYPE_HARD;
-        f.names.insert(name);
-        return f.names.size() > 16 ? 1 : 0;
-      },
-      &found);
-  if (rc < 0) refuse("its content cannot be listed");
-  if (!found.hard) refuse("an external or soft link, which a shard may not hold");
-  if (found.names != kDatasets)
-    refuse("other objects than crops, chunk_table, crop_table, pair_table and study_table");
-}
-
 void ShardOpener::read_header() {
   const auto& path = reader_.file_;
   const hid_t f = file_;
   if (h5::read_string(f, "format", path) != kShardFormat) refuse("not a pair shard of homolog");
-  const int version = h5::read_int(f, "version", path);
-  if (version != kFormatVersion) {
-    throw Error(Fault::Data,
-                path.string() + ": shard format version " + std::to_string(version) +
-                    ", this program reads version " + std::to_string(kFormatVersion),
-                "use the homolog that wrote it, or write the store again with homolog shard");
-  }
-  check_attributes(f, true);
   ShardHeader& h = reader_.header_;
   try {
     h.encoding = encoding_named(h5::read_string(f, "encoding", path));
@@ -128,7 +75,6 @@ void ShardOpener::read_header() {
 void ShardOpener::read_crops_set() {
   const h5::Handle set(H5Dopen2(file_, "crops", H5P_DEFAULT), H5Dclose);
   if (!set.valid()) refuse("crops is no dataset");
-  check_attributes(set, false);
   const h5::Handle type(H5Dget_type(set), H5Tclose), space(H5Dget_space(set), H5Sclose),
       plist(H5Dget_create_plist(set), H5Pclose);
   ShardHeader& header = reader_.header_;
@@ -139,12 +85,6 @@ void ShardOpener::read_crops_set() {
       H5Sget_simple_extent_dims(space, dims, nullptr) != 4 || H5Pget_layout(plist) != H5D_CHUNKED ||
       H5Pget_chunk(plist, 4, chunk) != 4) {
     refuse("crops is not [n, z, y, x] in chunks");
-  }
-  if (dims[0] > static_cast<hsize_t>(kMaxCropsPerShard) || dims[0] > file_bytes_)
-    refuse("more crops than a shard may hold");
-  for (const hsize_t side : {dims[1], dims[2], dims[3]}) {
-    if (side > static_cast<hsize_t>(kMaxSide))
-      refuse("a crop side beyond " + std::to_string(kMaxSide) + " voxels");
   }
   if (chunk[0] != 1 || chunk[1] != dims[1] || chunk[2] != dims[2] || chunk[3] != dims[3]) {
     refuse("a chunk that is not one crop");
@@ -167,8 +107,7 @@ void ShardOpener::read_crops_set() {
 }
 
 void ShardOpener::read_tables() {
-  const Table table{file_, file_bytes_, [this](const std::string& what) { refuse(what); },
-                    [this](hid_t set) { check_attributes(set, false); }};
+  const Table table{file_, file_bytes_, [this](const std::string& what) { refuse(what); }};
   reader_.studies_ = table.read<StudyRecord>("study_table", h5::study_type(), kMaxCropsPerShard);
   reader_.chunks_ = table.read<ChunkRecord>("chunk_table", h5::chunk_type(), kMaxCropsPerShard);
   reader_.pairs_ = table.read<PairRecord>("pair_table", h5::pair_type(), kMaxPairsPerShard);
@@ -211,7 +150,7 @@ std::vector<CropRecord> ShardOpener::crop_table(const ShardReader& reader,
                                                 std::uint64_t file_bytes) {
   const h5::Handle file = open_file(reader.file());
   const auto refuse = [&](const std::string& what) { refuse_file(reader.file(), what); };
-  const Table table{file, file_bytes, refuse, [](hid_t) {}};
+  const Table table{file, file_bytes, refuse};
   auto crops = table.read<CropRecord>("crop_table", h5::crop_type(), kMaxCropsPerShard);
   if (static_cast<std::int64_t>(crops.size()) != reader.crops())
     refuse("crop_table and crops differ in length");

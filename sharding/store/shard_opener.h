@@ -1,6 +1,6 @@
 // Opens a shard through HDF5 and checks every bound before a byte of a crop is read.
-// Only what the format lists may be in the file: no links, no filters on tables, no further
-// attribute.
+// The HDF5 library opens the file only after walk_structure() has found nothing in it but what the
+// format lists.
 #pragma once
 
 #include "sharding/store/h5.h"
@@ -19,8 +19,6 @@ class ShardOpener {
 
  private:
   [[noreturn]] void refuse(const std::string& what) const;
-  void check_names();
-  void check_attributes(hid_t at, bool root);
   void read_header();
   void read_crops_set();
   void read_tables();

@@ -24,7 +24,7 @@ ShardReader::ShardReader(const std::filesystem::path& file) : file_(file) {
     throw Error(Fault::Data, file.string() + ": " + what,
                 "copy this shard again or write it again with homolog shard");
   };
-  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe does not hold us
   if (descriptor_ < 0 && is_open_file_limit(errno))
     throw Error(Fault::Environment, file.string() + ": " + std::strerror(errno), kOpenFileRemedy);
   if (descriptor_ < 0) refuse(std::strerror(errno));

@@ -85,15 +85,17 @@ struct ShardWriter::State {
 
 void ShardWriter::State::create() {
   h5::be_quiet();
-  file = {H5Fcreate(pending.temporary().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
-          H5Fclose};
+  // Room for all names, so that no outgrown copy of them is left behind in the file.
+  const h5::Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  H5Pset_local_heap_size_hint(creation, 176);
+  file = {H5Fcreate(pending.temporary().c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT), H5Fclose};
   if (!file.valid()) fail(h5::last_message());
   reserve_fd = ::open(pending.temporary().c_str(), O_WRONLY | O_CLOEXEC);
   if (reserve_fd < 0) fail(std::strerror(errno));
   reserve(0);
   h5::write_attribute(file, "format", std::string(kShardFormat));
   h5::write_attribute(file, "version", kFormatVersion);
-  h5::write_attribute(file, "axes", std::string("crop,z,y,x in LPS+"));
+  h5::write_attribute(file, "axes", std::string(kAxes));
   h5::write_attribute(file, "encoding", std::string(encoding_name(header.encoding)));
   h5::write_attribute(file, "window_low_hu", header.window_low_hu);
   h5::write_attribute(file, "window_high_hu", header.window_high_hu);

@@ -11,7 +11,6 @@ h5::Handle Table::open(const std::string& name) const {
 std::int64_t Table::rows(const std::string& name, const h5::Handle& type,
                          std::int64_t limit) const {
   const h5::Handle set = open(name);
-  check_attributes(set);
   const h5::Handle on_disk(H5Dget_type(set), H5Tclose), space(H5Dget_space(set), H5Sclose),
       plist(H5Dget_create_plist(set), H5Pclose), expected = h5::packed(type);
   hsize_t rows = 0;

@@ -14,7 +14,6 @@ struct Table {
   hid_t file;
   std::uint64_t file_bytes;                        // no table is longer
   std::function<void(const std::string&)> refuse;  // throws
-  std::function<void(hid_t)> check_attributes;
 
   // Rows of the dataset `name`, whose columns on disk are `type`, packed; at most `limit`.
   std::int64_t rows(const std::string& name, const h5::Handle& type, std::int64_t limit) const;

@@ -20,10 +20,9 @@ struct VerifyResult {
   std::int64_t shards = 0, crops = 0, pairs = 0;
 };
 
-// Opens every shard (which checks names, types, attributes and bounds), compares sizes and hashes
-// with store.json, decodes every crop and compares its checksum and range, checks that no study is
-// in two splits and that no unlisted file lies in the folder. Throws Fault::Data when store.json
-// itself cannot be read. `advanced(n)`: n crops more are done.
+// All columns of FORMAT.md, "What is checked when": store.json and its folder, the
+// structures and unused bytes of every shard, studies, landmarks, pairs, and every crop decoded.
+// Throws Fault::Data when store.json itself cannot be read. `advanced(n)`: n crops more are done.
 VerifyResult verify(const std::filesystem::path& store,
                     const std::function<void(std::int64_t)>& advanced = {});
 

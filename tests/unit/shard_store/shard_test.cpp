@@ -191,38 +191,6 @@ TEST_F(ShardTest, TooManyOpenFilesIsAFaultOfTheMachineNotOfTheShard) {
   EXPECT_NO_THROW(ShardReader{file});
 }
 
-TEST_F(ShardTest, RefusesWhatTheFormatDoesNotList) {
-  const auto mutated = [this](const std::string& code) {
-    const fs::path file = one_shard();
-    EXPECT_EQ(refusal(file), "");
-    EXPECT_EQ(python(file, "r+", code), 0) << code;
-    return refusal(file);
-  };
-  EXPECT_THAT(mutated("f.attrs['version']=np.int32(3)"), ::testing::HasSubstr("version 3"));
-  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"),
-              ::testing::HasSubstr("not of the format"));
-  EXPECT_THAT(mutated("f.attrs['PatientName']='DOE^JOHN'"),
-              ::testing::Not(::testing::HasSubstr("Patient")));
-  EXPECT_THAT(mutated("f['crops'].attrs['name']='DOE'"), ::testing::HasSubstr("not of the format"));
-  EXPECT_THAT(mutated("f['more']=np.zeros(3)"), ::testing::HasSubstr("other objects"));
-  EXPECT_THAT(mutated("del f['study_table']; "
-                      "f['study_table']=h5py.ExternalLink('other.h5','/study_table')"),
-              ::testing::HasSubstr("link"));
-  EXPECT_THAT(mutated("t=f['pair_table'][:]; t['key'][1]=4000; f['pair_table'][:]=t"),
-              ::testing::HasSubstr("row 1 of pair_table"));
-  EXPECT_THAT(mutated("f['crops'].resize(9,axis=0)"), ::testing::HasSubstr("differ in length"));
-  EXPECT_THAT(mutated("t=f['chunk_table'][:]; t['offset'][2]=10**9; f['chunk_table'][:]=t"),
-              ::testing::HasSubstr("crop 2 lies outside the file"));
-  EXPECT_THAT(mutated("t=f['chunk_table'][:]; t['offset'][2]=t['offset'][1]+1; "
-                      "f['chunk_table'][:]=t"),
-              ::testing::HasSubstr("overlap"));
-  EXPECT_THAT(mutated("t=f['study_table'][:]; t['id'][0]=b'DOE^JOHN'; f['study_table'][:]=t"),
-              ::testing::HasSubstr("no pseudonym"));
-  EXPECT_THAT(mutated("del f['crop_table']; "
-                      "f.create_dataset('crop_table',(10**12,),chunks=(1024,),dtype='u8')"),
-              ::testing::HasSubstr("crop_table"));
-}
-
 TEST_F(ShardTest, FlippedByteOfACropIsFoundAndNamed) {
   const fs::path file = one_shard();
   flip_a_bit_of_crop(file, 3);
