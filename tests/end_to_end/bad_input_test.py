@@ -10,40 +10,31 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 
 import h5py
 
-BIN = pathlib.Path(os.environ["HOMOLOG_BIN"])
-SOURCE = pathlib.Path(os.environ["HOMOLOG_SOURCE"])
+import programs
+from programs import SOURCE, finish
+
 SMALL = SOURCE / "configs"
 work = pathlib.Path(tempfile.mkdtemp(prefix="homolog-bad-input-"))
-failures = []
 
 
 def homolog(*words, **options):
-    environment = dict(os.environ, OMP_NUM_THREADS="1", PATH=f"{BIN}:{os.environ['PATH']}")
-    return subprocess.run([str(BIN / "homolog"), *map(str, words)], capture_output=True, text=True,
-                          timeout=300, cwd=work, env=environment, **options)
+    return programs.run("homolog", *words, timeout=300, cwd=work, **options)
 
 
 def good(*words):
-    done = homolog(*words)
-    if done.returncode:
-        sys.exit(f"preparation failed: homolog {' '.join(map(str, words))}\n{done.stderr}")
-    return done
+    return programs.good("homolog", *words, timeout=300, cwd=work)
 
 
 def check(name, done, code, *fragments, absent=()):
     text = done.stdout + done.stderr
     missing = [f for f in fragments if f.lower() not in text.lower()]
     left = [str(path) for path in absent if path.exists()]
-    ok = done.returncode == code and not missing and not left
-    print(f"{'ok  ' if ok else 'FAIL'} {name}: exit {done.returncode}")
-    if not ok:
-        failures.append(name)
-        print(f"     expected exit {code}, fragments missing {missing}, left behind {left}\n     said: {text.strip()[-900:]}")
+    programs.check(f"{name}: exit {done.returncode}", done.returncode == code and not missing and not left,
+                   f"expected exit {code}, fragments missing {missing}, left behind {left}\n     said: {text.strip()[-900:]}")
 
 
 def full_disk(most=0):
@@ -171,5 +162,4 @@ try:
     monitoring()
 finally:
     shutil.rmtree(work, ignore_errors=True)
-print(f"{len(failures)} failed")
-sys.exit(1 if failures else 0)
+finish()

@@ -5,10 +5,7 @@ largest number of the tensor, forward in float32, gradients in float64 (in float
 computes the same; of an encoder alone exactly the documented keys are missing. Random weights and inputs, small widths.
 """
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import torch
@@ -16,31 +13,12 @@ from monai.networks import nets
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-BIN = pathlib.Path(os.environ["HOMOLOG_BIN"])
-SOURCE = pathlib.Path(os.environ["HOMOLOG_SOURCE"])
+from programs import SOURCE, check, finish, good, run
+
 TOLERANCE = 1e-4
-failures = []
 
 torch.set_num_threads(1)
 torch.manual_seed(7)
-
-
-def run(program, *words):
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    return subprocess.run([str(BIN / program), *map(str, words)], capture_output=True, text=True, timeout=600, env=environment)
-
-
-def good(program, *words):
-    done = run(program, *words)
-    if done.returncode:
-        sys.exit(f"{program} {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done
-
-
-def check(name, holds, detail=""):
-    print(f"{'ok  ' if holds else 'FAIL'} {name} {detail}", flush=True)
-    if not holds:
-        failures.append(name)
 
 
 def shuffled(network):
@@ -92,7 +70,7 @@ def compare(name, imported, network, sides):
     outputs, _, ours = both(imported, network, image)
     for key, value in outputs.items():
         off = deviation(ours[f"out.{key}"], value.detach())
-        check(f"{name}: {key} is MONAI's", off < TOLERANCE, f"{off:.1e}")
+        check(f"{name}: {key} is MONAI's: off by {off:.1e}", off < TOLERANCE)
     _, gradients, ours = both(imported, network, image[:1].double())
     absent = [key for key in gradients if f"grad.{key}" not in ours]
     check(f"{name}: every gradient is there", not absent, str(absent[:3]))
@@ -100,7 +78,7 @@ def compare(name, imported, network, sides):
     floor = 1e-8 * max(g.abs().max() for g in gradients.values())
     worst = max(((ours[f"grad.{key}"] - g).abs().max() / g.abs().max().clamp_min(floor)).item() if f"grad.{key}" in ours else 1
                 for key, g in gradients.items())
-    check(f"{name}: {len(gradients)} gradients are MONAI's", worst < TOLERANCE, f"{worst:.1e}")
+    check(f"{name}: {len(gradients)} gradients are MONAI's: off by {worst:.1e}", worst < TOLERANCE)
 
 
 def theirs_to_ours():
@@ -196,5 +174,4 @@ with tempfile.TemporaryDirectory(prefix="homolog-monai-") as folder:
     theirs_to_ours()
     ours_to_theirs()
     vit_within_unetr()
-print(f"{len(failures)} claims do not hold" if failures else "all claims hold")
-sys.exit(bool(failures))
+finish()

@@ -7,12 +7,11 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
-BIN = pathlib.Path(os.environ["HOMOLOG_BIN"])
-SOURCE = pathlib.Path(os.environ["HOMOLOG_SOURCE"])
+from programs import SOURCE, good
+
 scans = pathlib.Path(os.environ.get("HOMOLOG_SHARED", SOURCE.parent / "shared")) / "ct"
 if not scans.is_dir():
     print(f"SKIPPED: no real scans at {scans}; set HOMOLOG_SHARED to the folder that holds ct/")
@@ -21,12 +20,8 @@ work = pathlib.Path(tempfile.mkdtemp(prefix="homolog-real-"))
 
 
 def homolog(*words):
-    environment = dict(os.environ, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", PATH=f"{BIN}:{os.environ['PATH']}")
-    done = subprocess.run([str(BIN / "homolog"), *map(str, words)], capture_output=True, text=True, cwd=work, env=environment)
-    print("$ homolog", *words, "->", done.returncode, flush=True)
-    if done.returncode:
-        sys.exit(done.stdout[-2000:] + done.stderr[-3000:])
-    return done.stdout
+    print("$ homolog", *words, flush=True)
+    return good("homolog", *words, timeout=None, cwd=work).stdout
 
 
 def main():

@@ -2,35 +2,23 @@
 in the options of docs/method/deviations.md alone, and a row of Tables 10 and 11 in its own weights alone.
 """
 import configparser
-import os
-import pathlib
-import subprocess
 import sys
 
-BIN = pathlib.Path(os.environ["HOMOLOG_BIN"])
-SOURCE = pathlib.Path(os.environ["HOMOLOG_SOURCE"])
+from programs import SOURCE, check, finish, run
+
 CONFIGS = SOURCE / "configs"
 PAPER, CODE = CONFIGS / "alice_nnformer.ini", CONFIGS / "alice_nnformer_code.ini"
-failures = []
-
-
-def claim(name, holds, said=""):
-    print(f"{'ok  ' if holds else 'FAIL'} {name}")
-    if not holds:
-        failures.append(name)
-        print(f"     {said}")
 
 
 def train(*words):
-    done = subprocess.run([str(BIN / "homolog-train"), "--run", "nowhere", "--data.store", "nowhere", *map(str, words)],
-                          capture_output=True, text=True, timeout=120)
+    done = run("homolog-train", "--run", "nowhere", "--data.store", "nowhere", *words, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
 def accepted(*recipes):
     words = [word for recipe in recipes for word in ("--config", recipe)]
     code, _, said = train(*words, "--check-config")
-    claim(f"{' + '.join(str(r.relative_to(CONFIGS)) for r in recipes)} is accepted", code == 0, said)
+    check(f"{' + '.join(str(r.relative_to(CONFIGS)) for r in recipes)} is accepted", code == 0, said)
 
 
 def settings(*recipes, extra=()):
@@ -50,7 +38,7 @@ for recipe in sorted(CONFIGS.glob("alice*.ini")):
     accepted(recipe)
 defaults, paper, code = settings(), settings(PAPER), settings(CODE)
 
-claim("the paper's recipe sets the defaults of model and objective",
+check("the paper's recipe sets the defaults of model and objective",
       not [key for key in differing(defaults, paper) if key.startswith("model.")
            or (key.startswith("objective.") and key != "objective.alice.mask_shape")], differing(defaults, paper))
 
@@ -65,23 +53,23 @@ SWITCHED = {
     "objective.alice.target_drop_path": ("false", "true"),
     "data.augment_teacher": ("true", "false"),
 }
-claim("the code's recipe differs in its switches alone", differing(paper, code) == SWITCHED, differing(paper, code))
+check("the code's recipe differs in its switches alone", differing(paper, code) == SWITCHED, differing(paper, code))
 table = (SOURCE / "docs/method/deviations.md").read_text()
 for key in SWITCHED:
-    claim(f"{key} is documented", key.split(".")[-1] in table)
+    check(f"{key} is documented", key.split(".")[-1] in table)
 
 rows = {f"table10/target_mask_{int(100 * ratio):02d}.ini": {"target_mask_ratio": ratio} for ratio in (0, 0.25, 0.5, 0.75)}
 for name, reconstruction, inter, intra in (("inter", 0, 1, 0), ("reconstruction_inter", 10, 1, 0),
                                            ("reconstruction_intra", 10, 0, 1), ("alice", 10, 1, 1)):
     rows[f"table11/{name}.ini"] = {"lambda_reconstruction": reconstruction, "lambda_inter": inter, "lambda_intra": intra}
 present = {str(path.relative_to(CONFIGS / "studies")) for path in (CONFIGS / "studies").glob("table1[01]/*.ini")}
-claim("each row of Tables 10 and 11 has its file", present == set(rows), present ^ set(rows))
+check("each row of Tables 10 and 11 has its file", present == set(rows), present ^ set(rows))
 for name, wanted in sorted(rows.items()):
     overlay = CONFIGS / "studies" / name
     accepted(PAPER, overlay)
     row = settings(PAPER, overlay)
-    claim(f"{name} sets its values", all(float(row[f"objective.alice.{key}"]) == value for key, value in wanted.items()), row)
-    claim(f"{name} leaves all else alone", set(differing(paper, row)) <= {f"objective.alice.{key}" for key in wanted},
+    check(f"{name} sets its values", all(float(row[f"objective.alice.{key}"]) == value for key, value in wanted.items()), row)
+    check(f"{name} leaves all else alone", set(differing(paper, row)) <= {f"objective.alice.{key}" for key in wanted},
           differing(paper, row))
 
-sys.exit(1 if failures else 0)
+finish()

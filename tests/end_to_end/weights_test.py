@@ -19,28 +19,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-BIN = pathlib.Path(os.environ["HOMOLOG_BIN"])
-SOURCE = pathlib.Path(os.environ["HOMOLOG_SOURCE"])
-failures = []
-
-
-def run(program, *words):
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    return subprocess.run([str(BIN / program), *map(str, words)], capture_output=True, text=True, timeout=600, env=environment)
-
-
-def good(program, *words):
-    done = run(program, *words)
-    if done.returncode:
-        sys.exit(f"{program} {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done
-
-
-def check(name, holds, detail=""):
-    print(f"{'ok  ' if holds else 'FAIL'} {name}", flush=True)
-    if not holds:
-        failures.append(name)
-        print(f"     {detail}")
+from programs import BIN, SOURCE, check, finish, good, run
 
 
 def refused(name, file, *fragments, words=()):
@@ -265,5 +244,4 @@ with tempfile.TemporaryDirectory(prefix="homolog-weights-") as folder:
     other_weights(encoder)
     sam()
     initial_weights(encoder)
-print(f"{len(failures)} claims do not hold" if failures else "all claims hold")
-sys.exit(bool(failures))
+finish()
