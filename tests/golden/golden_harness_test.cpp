@@ -97,6 +97,14 @@ TEST_F(GoldenHarness, RefusesAFixtureThatNoKindKnowsByNameAndKeys) {
             std::string::npos);
 }
 
+TEST_F(GoldenHarness, NamesKindsThatNoFixtureBelongsTo) {
+  const Kind other{"other", [](const Fixture& f) { return f.config().at("depth") == 2; }, {}};
+  const auto known = kind([](const Fixture&) {});
+  EXPECT_EQ(kinds_without_fixture(folder_, {other, known}), std::vector<std::string>{"other"});
+  std::filesystem::resize_file(file_, 9);
+  EXPECT_EQ(joined(kinds_without_fixture(folder_, {other, known})), "other, toy");
+}
+
 TEST_F(GoldenHarness, NamesStoredTensorsThatNoCheckLookedAt) {
   const auto some = kind([](const Fixture& f) { f.expect("y", 2 * f.at("in.x")); });
   EXPECT_NE(refusal({some}).find("no check looked at 1 tensors of f_toy: z"), std::string::npos);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "base/error.h"
 
@@ -20,12 +21,6 @@ bool claims(const Kind& kind, const Fixture& fixture) {
   } catch (const nlohmann::json::exception&) {
     return false;
   }
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 const Kind& kind_of(const Fixture& fixture, const std::vector<Kind>& among) {
@@ -63,6 +58,27 @@ void check_fixture(const std::filesystem::path& file, const std::vector<Kind>& a
                 "no check looked at " + std::to_string(left.size()) + " tensors of " +
                     fixture.name() + ": " + joined(left),
                 "compare them in the fixture's kind");
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::vector<std::string> kinds_without_fixture(const std::filesystem::path& folder,
+                                               const std::vector<Kind>& among) {
+  std::set<std::string> left;
+  for (const Kind& kind : among) left.insert(kind.name);
+  for (const auto& file : fixtures_in(folder)) {
+    try {
+      const Fixture fixture(file);
+      for (const Kind& kind : among)
+        if (claims(kind, fixture)) left.erase(kind.name);
+    } catch (const Error&) {  // its own test says why
+    }
+  }
+  return {left.begin(), left.end()};
 }
 
 std::filesystem::path fixture_folder() {

