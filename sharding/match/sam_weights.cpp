@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "model/parameter_names.h"
 #include "model/weights/weights_file.h"
 
 namespace homolog::match {
@@ -55,6 +56,19 @@ double number(const model::WeightsFile& in, const std::string& key,
               "give the sam.safetensors that `homolog sam train` wrote");
 }
 
+// The network is built before it is compared: not one that a small file only claims.
+void check_size(const model::SamNetPlan& told, const std::map<std::string, torch::Tensor>& tensors,
+                const std::string& file_name) {
+  const double deepest = 8.0 * told.width, least = 27 * deepest * deepest;  // a last convolution
+  double numbers = 0;
+  for (const auto& [name, tensor] : tensors) numbers += static_cast<double>(tensor.numel());
+  if (least <= numbers && told.embedding <= 8 * told.width) return;
+  throw Error(Fault::Data,
+              file_name + " tells of a SAM network of width " + std::to_string(told.width) +
+                  " with vectors of " + std::to_string(told.embedding) + ", most of it is missing",
+              "take the file again, in full, from where it was published");
+}
+
 }  // namespace
 
 bool is_published_sam(const std::map<std::string, torch::Tensor>& tensors) {
@@ -74,6 +88,7 @@ SamWeights published_sam(const model::ForeignWeights& from, const model::SamNetP
   }
   if (lateral != tensors.end() && lateral->second.dim() == 5)
     told.embedding = static_cast<int>(lateral->second.size(0));
+  check_size(told, tensors, file_name);
   model::SamNet net(told);
   model::load_into(net, tensors, file_name);
   return weights_of(net, IntensityMap{}, SamWeights{}.spacing_mm);
@@ -84,9 +99,8 @@ SamWeights weights_of(const model::SamNet& net, const IntensityMap& intensity, d
   weights.net = net.plan();
   weights.intensity = intensity;
   weights.spacing_mm = spacing_mm;
-  for (const auto& item : net.named_parameters())
-    weights.tensors[item.key()] = item.value().detach();
-  for (const auto& item : net.named_buffers()) weights.tensors[item.key()] = item.value();
+  for (const auto& [name, tensor] : model::named_tensors(net))
+    weights.tensors[name] = tensor.detach();
   return weights;
 }
 

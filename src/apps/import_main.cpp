@@ -10,6 +10,8 @@
 #include "base/ini.h"
 #include "base/options.h"
 #include "base/run_main.h"
+#include "model/crop_text.h"
+#include "model/weights/file_words.h"
 #include "model/weights/import_network.h"
 #include "sharding/match/sam_weights.h"
 
@@ -36,7 +38,7 @@ backbone::Settings given_options(const Options& options) {
 
 void print(const ordered_json& report, bool as_json) {
   if (as_json) {
-    std::printf("%s\n", report.dump().c_str());
+    std::printf("%s\n", report.dump(-1, ' ', false, ordered_json::error_handler_t::replace).c_str());
     return;
   }
   for (const auto& [key, value] : report.items()) {
@@ -53,6 +55,9 @@ void print(const ordered_json& report, bool as_json) {
   }
 }
 
+// As it may stand in metadata and messages.
+std::string file_name(const Arguments& a) { return model::printable(a.in.filename().string()); }
+
 std::int64_t numbers_in(const std::map<std::string, torch::Tensor>& tensors) {
   std::int64_t numbers = 0;
   for (const auto& [name, tensor] : tensors) numbers += tensor.numel();
@@ -60,7 +65,7 @@ std::int64_t numbers_in(const std::map<std::string, torch::Tensor>& tensors) {
 }
 
 ordered_json import_sam(const model::ForeignWeights& from, const Arguments& a) {
-  const match::SamWeights sam = match::published_sam(from, a.sam, a.in.filename().string());
+  const match::SamWeights sam = match::published_sam(from, a.sam, file_name(a));
   const std::string hash = match::write_sam_weights(a.out, sam);
   ordered_json options;
   for (const auto& [key, value] : model::to_metadata(sam.net)) options[key] = value;
@@ -80,7 +85,7 @@ ordered_json import_network(const model::ForeignWeights& from, const Arguments& 
   backbone::ImportPlan plan{.backbone = a.backbone == "auto" ? "" : a.backbone,
                             .options = given_options(options)};
   if (!a.crop.empty()) plan.crop = {a.crop[0], a.crop[1], a.crop[2]};
-  const auto network = backbone::import_network(from, plan, a.in.filename().string());
+  const auto network = backbone::import_network(from, plan, file_name(a));
   const model::WeightsFile file = backbone::native_file(network);
   model::write_weights(a.out, file);
   const bool any = network.crop[0] <= 0;

@@ -37,6 +37,15 @@ std::string locate(const std::filesystem::path& file, const std::string& key) {
   return file.string();
 }
 
+// Keys of earlier versions. A configuration that names one with the value that changes nothing still
+// serves.
+struct Gone {
+  const char *key, *harmless, *instead;
+};
+constexpr Gone kGone[] = {
+    {"model.resnet.classes", "0", "pre-training has no classes: take the line out"},
+    {"objective.alice.augment_teacher", "", "use data.augment_teacher"}};
+
 // A key without its section ("--store" for data.store) is meant more often than any other mistake.
 std::string nearest_key(const std::string& key, const std::vector<std::string>& known) {
   std::vector<std::string> last_parts;
@@ -72,6 +81,11 @@ void OptionTable::assign(const std::string& key, const std::string& text,
   const auto found = index.find(key);
   if (found == index.end()) {
     if (is_foreign(key)) return;
+    for (const Gone& gone : kGone) {
+      if (key != gone.key) continue;
+      if (text == gone.harmless) return;
+      throw Error(Fault::Usage, where + ": the option " + key + " is gone", gone.instead);
+    }
     unknown(key, where);
   }
   OptionEntry& entry = entries[found->second];

@@ -14,10 +14,25 @@ namespace homolog::backbone {
 
 using NamedTensors = std::map<std::string, torch::Tensor>;
 
+// What shapes do not tell, and what is taken for it.
+struct Guess {
+  std::string option;  // that decides, "model.NAME.key"; empty: none does
+  std::string note;    // for whoever imports
+};
+// Why weights cannot be taken, though their names are the network's.
+struct Misfit {
+  std::string what;    // tensor, its shape, what is needed
+  std::string remedy;  // "" where none is known
+};
 // A network read from the names and shapes of its weights.
 struct Recognised {
-  std::map<std::string, std::string> options;  // "model.NAME.key" -> value
-  Size3 crop{};                                // that it was made for; 0: any
+  std::map<std::string, std::string> options{};  // "model.NAME.key" -> value
+  Size3 crop{};                                  // that it was made for; 0: not known, or any
+  std::int64_t tokens = 0;                       // of its position table; 0: none is there
+  std::int64_t token_side = 0;                   // voxels of such a token, each axis
+  double least_numbers = 0;  // in a network of these shapes; more than a file holds: it lies
+  std::vector<Guess> guesses{};
+  std::vector<Misfit> misfits{};  // empty: it can be built
 };
 
 // Holds the options of one backbone ("model.NAME.key") and builds it.
@@ -27,9 +42,9 @@ class Factory {
   virtual void declare(Options& options) = 0;
   // Throws Fault::Usage when crop and options do not fit, naming the key to change.
   virtual std::shared_ptr<Backbone> make(const Size3& crop) const = 0;
-  // The options with which this network has these tensors (names without any prefix); nothing where
-  // the names are not its own. A position table tells its number of tokens alone: a cube is
-  // assumed.
+  // The options with which this network has these tensors (names without any prefix), or why it
+  // cannot have them; nothing where the names are not its own. A position table tells its number of
+  // tokens alone: a cube is assumed.
   virtual std::optional<Recognised> recognise(const NamedTensors& tensors) const {
     return (void)tensors, std::nullopt;
   }

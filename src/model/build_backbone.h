@@ -17,11 +17,9 @@ struct Built {
   Settings options;  // all of them, resolved
 };
 
+std::vector<std::string> keys_of(const Entry& entry);  // of its options
+
 // Throws Fault::Usage: an unknown key, a value that is none, options or crop that do not fit.
 Built build(const Entry& entry, const Settings& options, const Size3& crop);
-
-// "96,96,64" and "96x96x64"; false: not three numbers.
-bool parse_crop(const std::string& text, Size3& crop);
-std::string crop_text(const Size3& crop);  // "96,96,64"
 
 }  // namespace homolog::backbone

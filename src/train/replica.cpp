@@ -10,14 +10,15 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "model/parameter_names.h"
 #include "train/kept_buffers.h"
 
 namespace homolog::train {
 namespace {
 
 void add_module(std::map<std::string, torch::Tensor>& out, torch::nn::Module& module) {
-  for (const auto& item : module.named_parameters()) out.emplace(item.key(), item.value().detach());
-  for (const auto& item : module.named_buffers()) out.emplace(item.key(), item.value().detach());
+  for (const auto& [name, tensor] : model::named_tensors(module))
+    out.emplace(name, tensor.detach());
 }
 
 std::string shape(const torch::Tensor& t) {

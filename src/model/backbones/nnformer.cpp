@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
+#include "model/parameter_names.h"
 #include "model/weights/nnformer_names.h"
 
 namespace homolog::model::nnformer {
@@ -69,11 +70,6 @@ void init_linears(torch::nn::Module& module) {
 // Stochastic depth of one of `blocks` blocks, linear from 0 to that of the deepest.
 double drop_at(double deepest, std::int64_t block, std::int64_t blocks) {
   return blocks > 1 ? deepest * static_cast<double>(block) / static_cast<double>(blocks - 1) : 0.0;
-}
-
-bool starts_with_any(const std::string& name, std::initializer_list<const char*> prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(),
-                     [&](const char* p) { return name.starts_with(p); });
 }
 
 }  // namespace

@@ -15,39 +15,28 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "model/backbone_entry.h"
 #include "model/blocks/max_pool.h"
 #include "model/blocks/tokens.h"
+#include "model/weights/resnet_names.h"
 
 namespace homolog::model::resnet {
 namespace {
 
-struct Shape {
-  std::int64_t depth;
-  bool bottleneck;
-  std::array<std::int64_t, kLayers> blocks;
-};
-
-constexpr std::array<Shape, 7> kShapes{{{10, false, {1, 1, 1, 1}},
-                                        {18, false, {2, 2, 2, 2}},
-                                        {34, false, {3, 4, 6, 3}},
-                                        {50, true, {3, 4, 6, 3}},
-                                        {101, true, {3, 4, 23, 3}},
-                                        {152, true, {3, 8, 36, 3}},
-                                        {200, true, {3, 24, 36, 3}}}};
 constexpr std::array<std::int64_t, kLayers> kWidths{64, 128, 256, 512};
 constexpr std::int64_t kStem = 64, kDeepest = 16;  // channels; voxels of the crop per deepest one
 
-const Shape& shape_of(std::int64_t depth) {
-  const auto* found = std::find_if(kShapes.begin(), kShapes.end(),
-                                   [&](const Shape& s) { return s.depth == depth; });
-  if (found != kShapes.end()) return *found;
+const Depth& depth_of(std::int64_t depth) {
+  const auto* found = std::find_if(kDepths.begin(), kDepths.end(),
+                                   [&](const Depth& d) { return d.depth == depth; });
+  if (found != kDepths.end()) return *found;
   std::string all;
-  for (const Shape& s : kShapes) all += (all.empty() ? "" : ", ") + std::to_string(s.depth);
+  for (const Depth& d : kDepths) all += (all.empty() ? "" : ", ") + std::to_string(d.depth);
   throw Error(Fault::Usage, "model.resnet.depth: there is no ResNet-" + std::to_string(depth),
               "choose from " + all);
 }
 
-std::int64_t expansion(const Plan& plan) { return shape_of(plan.depth).bottleneck ? 4 : 1; }
+std::int64_t expansion(const Plan& plan) { return depth_of(plan.depth).bottleneck ? 4 : 1; }
 
 void check(const backbone::Size3& crop) {
   std::int64_t voxels = 1;
@@ -97,32 +86,6 @@ void declare(Options& o, Plan& p) {
   o.add(
       "model.resnet.bias_downsample", p.bias_downsample,
       "bias in the shortcuts' convolutions (MedicalNet's weights of depth 10, 50 and more: none)");
-  o.add("model.resnet.classes", p.classes,
-        "outputs of a classification layer, carried along untrained; 0: no such layer", {.min = 0});
-}
-
-std::optional<backbone::Recognised> recognise(const backbone::NamedTensors& tensors) {
-  const auto has = [&](const std::string& name) { return tensors.contains(name); };
-  if (!has("conv1.weight") || !has("layer4.0.downsample.0.weight")) return std::nullopt;
-  std::array<std::int64_t, kLayers> blocks{};
-  for (std::size_t l = 0; l < kLayers; ++l) {
-    while (has(layer_name(l) + "." + std::to_string(blocks.at(l)) + ".conv1.weight"))
-      ++blocks.at(l);
-  }
-  const bool bottleneck = has("layer1.0.conv3.weight");
-  const auto* shape = std::find_if(kShapes.begin(), kShapes.end(), [&](const Shape& s) {
-    return s.bottleneck == bottleneck && s.blocks == blocks;
-  });
-  if (shape == kShapes.end()) return std::nullopt;
-  backbone::Recognised out;
-  out.options["model.resnet.depth"] = std::to_string(shape->depth);
-  out.options["model.resnet.norm"] = has("bn1.running_mean") ? "batch" : "instance";
-  out.options["model.resnet.bias_downsample"] =
-      has("layer4.0.downsample.0.bias") ? "true" : "false";
-  const auto fc = tensors.find("fc.bias");
-  out.options["model.resnet.classes"] =
-      std::to_string(fc == tensors.end() ? 0 : fc->second.numel());
-  return out;
 }
 
 BlockImpl::BlockImpl(const Plan& plan, std::int64_t in, std::int64_t width, std::int64_t stride) {
@@ -180,7 +143,7 @@ void ResNet::build_layers() {
   std::int64_t in = kStem;
   for (std::size_t l = 0; l < kLayers; ++l) {
     auto layer = register_module(layer_name(l), torch::nn::ModuleList());
-    for (std::int64_t b = 0; b < shape_of(plan_.depth).blocks.at(l); ++b) {
+    for (std::int64_t b = 0; b < depth_of(plan_.depth).blocks.at(l); ++b) {
       layers_.at(l).emplace_back(plan_, in, kWidths.at(l), l > 0 && b == 0 ? 2 : 1);
       layer->push_back(layers_.at(l).back());
       in = kWidths.at(l) * expansion(plan_);
@@ -242,7 +205,7 @@ backbone::FeatureSpec ResNet::spec() const {
 
 backbone::MonaiForm ResNet::monai() const {
   if (plan_.norm != "batch") return {};
-  const Shape& shape = shape_of(plan_.depth);
+  const Depth& shape = depth_of(plan_.depth);
   nlohmann::ordered_json arguments{{"block", shape.bottleneck ? "bottleneck" : "basic"},
                                    {"layers", shape.blocks},
                                    {"block_inplanes", kWidths},

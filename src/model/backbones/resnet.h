@@ -9,31 +9,26 @@
 #include <torch/types.h>
 
 #include <array>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/options.h"
 #include "model/backbone.h"
-#include "model/backbone_entry.h"
 #include "model/blocks/conv_blocks.h"
+#include "model/blocks/resnet_depths.h"
 
 namespace homolog::model::resnet {
-
-constexpr std::size_t kLayers = 4;
 
 struct Plan {
   std::int64_t depth = 18;      // 10, 18, 34 of plain blocks; 50, 101, 152, 200 of bottlenecks
   std::string norm = "batch";   // or "instance" (with weights): rows apart, MONAI has no such form
   bool bias_downsample = true;  // of the convolutions in shortcuts
-  std::int64_t classes = 0;     // outputs of a layer behind the average pool; 0: no such layer
-  std::int64_t inputs = 1;      // channels of the image; not an option, pre-training has one
+  // Not options, pre-training has one and none of them:
+  std::int64_t classes = 0;  // outputs of a layer behind the average pool; 0: no such layer
+  std::int64_t inputs = 1;   // channels of the image
 };
 
 void declare(Options& options, Plan& plan);  // "model.resnet.*"
-// The options of MONAI's ResNet with these tensors; nothing for other names or numbers of blocks,
-// and for shortcuts without a convolution (MONAI's type A).
-std::optional<backbone::Recognised> recognise(const backbone::NamedTensors& tensors);
 
 // Two 3x3x3 convolutions, or 1, 3, 1 with four times the width behind ("bottleneck").
 class BlockImpl : public torch::nn::Module {

@@ -15,7 +15,9 @@
 #include "base/error.h"
 #include "model/backbone_entry.h"
 #include "model/blocks/tokens.h"
-#include "model/weights/swin_layout.h"
+#include "model/crop_text.h"
+#include "model/parameter_names.h"
+#include "model/weights/swin_unetr_names.h"
 
 namespace homolog::model::swin {
 namespace {
@@ -44,8 +46,7 @@ void check(const Plan& plan) {
 }
 
 void check_sides(const Size3& sides) {
-  const std::string given =
-      std::to_string(sides[0]) + "x" + std::to_string(sides[1]) + "x" + std::to_string(sides[2]);
+  const std::string given = backbone::crop_text(sides, 'x');
   const auto fits = [](std::int64_t side) { return side > 0 && side % kCoarsest == 0; };
   if (!std::all_of(sides.begin(), sides.end(), fits)) {
     throw Error(
@@ -64,11 +65,6 @@ void check_sides(const Size3& sides) {
 
 Size3 sides_of(const at::Tensor& image_BCXYZ) {
   return {image_BCXYZ.size(2), image_BCXYZ.size(3), image_BCXYZ.size(4)};
-}
-
-bool starts_with_any(const std::string& name, std::initializer_list<const char*> prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(),
-                     [&](const char* p) { return name.starts_with(p); });
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 
 #include "model/backbone_entry.h"
 #include "model/blocks/tokens.h"
-#include "model/weights/transformer_names.h"
+#include "model/weights/unetr_names.h"
 
 namespace homolog::model::unetr {
 
@@ -118,30 +118,13 @@ class UnetrFactory final : public Factory {
   std::shared_ptr<Backbone> make(const Size3& crop) const override {
     return std::make_shared<model::unetr::Unetr>(plan_, crop);
   }
-  std::optional<Recognised> recognise(const NamedTensors& tensors) const override;
+  std::optional<Recognised> recognise(const NamedTensors& tensors) const override {
+    return model::unetr::recognise(tensors);
+  }
 
  private:
   model::unetr::Plan plan_;
 };
-
-std::optional<Recognised> UnetrFactory::recognise(const NamedTensors& tensors) const {
-  const auto encoder = model::recognise_transformer(tensors, "vit.");
-  const auto first = model::shape_of(tensors, "encoder1.layer.conv1.conv.weight");
-  const model::TransformerPlan ours;  // what cannot be chosen
-  if (!encoder || first.size() != 5 || first[1] != 1 || encoder->inputs != 1 ||
-      encoder->patch != ours.patch || encoder->layers != ours.layers || encoder->cls_token ||
-      tensors.count("decoder5.conv_block.conv1.conv.weight") == 0U) {
-    return std::nullopt;
-  }
-  Recognised out;
-  out.options = model::options_of(*encoder, "model.unetr");
-  out.options["model.unetr.feature"] = std::to_string(first[0]);
-  const auto has = [&](const char* name) { return tensors.count(name) != 0 ? "true" : "false"; };
-  out.options["model.unetr.res_block"] = has("decoder5.conv_block.conv3.conv.weight");
-  out.options["model.unetr.conv_block"] = has("encoder2.blocks.0.0.conv.weight");
-  out.crop = model::crop_of(tensors, "vit.", encoder->patch);
-  return out;
-}
 
 }  // namespace
 

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
-#include "model/weights/transformer_names.h"
+#include "model/weights/vit_names.h"
 
 namespace homolog::model::vit {
 namespace {
@@ -148,31 +148,13 @@ class VitFactory final : public Factory {
   std::shared_ptr<Backbone> make(const Size3& crop) const override {
     return std::make_shared<model::vit::Vit>(plan_, crop);
   }
-  std::optional<Recognised> recognise(const NamedTensors& tensors) const override;
+  std::optional<Recognised> recognise(const NamedTensors& tensors) const override {
+    return model::vit::recognise(tensors);
+  }
 
  private:
   model::vit::Plan plan_;
 };
-
-std::optional<Recognised> VitFactory::recognise(const NamedTensors& tensors) const {
-  const auto encoder = model::recognise_transformer(tensors, "");
-  if (!encoder || encoder->inputs != 1) return std::nullopt;
-  Recognised out;
-  out.options = model::options_of(*encoder, "model.vit");
-  out.options["model.vit.patch"] = std::to_string(encoder->patch);
-  out.options["model.vit.layers"] = std::to_string(encoder->layers);
-  out.options["model.vit.cls_token"] = encoder->cls_token ? "true" : "false";
-  const auto embed = model::shape_of(tensors, "pretrain_decoder.embed.weight");
-  if (embed.size() == 2) {
-    out.options["model.vit.decoder_width"] = std::to_string(embed[0]);
-    out.options["model.vit.decoder_layers"] =
-        std::to_string(model::count_numbered(tensors, "pretrain_decoder.blocks.%.norm1.weight"));
-    out.options["model.vit.decoder_heads"] =
-        std::to_string(model::assumed_heads(embed[0], 32));  // MAE's 512 / 16
-  }
-  out.crop = model::crop_of(tensors, "", encoder->patch);
-  return out;
-}
 
 }  // namespace
 

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "model/blocks/position_table.h"
 #include "model/blocks/tokens.h"
+#include "model/crop_text.h"
 
 namespace homolog::model {
 namespace {
@@ -28,16 +29,12 @@ torch::nn::LayerNorm layer_norm(std::int64_t width) {
   return torch::nn::LayerNorm(torch::nn::LayerNormOptions({width}).eps(kEpsilon));
 }
 
-std::string show(const Size3& sides) {
-  return std::to_string(sides[0]) + "x" + std::to_string(sides[1]) + "x" + std::to_string(sides[2]);
-}
-
 Size3 tokens_of(const Size3& sides, std::int64_t patch, const std::string& prefix) {
   for (const std::int64_t side : sides) {
     if (side >= patch && side % patch == 0) continue;
     throw Error(Fault::Usage,
                 prefix + ": patches of " + std::to_string(patch) +
-                    " voxels do not tile an image of " + show(sides),
+                    " voxels do not tile an image of " + backbone::crop_text(sides, 'x'),
                 "choose sides that are multiples of " + std::to_string(patch) +
                     (prefix == "model.vit" ? ", or change model.vit.patch" : ""));
   }

@@ -1,11 +1,15 @@
 #include "model/weights/import_network.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/ini.h"
 #include "build_info.h"
+#include "model/crop_text.h"
 
 namespace homolog::backbone {
 namespace {
@@ -36,10 +40,25 @@ Settings stated_options(const model::ForeignWeights& from, const std::string& ba
 // A whole network first; then one that stands beside heads, or a ViT within a UNETR.
 constexpr const char* kPrefixes[] = {"", "backbone.", "vit."};
 
-std::optional<Recognised> recognise(const Entry& entry, const NamedTensors& tensors,
-                                    const std::string& prefix) {
-  std::vector<std::string> others;
-  return entry.factory()->recognise(names_under(tensors, prefix, others));
+struct Choice {
+  const Entry* entry = nullptr;
+  Recognised told{};
+};
+
+// The networks whose names these are, those that fit first, of the first prefix that has any.
+std::vector<Choice> candidates(const NamedTensors& tensors, const std::vector<const Entry*>& of) {
+  for (const char* prefix : kPrefixes) {
+    std::vector<std::string> others;
+    const NamedTensors under = names_under(tensors, prefix, others);
+    std::vector<Choice> found;
+    for (const Entry* entry : of)
+      if (auto told = entry->factory()->recognise(under)) found.push_back({entry, *told});
+    std::stable_sort(found.begin(), found.end(), [](const Choice& a, const Choice& b) {
+      return a.told.misfits.empty() && !b.told.misfits.empty();
+    });
+    if (!found.empty()) return found;
+  }
+  return {};
 }
 
 [[noreturn]] void refuse_unknown(const model::ForeignWeights& from, const std::string& file) {
@@ -53,36 +72,78 @@ std::optional<Recognised> recognise(const Entry& entry, const NamedTensors& tens
   throw Error(Fault::Data,
               file + " holds " + std::to_string(from.weights.tensors.size()) +
                   " tensors, whose names are none of the networks'" + networks + ":" + names,
-              "--backbone NAME lists what differs from that network");
+              "--backbone NAME lists what differs from that network; --part KEY takes another "
+              "state dict of a checkpoint");
+}
+
+[[noreturn]] void refuse_misfit(const Choice& choice, const std::string& file) {
+  std::string list;
+  std::set<std::string> remedies;
+  for (const Misfit& misfit : choice.told.misfits) {
+    list += "\n    " + misfit.what;
+    if (!misfit.remedy.empty()) remedies.insert(misfit.remedy);
+  }
+  std::string all;
+  for (const std::string& remedy : remedies) all += (all.empty() ? "" : "; ") + remedy;
+  if (all.empty()) all = "take the file again, in full, from where it was published";
+  throw Error(
+      Fault::Data,
+      file + " looks like weights of " + choice.entry->name + ", which they cannot be here:" + list,
+      all);
 }
 
 // Name and facts of the network.
-std::pair<const Entry*, Recognised> choose(const model::ForeignWeights& from,
-                                           const ImportPlan& plan, const std::string& file) {
-  if (!plan.backbone.empty()) {
-    const Entry& entry = find(plan.backbone);
-    for (const char* prefix : kPrefixes) {
-      if (const auto found = recognise(entry, from.weights.tensors, prefix))
-        return {&entry, *found};
-    }
-    return {&entry, {}};  // what differs will be listed
-  }
-  for (const char* prefix : kPrefixes) {
-    for (const Entry* entry : catalog()) {
-      const auto found = recognise(*entry, from.weights.tensors, prefix);
-      if (found) return {entry, *found};
-    }
-  }
-  refuse_unknown(from, file);
+Choice choose(const model::ForeignWeights& from, const ImportPlan& plan, const std::string& file) {
+  std::vector<const Entry*> of = catalog();
+  if (!plan.backbone.empty()) of = {&find(plan.backbone)};
+  const std::vector<Choice> found = candidates(from.weights.tensors, of);
+  if (found.empty() && !plan.backbone.empty()) return {of.front(), {}};  // what differs is listed
+  if (found.empty()) refuse_unknown(from, file);
+  if (!found.front().told.misfits.empty()) refuse_misfit(found.front(), file);
+  return found.front();
 }
 
-Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan,
-                  const Recognised& told) {
+// Networks are built before they are compared: not one that a small file only claims.
+void check_size(const model::ForeignWeights& from, const Choice& choice, const std::string& file) {
+  constexpr double kMost = 4, kCountable = 1e18;
+  double numbers = 0;
+  for (const auto& [name, tensor] : from.weights.tensors)
+    numbers += static_cast<double>(tensor.numel());
+  if (choice.told.least_numbers <= kMost * numbers) return;
+  throw Error(Fault::Data,
+              file + ": its shapes tell of a " + choice.entry->name + " of " +
+                  std::to_string(std::llround(std::min(choice.told.least_numbers, kCountable))) +
+                  " numbers or more, " + std::to_string(std::llround(numbers)) +
+                  " are there: most of it is missing",
+              "take the file again, in full, from where it was published");
+}
+
+// What the file states counts where it agrees with the position table, or costs little without one.
+bool is_credible(const Size3& stated, const Recognised& told) {
+  constexpr std::int64_t kLongest = 256;
+  double tokens = 1;
+  for (const std::int64_t voxels : stated) {
+    if (told.tokens == 0 && voxels > kLongest) return false;
+    if (told.token_side > 0) tokens *= static_cast<double>(voxels / told.token_side);
+  }
+  return told.tokens == 0 || tokens == static_cast<double>(told.tokens);
+}
+
+Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan, const Choice& choice,
+                  const std::string& file) {
+  const Recognised& told = choice.told;
   Size3 crop{};
   if (plan.crop[0] > 0) return plan.crop;
-  if (parse_crop(metadata(from, "crop"), crop)) return crop;
-  if (parse_crop(metadata(from, "trained.crop"), crop)) return crop;
-  return told.crop;
+  for (const char* key : {"crop", "trained.crop"})
+    if (parse_crop(metadata(from, key), crop) && is_credible(crop, told)) return crop;
+  if (told.tokens == 0 || told.crop[0] > 0) return told.crop;
+  const std::string side = std::to_string(told.token_side);
+  throw Error(Fault::Data,
+              file + " is of " + choice.entry->name + ", whose position table holds " +
+                  std::to_string(told.tokens) + " tokens of " + side + "x" + side + "x" + side +
+                  " voxels: of no cube",
+              "say what crop it was made for: --crop X,Y,Z, where X/" + side + " * Y/" + side +
+                  " * Z/" + side + " is " + std::to_string(told.tokens));
 }
 
 Built build_told(const Entry& entry, const Settings& options, const Size3& crop,
@@ -96,6 +157,38 @@ Built build_told(const Entry& entry, const Settings& options, const Size3& crop,
                   ".KEY=VALUE");
 }
 
+bool is_guessed(const Recognised& told, const std::string& key) {
+  return std::any_of(told.guesses.begin(), told.guesses.end(),
+                     [&](const Guess& guess) { return guess.option == key; });
+}
+
+// Not an option of an earlier version, and not the size of a pre-training decoder, which its
+// weights alone tell.
+bool is_of_use(const std::string& key, const std::vector<std::string>& known) {
+  return std::find(known.begin(), known.end(), key) != known.end() &&
+         key.find(".decoder_") == std::string::npos;
+}
+
+// The command line's options, and of the file's those that shapes do not tell.
+Settings given_options(const model::ForeignWeights& from, const ImportPlan& plan,
+                       const Choice& choice) {
+  Settings given;
+  const std::vector<std::string> known = keys_of(*choice.entry);
+  for (const auto& [key, value] : stated_options(from, choice.entry->name)) {
+    const bool left_open = !choice.told.options.contains(key) && is_of_use(key, known);
+    if (left_open || is_guessed(choice.told, key)) given[key] = value;
+  }
+  for (const auto& [key, value] : plan.options) given[key] = value;
+  return given;
+}
+
+// What nobody said. A file that homolog wrote is of a network as homolog builds it.
+void tell_guesses(const Recognised& told, const Settings& given, bool own,
+                  std::vector<std::string>& notes) {
+  for (const Guess& guess : told.guesses)
+    if (guess.option.empty() ? !own : !given.contains(guess.option)) notes.push_back(guess.note);
+}
+
 std::string lines(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : "\n") + word;
@@ -106,32 +199,22 @@ std::string lines(const std::vector<std::string>& words) {
 
 ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPlan& plan,
                                const std::string& file_name) {
-  const auto [entry, told] = choose(from, plan, file_name);
-  Settings options = told.options;
-  Settings given;
-  for (const auto& [key, value] : stated_options(from, entry->name)) {
-    // What shapes tell is not the file's to say otherwise: heads are the one guess among it.
-    if (!told.options.contains(key) || key.ends_with("heads")) given[key] = value;
-  }
-  for (const auto& [key, value] : plan.options) given[key] = value;
+  const Choice choice = choose(from, plan, file_name);
+  check_size(from, choice, file_name);
+  const Settings given = given_options(from, plan, choice);
+  Settings options = choice.told.options;
   for (const auto& [key, value] : given) options[key] = value;
   ImportedNetwork out;
-  out.backbone = entry->name;
+  out.backbone = choice.entry->name;
   out.origin = file_name;
   out.container = from.container;
-  out.crop = choose_crop(from, plan, told);
+  out.crop = choose_crop(from, plan, choice, file_name);
   const Size3 crop = out.crop[0] > 0 ? out.crop : kAnyCrop;
-  const Built built = build_told(*entry, options, crop, plan, file_name);
+  const Built built = build_told(*choice.entry, options, crop, plan, file_name);
   out.options = built.options;
   out.monai = built.network->monai();
   out.weights = fit(*built.network, from, file_name, {.crop = crop, .resample = false});
-  // Swin UNETR's and nnFormer's bias tables tell them, the plain transformers' shapes do not.
-  const std::string heads = "model." + out.backbone + ".heads";
-  if (told.options.contains(heads) && !given.contains(heads) &&
-      told.options.at(heads).find(',') == std::string::npos) {
-    out.weights.notes.push_back("shapes do not tell the attention heads: taken as " +
-                                told.options.at(heads) + "; else give --set " + heads + "=N");
-  }
+  tell_guesses(choice.told, given, !stated_options(from, out.backbone).empty(), out.weights.notes);
   return out;
 }
 

@@ -3,11 +3,12 @@
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "model/blocks/position_table.h"
-#include "model/build_backbone.h"
+#include "model/crop_text.h"
+#include "model/parameter_names.h"
+#include "model/weights/weight_shapes.h"
 
 namespace homolog::backbone {
 namespace {
@@ -15,20 +16,15 @@ namespace {
 // Output layers of published networks, which fit one task, and cross-attention that MONAI 1.5 kept
 // in every block without using it.
 bool is_head(const std::string& name) {
-  for (const char* prefix : {"out.", "fc.", "classification_head.", "final."}) {
-    if (name.starts_with(prefix)) return true;
-  }
-  return name.find(".cross_attn.") != std::string::npos;
+  return model::starts_with_any(name, {"out.", "fc.", "classification_head.", "final.",
+                                       "conv3d_transpose.", "conv3d_transpose_1."}) ||
+         name.find(".cross_attn.") != std::string::npos;
 }
+
+// Transformers that are published without the convolutions around them.
+constexpr const char* kAlone[] = {"swinViT.", "vit."};
 
 std::string shape_text(const torch::Tensor& tensor) { return c10::str(tensor.sizes()); }
-
-NamedTensors tensors_of(const Backbone& network) {
-  NamedTensors all;
-  for (const auto& item : network.named_parameters()) all[item.key()] = item.value();
-  for (const auto& item : network.named_buffers()) all[item.key()] = item.value();
-  return all;
-}
 
 bool any_name(const NamedTensors& tensors, const std::string& prefix) {
   const auto at = tensors.lower_bound(prefix);
@@ -40,21 +36,25 @@ class Fitting {
  public:
   Fitting(const Backbone& network, const model::ForeignWeights& from, const FitRules& rules)
       : network_(network),
-        wanted_(tensors_of(network)),
+        wanted_(model::named_tensors(network)),
         tables_(network.position_tables()),
         own_(network.monai().own),
         metadata_(from.weights.metadata),
         rules_(rules) {
     out_.notes = from.notes;
+    out_.left_out = from.left_out;
     choose_names(from.weights.tensors);
   }
 
   NetworkWeights run(const std::string& origin) {
     for (const auto& [name, tensor] : given_) take(name, tensor);
-    const bool encoder_alone = !gives_beyond_encoder();
+    const std::string transformer = transformer_alone();
+    const bool encoder_alone =
+        !gives_but([&](const std::string& name) { return network_.is_encoder_parameter(name); });
     for (const auto& [name, tensor] : wanted_) {
       if (given_.contains(name)) continue;
-      const bool beyond = encoder_alone && !network_.is_encoder_parameter(name);
+      const bool beyond = (encoder_alone && !network_.is_encoder_parameter(name)) ||
+                          (!transformer.empty() && !name.starts_with(transformer));
       if (is_own(name))
         ++out_.own_absent;
       else if (beyond || may_be_absent(name))
@@ -157,16 +157,25 @@ class Fitting {
     }
     grid = own_grid;
     if (grid[0] * grid[1] * grid[2] == tokens) return true;
-    const auto side = static_cast<std::int64_t>(std::lround(std::cbrt(tokens)));
-    grid = {side, side, side};
-    return side * side * side == tokens;
+    grid = model::cube_of(tokens, 1);
+    return grid[0] > 0;
   }
 
-  bool gives_beyond_encoder() const {
+  // Whether the file has tensors of this network other than those, output layers aside.
+  template <class Those>
+  bool gives_but(const Those& those) const {
     return std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& item) {
-      return !network_.is_encoder_parameter(item.first) && !is_head(item.first) &&
-             given_.contains(item.first);
+      return !those(item.first) && !is_head(item.first) && given_.contains(item.first);
     });
+  }
+  // The prefix of the transformer that is all of the network that the file has; "": there is more.
+  std::string transformer_alone() const {
+    for (const std::string prefix : kAlone) {
+      const auto within = [&](const std::string& name) { return name.starts_with(prefix); };
+      if (any_name(wanted_, prefix) && any_name(given_, prefix) && !gives_but(within))
+        return prefix;
+    }
+    return "";
   }
   bool is_own(const std::string& name) const {  // published networks have none of them
     return !own_.empty() && name.starts_with(own_);
@@ -184,8 +193,22 @@ class Fitting {
     throw Error(Fault::Data,
                 origin + " does not fit this network, " + std::to_string(wrong_.size()) +
                     " differences; nothing was loaded:" + list,
-                "choose the network, its options and its crop as the weights were trained "
-                "(homolog import shows what it recognises)");
+                remedy());
+  }
+
+  std::string remedy() const {
+    if (rules_.resample)
+      return "choose the network, its options and its crop as the weights were trained (homolog "
+             "import shows what it recognises)";
+    const bool table = std::any_of(tables_.begin(), tables_.end(), [&](const auto& item) {
+      return std::any_of(wrong_.begin(), wrong_.end(), [&](const std::string& line) {
+        return line.starts_with(item.first + ": has shape");
+      });
+    });
+    if (table) return "give the crop that the weights were trained with: --crop X,Y,Z";
+    return "choose the network and its options as the weights were trained: --backbone NAME, --set "
+           "model.NAME.KEY=VALUE; where the file is a checkpoint of several networks, --part KEY "
+           "takes another";
   }
 
   const Backbone& network_;
@@ -220,7 +243,7 @@ NetworkWeights fit(const Backbone& network, const model::ForeignWeights& from,
 
 void load(Backbone& network, const NetworkWeights& weights) {
   const torch::NoGradGuard no_grad;
-  NamedTensors own = tensors_of(network);
+  NamedTensors own = model::named_tensors(network);
   for (const auto& [name, tensor] : weights.tensors) own.at(name).copy_(tensor);
 }
 

@@ -2,16 +2,13 @@
 // copied. What may be missing or be left out is a short list (docs/formats/weights.md).
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
-#include "model/backbone.h"
+#include "model/backbone_entry.h"
 #include "model/weights/torch_file.h"
 
 namespace homolog::backbone {
-
-using NamedTensors = std::map<std::string, torch::Tensor>;
 
 struct NetworkWeights {
   NamedTensors tensors;                // by the network's names, in its types

@@ -2,50 +2,52 @@
 
 #include <torch/types.h>
 
-#include <cmath>
+#include <string>
 
-#include "model/backbones/nnformer.h"
+#include "model/weights/weight_shapes.h"
 
 namespace homolog::model::nnformer {
 namespace {
 
-// The whole cube root; 0: none.
-std::int64_t side_of(std::int64_t volume) {
-  const auto side = static_cast<std::int64_t>(std::llround(std::cbrt(static_cast<double>(volume))));
-  return side * side * side == volume ? side : 0;
-}
-
-void add(std::string& list, std::int64_t number) {
-  list += (list.empty() ? "" : ",") + std::to_string(number);
-}
+constexpr int kEncoderStages = 4;
+constexpr const char* kNorm = "model_down.norm0.weight";
 
 }  // namespace
 
 std::optional<backbone::Recognised> recognise(const backbone::NamedTensors& tensors) {
-  const auto norm = tensors.find("model_down.norm0.weight");
-  if (norm == tensors.end() || norm->second.dim() != 1) return std::nullopt;
-  std::string depths, heads, windows;
-  for (std::int64_t s = 0; s < kStages; ++s) {
-    const std::string stage = "model_down.layers." + std::to_string(s) + ".blocks.";
-    std::int64_t depth = 0;
-    while (tensors.contains(stage + std::to_string(depth) + ".norm1.weight")) ++depth;
-    const auto table = tensors.find(stage + "0.attn.relative_position_bias_table");
-    if (depth == 0 || table == tensors.end() || table->second.dim() != 2) return std::nullopt;
-    const std::int64_t offsets = side_of(table->second.size(0));  // per axis: 2 * window - 1
-    if (offsets % 2 == 0) return std::nullopt;
-    add(depths, depth);
-    add(heads, table->second.size(1));
-    add(windows, (offsets + 1) / 2);
-  }
+  if (!tensors.contains("model_down.patch_embed.proj1.conv1.weight") &&
+      !tensors.contains("model_down.layers.0.blocks.0.norm1.weight"))
+    return std::nullopt;
   backbone::Recognised out;
-  out.options = {{"model.nnformer.embed", std::to_string(norm->second.numel())},
-                 {"model.nnformer.depths", depths},
-                 {"model.nnformer.heads", heads},
-                 {"model.nnformer.windows", windows}};
-  const auto positions = tensors.find("model_down.absolute_pos_embed");
-  if (positions != tensors.end() && positions->second.dim() == 3) {
-    const std::int64_t side = 2 * side_of(positions->second.size(1));
-    out.crop = {side, side, side};
+  out.misfits = misfits_of_kernel(tensors, "model_down.patch_embed.proj1.conv1.weight", 3);
+  const Shape norm = shape_of(tensors, kNorm);
+  if (norm.size() != 1)
+    out.misfits.push_back({std::string(kNorm) + " has " + shape_text(norm) +
+                               ", needs one number for each channel of the patch embedding",
+                           ""});
+  Shape depths, heads, windows;
+  for (int s = 0; s < kEncoderStages; ++s) {
+    const std::string blocks = "model_down.layers." + std::to_string(s) + ".blocks.";
+    const std::string table_name = blocks + "0.attn.relative_position_bias_table";
+    const std::int64_t depth = count_numbered(tensors, blocks + "%.norm1.weight");
+    const BiasTable table = read_bias_table(tensors, table_name);
+    if (depth == 0) out.misfits.push_back({"no blocks " + blocks + "*", "it has four stages here"});
+    append(out.misfits, table.misfits);
+    depths.push_back(depth), heads.push_back(table.heads), windows.push_back(table.window);
+    const double channels = norm.size() == 1 ? static_cast<double>(norm[0]) * (1 << s) : 0;
+    out.least_numbers +=
+        static_cast<double>(depth) *
+        (12 * channels * channels +
+         static_cast<double>(tensors.contains(table_name) ? tensors.at(table_name).numel() : 0));
+  }
+  out.options = {{"model.nnformer.embed", norm.size() == 1 ? std::to_string(norm[0]) : "0"},
+                 {"model.nnformer.depths", list_text(depths)},
+                 {"model.nnformer.heads", list_text(heads)},
+                 {"model.nnformer.windows", list_text(windows)}};
+  const Shape positions = shape_of(tensors, "model_down.absolute_pos_embed");
+  if (positions.size() == 3) {
+    out.tokens = positions[1], out.token_side = 2;
+    out.crop = cube_of(out.tokens, out.token_side);
   }
   return out;
 }

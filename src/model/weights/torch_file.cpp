@@ -9,6 +9,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/hash.h"
+#include "model/weights/swin_unetr_names.h"
 #include "model/weights/torch_pickle.h"
 #include "model/weights/zip_archive.h"
 
@@ -177,6 +179,17 @@ class LegacyFile {
   std::map<std::string, torch::Tensor> storages_;
 };
 
+// Files of homolog bear the hash of their tensors; the format itself has none.
+void check_hash(const WeightsFile& weights, const fs::path& file) {
+  const auto stated = weights.metadata.find("weights_xxh3");
+  if (stated == weights.metadata.end() || stated->second == hex64(weights_hash(weights.tensors)))
+    return;
+  throw Error(
+      Fault::Data,
+      file.string() + " is damaged: its tensors do not have the weights_xxh3 in its metadata",
+      "copy it again, in full; where the change was meant, save it without that metadata");
+}
+
 bool share_prefix(const std::map<std::string, torch::Tensor>& tensors, const std::string& prefix) {
   return std::all_of(tensors.begin(), tensors.end(), [&](const auto& item) {
     return item.first.size() > prefix.size() && item.first.starts_with(prefix);
@@ -217,9 +230,14 @@ ForeignWeights read_foreign_weights(const fs::path& file, const std::string& par
     out.notes = std::move(read.notes);
   } else {
     out.container = "safetensors";
+    if (!part.empty())
+      throw Error(Fault::Usage, file.string() + " is a safetensors file, which has no parts",
+                  "leave --part out");
     out.weights = read_weights(file);
+    check_hash(out.weights, file);
   }
   strip_shared_prefixes(out.weights.tensors, out.notes);
+  swin::rename_pretraining(out.weights.tensors, out.left_out, out.notes);
   return out;
 }
 

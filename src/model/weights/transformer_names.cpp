@@ -3,45 +3,47 @@
 
 #include <torch/types.h>
 
-#include <cmath>
+#include "model/weights/weight_shapes.h"
 
 namespace homolog::model {
 namespace {
 
-std::int64_t cube_root(std::int64_t value) {
-  const auto root = static_cast<std::int64_t>(std::llround(std::cbrt(static_cast<double>(value))));
-  return root * root * root == value ? root : 0;
+using backbone::NamedTensors;
+
+// Width and patch side from the patch embedding, a convolution or a matrix.
+std::int64_t read_patches(const NamedTensors& tensors, const std::string& base,
+                          ReadTransformer& out) {
+  const Shape matrix = shape_of(tensors, base + "1.weight");
+  if (matrix.size() != 2) {
+    append(out.told.misfits, misfits_of_kernel(tensors, base + "weight", 0));
+    const Shape kernel = shape_of(tensors, base + "weight");
+    if (kernel.size() == 5) out.patch = kernel[2];
+    return kernel.empty() ? 0 : kernel[0];
+  }
+  out.patch = cube_root(matrix[1]);  // of one channel
+  if (out.patch == 0) {
+    out.told.misfits.push_back({base + "1.weight has shape " + shape_text(matrix) + ", needs [" +
+                                    std::to_string(matrix[0]) +
+                                    ", side^3] for cubic patches of one channel",
+                                "cubic patches and one input channel are supported alone"});
+  }
+  return matrix[0];
 }
 
-// Width, inputs and patch side from the patch embedding.
-bool read_patches(const backbone::NamedTensors& tensors, const std::string& prefix,
-                  TransformerPlan& plan) {
-  const std::string base = prefix + "patch_embedding.patch_embeddings.";
-  if (const auto conv = shape_of(tensors, base + "weight"); conv.size() == 5) {
-    plan.hidden = conv[0], plan.inputs = conv[1], plan.patch = conv[2];
-    return conv[3] == plan.patch && conv[4] == plan.patch;
+void read_positions(const NamedTensors& tensors, const std::string& name, std::int64_t hidden,
+                    ReadTransformer& out) {
+  const Shape table = shape_of(tensors, name);
+  if (table.size() == 3 && table[0] == 1 && table[2] == hidden) {
+    out.told.tokens = table[1], out.told.token_side = out.patch;
+    out.told.crop = cube_of(table[1], out.patch);
+    return;
   }
-  const auto matrix = shape_of(tensors, base + "1.weight");
-  if (matrix.size() != 2) return false;
-  plan.projection = "perceptron";
-  plan.hidden = matrix[0], plan.patch = cube_root(matrix[1]);  // of one channel
-  return plan.patch > 0;
+  out.told.misfits.push_back({name + " has " + (table.empty() ? "" : "shape ") + shape_text(table) +
+                                  ", needs [1, tokens, " + std::to_string(hidden) + "]",
+                              "supported is pos_embed_type \"learnable\" or \"sincos\" alone"});
 }
 
 }  // namespace
-
-std::vector<std::int64_t> shape_of(const backbone::NamedTensors& tensors, const std::string& name) {
-  const auto found = tensors.find(name);
-  return found == tensors.end() ? std::vector<std::int64_t>() : found->second.sizes().vec();
-}
-
-std::int64_t count_numbered(const backbone::NamedTensors& tensors, const std::string& name) {
-  const std::size_t at = name.find('%');
-  std::int64_t count = 0;
-  const auto nth = [&] { return name.substr(0, at) + std::to_string(count) + name.substr(at + 1); };
-  while (tensors.count(nth()) != 0U) ++count;
-  return count;
-}
 
 std::int64_t assumed_heads(std::int64_t width, std::int64_t channels_each) {
   constexpr std::int64_t kMonaiDefault = 12;
@@ -49,38 +51,40 @@ std::int64_t assumed_heads(std::int64_t width, std::int64_t channels_each) {
   return width % kMonaiDefault == 0 ? kMonaiDefault : 1;
 }
 
-std::optional<TransformerPlan> recognise_transformer(const backbone::NamedTensors& tensors,
-                                                     const std::string& prefix) {
-  TransformerPlan plan;
-  const auto positions = shape_of(tensors, prefix + "patch_embedding.position_embeddings");
-  const auto linear1 = shape_of(tensors, prefix + "blocks.0.mlp.linear1.weight");
-  if (positions.size() != 3 || linear1.size() != 2 || !read_patches(tensors, prefix, plan) ||
-      positions[2] != plan.hidden || linear1[1] != plan.hidden ||
-      shape_of(tensors, prefix + "norm.weight").size() != 1) {
+std::optional<ReadTransformer> read_transformer(const NamedTensors& tensors,
+                                                const std::string& prefix,
+                                                const std::string& option) {
+  const std::string patches = prefix + "patch_embedding.patch_embeddings.";
+  const std::string linear = prefix + "blocks.0.mlp.linear1.weight";
+  if ((!tensors.contains(patches + "weight") && !tensors.contains(patches + "1.weight")) ||
+      !tensors.contains(linear))
     return std::nullopt;
-  }
-  plan.mlp = linear1[0];
-  plan.layers = count_numbered(tensors, prefix + "blocks.%.attn.qkv.weight");
-  plan.heads = assumed_heads(plan.hidden, 64);
-  plan.qkv_bias = tensors.count(prefix + "blocks.0.attn.qkv.bias") != 0;
-  plan.cls_token = tensors.count(prefix + "cls_token") != 0;
-  return plan;
-}
-
-std::map<std::string, std::string> options_of(const TransformerPlan& plan,
-                                              const std::string& prefix) {
-  return {{prefix + ".hidden", std::to_string(plan.hidden)},
-          {prefix + ".mlp", std::to_string(plan.mlp)},
-          {prefix + ".heads", std::to_string(plan.heads)},
-          {prefix + ".qkv_bias", plan.qkv_bias ? "true" : "false"},
-          {prefix + ".projection", plan.projection}};
-}
-
-backbone::Size3 crop_of(const backbone::NamedTensors& tensors, const std::string& prefix,
-                        std::int64_t patch) {
-  const auto table = shape_of(tensors, prefix + "patch_embedding.position_embeddings");
-  const std::int64_t side = table.size() == 3 ? cube_root(table[1]) * patch : 0;
-  return {side, side, side};
+  ReadTransformer out;
+  auto& told = out.told;
+  const std::int64_t hidden = read_patches(tensors, patches, out);
+  read_positions(tensors, prefix + "patch_embedding.position_embeddings", hidden, out);
+  const Shape mlp = shape_of(tensors, linear);
+  if (mlp.size() != 2 || mlp[1] != hidden)
+    told.misfits.push_back({linear + " has shape " + shape_text(mlp) + ", needs [channels, " +
+                                std::to_string(hidden) + "]",
+                            ""});
+  out.layers = count_numbered(tensors, prefix + "blocks.%.attn.qkv.weight");
+  out.cls_token = tensors.contains(prefix + "cls_token");
+  const std::int64_t inner = mlp.empty() ? 0 : mlp[0], heads = assumed_heads(hidden, 64);
+  told.options = {
+      {option + ".hidden", std::to_string(hidden)},
+      {option + ".mlp", std::to_string(inner)},
+      {option + ".heads", std::to_string(heads)},
+      {option + ".qkv_bias",
+       tensors.contains(prefix + "blocks.0.attn.qkv.bias") ? "true" : "false"},
+      {option + ".projection", tensors.contains(patches + "1.weight") ? "perceptron" : "conv"}};
+  told.guesses.push_back({option + ".heads", "shapes do not tell the attention heads: taken as " +
+                                                 std::to_string(heads) + "; else give --set " +
+                                                 option + ".heads=N"});
+  const auto width = static_cast<double>(hidden);
+  told.least_numbers = static_cast<double>(out.layers) *
+                       (4 * width * width + 2 * width * static_cast<double>(inner));
+  return out;
 }
 
 }  // namespace homolog::model

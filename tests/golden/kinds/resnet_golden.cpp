@@ -4,6 +4,7 @@
 #include "base/options.h"
 #include "golden_kind.h"
 #include "model/backbones/resnet.h"
+#include "model/weights/resnet_names.h"
 
 namespace homolog::golden {
 namespace {
@@ -17,7 +18,8 @@ std::optional<backbone::Recognised> recognised(const std::vector<NamedEntry>& ro
 bool is_resnet(const Fixture& fixture) {
   if (!fixture.config().contains("input")) return false;
   try {
-    return recognised(fixture.rows()).has_value();
+    const auto found = recognised(fixture.rows());
+    return found && found->misfits.empty();
   } catch (const Error&) {  // no list of names
     return false;
   }
@@ -28,8 +30,11 @@ model::resnet::Plan plan_of(const Fixture& fixture) {
   Options options("golden", "", "");
   model::resnet::declare(options, plan);
   std::vector<std::string> words{"golden"};
-  const auto found = recognised(fixture.rows());
+  const auto rows = fixture.rows();
+  const auto found = recognised(rows);
   for (const auto& [key, value] : found->options) words.insert(words.end(), {"--" + key, value});
+  for (const NamedEntry& row : rows)
+    if (row.name == "fc.bias") plan.classes = row.shape.at(0);
   std::vector<const char*> pointers;
   for (const std::string& word : words) pointers.push_back(word.c_str());
   EXPECT_TRUE(options.parse(static_cast<int>(pointers.size()), pointers.data()));

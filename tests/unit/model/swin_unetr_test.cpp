@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "model/backbone_entry.h"
-#include "model/weights/swin_layout.h"
+#include "model/weights/swin_unetr_names.h"
 
 namespace homolog::model::swin {
 namespace {
@@ -157,14 +157,15 @@ TEST(SwinUnetr, RecognisesFromItsTensorsTheOptionsItWasBuiltWith) {
       "false");
 }
 
-TEST(SwinUnetr, RecognisesNothingInOtherOrDamagedTensors) {
+TEST(SwinUnetr, RecognisesNothingInOtherTensorsAndSaysWhatIsWrongWithItsOwn) {
   EXPECT_FALSE(recognise({{"conv1.weight", torch::ones({2, 2})}}).has_value());
   auto tensors = state(SwinUnetr(tiny(), {64, 32, 32}));
   const std::string table = "swinViT.layers3.0.blocks.0.attn.relative_position_bias_table";
   tensors[table] = torch::ones({342, 3});
-  EXPECT_FALSE(recognise(tensors).has_value()) << "342 is no cube of an odd number";
+  EXPECT_EQ(recognise(tensors)->misfits.at(0).what,
+            "a window that is no cube: " + table + " has shape [342, 3], needs [(2w-1)^3, heads]");
   tensors.erase(table);
-  EXPECT_FALSE(recognise(tensors).has_value());
+  EXPECT_EQ(recognise(tensors)->misfits.at(0).what.find(table + " has nothing"), 0U);
 }
 
 TEST(SwinUnetr, SaysHowMonaiBuildsIt) {
