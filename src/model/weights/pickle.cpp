@@ -2,9 +2,8 @@
 // and arguments are counted, so that memory is bounded; nothing here recurses.
 #include "model/weights/pickle.h"
 
-#include <charconv>
-
 #include "base/error.h"
+#include "model/weights/file_words.h"
 #include "model/weights/pickle_stack.h"
 #include "model/weights/pickle_stream.h"
 
@@ -203,7 +202,7 @@ class Machine : PickleStack {
     std::string global = std::string(module) + "." + std::string(name);
     if (!rules_.allows(global)) {
       throw Error(Fault::Data,
-                  origin_ + " is refused: this pickle would run " + global + " (byte " +
+                  origin_ + " is refused: this pickle would run " + printable(global) + " (byte " +
                       std::to_string(in_.offset()) + "); nothing of it was run or loaded",
                   "take weights as safetensors, or save the state dict alone, where you trust it: "
                   "torch.save(model.state_dict(), FILE)");

@@ -56,7 +56,7 @@ struct Pickle {
 // What one file may not do.
 struct PickleRules {
   std::function<bool(const std::string& global)> allows;  // "module.name"
-  std::size_t most_values = 8'000'000;
+  std::size_t most_values = 2'000'000;                    // made and recalled; some 120 bytes each
 };
 
 // Reads one pickle (protocols 0 to 5) from the start of `data`; more may follow it. Throws

@@ -12,18 +12,21 @@ const PickleValue* PickleValue::find(std::string_view key) const {
   return found;
 }
 
+void PickleStack::count(std::size_t held) const {
+  if (held < most_values_) return;
+  throw Error(Fault::Data,
+              origin_of_values_ + ": its pickle holds more than " + std::to_string(most_values_) +
+                  " values",
+              "save the state dict alone");
+}
+
 PickleValue* PickleStack::make(PickleValue::Kind kind) {
-  if (out_.values.size() >= most_values_) {
-    throw Error(Fault::Data,
-                origin_of_values_ + ": its pickle holds more than " + std::to_string(most_values_) +
-                    " values",
-                "save the state dict alone");
-  }
   out_.values.emplace_back().kind = kind;
   return &out_.values.back();
 }
 
 PickleValue* PickleStack::push(PickleValue* value) {
+  count(pushed_++);
   stack_.push_back(value);
   return value;
 }
@@ -64,6 +67,16 @@ void PickleStack::set_items(const std::vector<PickleValue*>& keys_and_values) {
   if (keys_and_values.size() % 2 != 0) broken("a key without its value");
   for (std::size_t i = 0; i < keys_and_values.size(); i += 2)
     into->pairs.emplace_back(keys_and_values[i], keys_and_values[i + 1]);
+}
+
+void PickleStack::mark() {
+  count(marks_.size());
+  marks_.push_back(stack_.size());
+}
+
+void PickleStack::remember(std::uint64_t key) {
+  count(memo_.size());
+  memo_[key] = top();
 }
 
 void PickleStack::recall(std::uint64_t key) {

@@ -1,5 +1,5 @@
 // The stack, marks and memo of the pickle machine, and the values it makes. Bounded: a number of
-// values, nothing below a mark, nothing recalled that was not kept.
+// values, marks and memos, nothing below a mark, nothing recalled that was not kept.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ class PickleStack {
 
   PickleValue* top() const;
   PickleValue* pop();
-  void mark() { marks_.push_back(stack_.size()); }
+  void mark();
   bool at_mark() const { return !marks_.empty() && marks_.back() == stack_.size(); }
   std::vector<PickleValue*> pop_to_mark();
 
@@ -35,7 +35,7 @@ class PickleStack {
   void append(const std::vector<PickleValue*>& items);
   void set_items(const std::vector<PickleValue*>& keys_and_values);
 
-  void remember(std::uint64_t key) { memo_[key] = top(); }
+  void remember(std::uint64_t key);
   void remember_next() { remember(memo_.size()); }
   void recall(std::uint64_t key);
 
@@ -43,7 +43,9 @@ class PickleStack {
   Pickle finish(std::size_t bytes);
 
  private:
-  std::size_t most_values_;
+  void count(std::size_t held) const;  // refuses one more than most_values
+
+  std::size_t most_values_, pushed_ = 0;  // values made or recalled
   std::string origin_of_values_;
   Pickle out_;
   std::vector<PickleValue*> stack_;

@@ -4,6 +4,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "model/weights/file_words.h"
+#include "model/weights/inert_names.h"
 
 namespace homolog::model {
 namespace {
@@ -22,29 +24,10 @@ constexpr StorageType kStorageTypes[] = {
     {"torch.ShortStorage", torch::kInt16},   {"torch.CharStorage", torch::kInt8},
     {"torch.ByteStorage", torch::kUInt8},    {"torch.BoolStorage", torch::kBool}};
 
-const std::set<std::string>& inert_names() {
-  static const std::set<std::string> names = {
-      "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
-      "torch._utils._rebuild_parameter", "torch.Size", "torch.device", "torch.float32",
-      "torch.float64", "torch.float16", "torch.bfloat16", "torch.int64", "torch.int32",
-      "torch.int16", "torch.int8", "torch.uint8", "torch.bool", "collections.OrderedDict",
-      "collections.defaultdict", "collections.Counter", "argparse.Namespace",
-      // numbers of NumPy, and what they are made of
-      "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
-      "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "numpy.ndarray",
-      "numpy.dtype", "_codecs.encode",
-      // types alone
-      "builtins.set", "builtins.frozenset", "builtins.list", "builtins.dict", "builtins.int",
-      "builtins.float", "__builtin__.set", "__builtin__.list", "__builtin__.dict",
-      "__builtin__.int", "__builtin__.float", "pathlib.Path", "pathlib.PosixPath",
-      "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath",
-      "pathlib._local.PosixPath", "pathlib._local.WindowsPath"};
-  return names;
-}
-
-[[noreturn]] void refuse(const std::string& origin, const std::string& why) {
-  throw Error(Fault::Data, origin + " is not a usable torch file: " + why,
-              "save the state dict alone: torch.save(model.state_dict(), FILE)");
+[[noreturn]] void refuse(
+    const std::string& origin, const std::string& why,
+    const std::string& remedy = "save the state dict alone: torch.save(model.state_dict(), FILE)") {
+  throw Error(Fault::Data, origin + " is not a usable torch file: " + why, remedy);
 }
 
 bool is_mapping(const PickleValue& v) {
@@ -52,37 +35,44 @@ bool is_mapping(const PickleValue& v) {
          v.is_call("collections.defaultdict");
 }
 
-using Pairs = std::vector<std::pair<PickleValue*, PickleValue*>>;
-
 // Python 2 wrote an OrderedDict as a call with a list of pairs.
-Pairs pairs_of(const PickleValue& mapping) {
-  Pairs all = mapping.pairs;
-  if (mapping.items.size() != 1 || !mapping.items[0]->is(Kind::List)) return all;
-  for (const PickleValue* pair : mapping.items[0]->items) {
-    if (pair->items.size() == 2) all.emplace_back(pair->items[0], pair->items[1]);
-  }
-  return all;
+template <class Each>
+void for_each_pair(const PickleValue& mapping, const Each& each) {
+  for (const auto& [key, value] : mapping.pairs) each(*key, *value);
+  if (mapping.items.size() != 1 || !mapping.items[0]->is(Kind::List)) return;
+  for (const PickleValue* pair : mapping.items[0]->items)
+    if (pair->items.size() == 2) each(*pair->items[0], *pair->items[1]);
 }
 
 const PickleValue* find(const PickleValue& mapping, const std::string& key) {
-  const PickleValue* found = nullptr;
-  for (const auto& [k, value] : pairs_of(mapping)) {
-    if (k->is(Kind::Text) && k->text == key) found = value;
-  }
+  const PickleValue* found = nullptr;  // the last one counts, as in Python
+  for_each_pair(mapping, [&](const PickleValue& k, const PickleValue& value) {
+    if (k.is(Kind::Text) && k.text == key) found = &value;
+  });
   return found;
 }
 
-// The call that rebuilds a tensor, out of a parameter where it is one; nullptr: no tensor.
-const PickleValue* tensor_call(const PickleValue* v) {
-  if (v->is_call("torch._utils._rebuild_parameter") && !v->items.empty()) v = v->items[0];
-  const bool is_tensor =
-      v->is_call("torch._utils._rebuild_tensor_v2") || v->is_call("torch._utils._rebuild_tensor");
-  return is_tensor ? v : nullptr;
+bool rebuilds_tensor(const PickleValue& v) {
+  return v.text == "torch._utils._rebuild_tensor_v2" || v.text == "torch._utils._rebuild_tensor";
 }
 
-bool read_sizes(const PickleValue& v, std::vector<std::int64_t>& out) {
+// What a tensor is rebuilt from (storage, offset, shape, strides, ...), out of a parameter or a
+// subclass where it is one; nullptr: no tensor.
+const PickleValue* tensor_arguments(const PickleValue* v) {
+  const bool parameter = v->is_call("torch._utils._rebuild_parameter") ||
+                         v->is_call("torch._utils._rebuild_parameter_with_state");
+  if (parameter && !v->items.empty()) v = v->items[0];
+  if (v->is_call("torch._tensor._rebuild_from_type_v2") && v->items.size() > 2 &&
+      v->items[0]->is(Kind::Global) && rebuilds_tensor(*v->items[0]) &&
+      v->items[2]->is(Kind::Tuple))
+    return v->items[2];
+  return v->is(Kind::Call) && rebuilds_tensor(*v) ? v : nullptr;
+}
+
+bool read_sizes(const PickleValue& value, std::vector<std::int64_t>& out) {
   // torch.Size may be written as a call with one tuple.
-  if (v.is_call("torch.Size") && v.items.size() == 1) return read_sizes(*v.items[0], out);
+  const bool call = value.is_call("torch.Size") && value.items.size() == 1;
+  const PickleValue& v = call ? *value.items[0] : value;
   if (!v.is(Kind::Tuple) && !v.is(Kind::List)) return false;
   for (const PickleValue* item : v.items) {
     if (!item->is(Kind::Int) || item->number < 0) return false;
@@ -113,12 +103,14 @@ class Reader {
   Reader(const StorageReader& storage, std::uint64_t most_bytes, const std::string& origin)
       : storage_(storage), left_(most_bytes), origin_(origin) {}
 
-  torch::Tensor tensor(const std::string& name, const PickleValue& call) {
+  torch::Tensor tensor(const std::string& name, const PickleValue& arguments) {
     std::vector<std::int64_t> sizes, strides;
-    const auto& a = call.items;
+    const auto& a = arguments.items;
     if (a.size() < 4 || !a[0]->is(Kind::Persistent) || !a[1]->is(Kind::Int) ||
         !read_sizes(*a[2], sizes) || !read_sizes(*a[3], strides) || sizes.size() != strides.size())
       refuse(origin_, name + " is no tensor of a storage, an offset, a shape and strides");
+    if (!elements_of(sizes))
+      refuse(origin_, name + " has a shape of no tensor here: at most 8 axes, 2^40 numbers");
     const torch::Tensor flat = storage_(storage_id(*a[0], origin_));
     const std::int64_t offset = a[1]->number, room = flat.numel() - offset;
     if (offset < 0 || room < 0) refuse(origin_, name + " starts outside its storage");
@@ -140,40 +132,60 @@ class Reader {
 };
 
 bool has_tensors(const PickleValue& mapping) {
-  const Pairs pairs = pairs_of(mapping);
-  return std::any_of(pairs.begin(), pairs.end(),
-                     [](const auto& pair) { return tensor_call(pair.second) != nullptr; });
+  bool found = false;
+  for_each_pair(mapping, [&](const PickleValue&, const PickleValue& value) {
+    found = found || tensor_arguments(&value) != nullptr;
+  });
+  return found;
 }
 
-std::string keys_of(const PickleValue& mapping) {
-  std::string text;
-  for (const auto& [key, value] : pairs_of(mapping)) {
-    if (text.size() > 300) return text + ", ...";
-    if (key->is(Kind::Text)) text += (text.empty() ? "" : ", ") + key->text;
+// "epoch, optimizer, ...", or "nothing".
+class KeyList {
+ public:
+  void add(const PickleValue& key) {
+    constexpr std::size_t kLongest = 300;
+    if (text_.size() > kLongest)
+      more_ = true;
+    else
+      text_ += (text_.empty() ? "" : ", ") +
+               (key.is(Kind::Text) ? printable(key.text) : std::string("(no name)"));
   }
-  return text.empty() ? "nothing" : text;
+  bool empty() const { return text_.empty(); }
+  std::string text() const { return text_.empty() ? "nothing" : text_ + (more_ ? ", ..." : ""); }
+
+ private:
+  std::string text_;
+  bool more_ = false;
+};
+
+std::string keys_of(const PickleValue& mapping) {
+  KeyList keys;
+  for_each_pair(mapping, [&](const PickleValue& key, const PickleValue&) { keys.add(key); });
+  return keys.text();
 }
 
 constexpr const char* kUsualParts[] = {"state_dict", "model_state_dict", "network_weights",
                                        "model",      "network",          "net",
                                        "student",    "teacher",          "weights"};
 
-// It, or a usual part of it, holds tensors.
-bool leads_to_tensors(const PickleValue* mapping, int depth) {
-  if (mapping == nullptr || !is_mapping(*mapping)) return false;
+// It, or a usual part of it, holds tensors. `seen`: what was looked at, as dicts may hold
+// themselves.
+bool leads_to_tensors(const PickleValue* mapping, int depth, std::set<const PickleValue*>& seen) {
+  if (mapping == nullptr || !is_mapping(*mapping) || !seen.insert(mapping).second) return false;
   if (has_tensors(*mapping)) return true;
   return depth > 0 &&
          std::any_of(std::begin(kUsualParts), std::end(kUsualParts), [&](const char* key) {
-           return leads_to_tensors(find(*mapping, key), depth - 1);
+           return leads_to_tensors(find(*mapping, key), depth - 1, seen);
          });
 }
 
 const PickleValue* part_of(const PickleValue& mapping, std::vector<std::string>& notes) {
+  std::set<const PickleValue*> seen{&mapping};
   for (const char* key : kUsualParts) {
     const PickleValue* found = find(mapping, key);
-    if (!leads_to_tensors(found, kMostNested)) continue;
+    if (!leads_to_tensors(found, kMostNested, seen)) continue;
     notes.push_back("taken from the checkpoint's \"" + std::string(key) + "\"; it holds " +
-                    keys_of(mapping));
+                    keys_of(mapping) + "; homolog import --part KEY takes another");
     return found;
   }
   return nullptr;
@@ -186,7 +198,8 @@ const PickleValue& state_mapping(const PickleValue& root, const std::string& par
   if (!part.empty()) {
     at = find(root, part);
     if (at == nullptr || !is_mapping(*at))
-      refuse(origin, "it has no dictionary \"" + part + "\"; it holds " + keys_of(root));
+      refuse(origin, "it has no dictionary \"" + printable(part) + "\"; it holds " + keys_of(root),
+             "give --part one of these keys, one that holds a state dict");
   }
   // Before tensors of its own: the state of a random generator often stands beside the state dict.
   for (int depth = 0; depth < kMostNested; ++depth) {
@@ -194,7 +207,10 @@ const PickleValue& state_mapping(const PickleValue& root, const std::string& par
     if (inner == nullptr) break;
     at = inner;
   }
-  if (!has_tensors(*at)) refuse(origin, "it holds no state dict; it holds " + keys_of(*at));
+  if (!has_tensors(*at))
+    refuse(origin, "it holds no state dict; it holds " + keys_of(*at),
+           "homolog import --part KEY takes the state dict under another key; or save it alone: "
+           "torch.save(model.state_dict(), FILE)");
   return *at;
 }
 
@@ -202,7 +218,7 @@ const PickleValue& state_mapping(const PickleValue& root, const std::string& par
 
 PickleRules torch_pickle_rules() {
   return {.allows = [](const std::string& global) {
-    return inert_names().contains(global) ||
+    return is_inert(global) ||
            std::any_of(std::begin(kStorageTypes), std::end(kStorageTypes),
                        [&](const StorageType& row) { return global == row.name; });
   }};
@@ -218,7 +234,7 @@ StorageId storage_id(const PickleValue& persistent, const std::string& origin) {
       std::find_if(std::begin(kStorageTypes), std::end(kStorageTypes),
                    [&](const StorageType& row) { return id.items[1]->text == row.name; });
   if (type == std::end(kStorageTypes))
-    refuse(origin, "storages of type " + id.items[1]->text + " are not read");
+    refuse(origin, "storages of type " + printable(id.items[1]->text) + " are not read");
   out.type = type->type;
   if (out.elements < 0) refuse(origin, "a storage of negative size");
   if (id.items.size() > 5 && id.items[5]->is(Kind::Tuple)) {
@@ -237,15 +253,14 @@ StateDict state_dict_of(const PickleValue& root, const StorageReader& storage,
   StateDict out;
   const PickleValue& mapping = state_mapping(root, part, out.notes, origin);
   Reader reader(storage, most_bytes, origin);
-  std::string left_out;
-  for (const auto& [key, value] : pairs_of(mapping)) {
-    const PickleValue* call = tensor_call(value);
-    if (call != nullptr && key->is(Kind::Text))
-      out.tensors.insert_or_assign(key->text, reader.tensor(key->text, *call));
-    else
-      left_out += (left_out.empty() ? "" : ", ") + (key->is(Kind::Text) ? key->text : "(no name)");
-  }
-  if (!left_out.empty()) out.notes.push_back("left out, no tensors: " + left_out);
+  KeyList left_out;
+  for_each_pair(mapping, [&](const PickleValue& key, const PickleValue& value) {
+    const PickleValue* arguments = tensor_arguments(&value);
+    if (arguments == nullptr || !key.is(Kind::Text)) return left_out.add(key);
+    if (!is_name(key.text)) refuse(origin, "a tensor's name is no text: " + printable(key.text));
+    out.tensors.insert_or_assign(key.text, reader.tensor(key.text, *arguments));
+  });
+  if (!left_out.empty()) out.notes.push_back("left out, no tensors: " + left_out.text());
   return out;
 }
 

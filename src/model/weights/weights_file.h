@@ -21,8 +21,8 @@ struct WeightsFile {
 // Writes and fsyncs `file`. Tensors may live on any device. Throws Fault::Environment.
 void write_weights(const std::filesystem::path& file, const WeightsFile& weights);
 
-// Throws Fault::Data: missing, truncated, offsets that overlap or leave the file, unknown type, not
-// safetensors.
+// Throws Fault::Data: missing, truncated, offsets that overlap, leave holes or leave the file, a
+// name that comes twice or is no text, unknown type, not safetensors.
 WeightsFile read_weights(const std::filesystem::path& file);
 
 // xxh3 over names, shapes and bytes, in name order; independent of the file's layout.

@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "base/error.h"
+#include "model/weights/file_words.h"
 
 namespace homolog::model {
 namespace {
 
 // Sizes of the format's structures, without their names and extras.
 constexpr std::uint64_t kEnd = 22, kEnd64Locator = 20, kEnd64 = 56, kEntry = 46, kLocal = 30;
-constexpr std::uint64_t kLongestComment = 65535;
+constexpr std::uint64_t kLongestComment = 65535, kLargestDirectory = 64ULL << 20U;
 constexpr std::uint32_t kIn64 = 0xFFFFFFFF;  // the number stands in the 64-bit extra
 constexpr std::uint16_t kExtra64 = 1;
 
@@ -95,6 +96,7 @@ ZipArchive::ZipArchive(std::filesystem::path file) : file_(std::move(file)) {
   }
   if (d.offset > end_at || d.bytes > end_at - d.offset || d.entries > d.bytes / kEntry)
     broken(end_at, "the archive's directory does not fit the file (truncated?)");
+  if (d.bytes > kLargestDirectory) broken(d.offset, "the archive's directory is too large");
   const std::string all = bytes_at(d.offset, d.bytes);
   std::uint64_t at = 0;
   for (std::uint64_t i = 0; i < d.entries; ++i) {
@@ -106,12 +108,14 @@ ZipArchive::ZipArchive(std::filesystem::path file) : file_(std::move(file)) {
     add(all.substr(at, bytes), d.offset + at, d.offset);
     at += bytes;
   }
+  if (at != all.size()) broken(d.offset + at, "the archive's directory is damaged");
   check_no_overlap();
 }
 
 void ZipArchive::add(const std::string& entry, std::uint64_t at, std::uint64_t directory) {
   const std::size_t name_bytes = little(entry, 28, 2), extra_bytes = little(entry, 30, 2);
   const std::string name = entry.substr(kEntry, name_bytes);
+  if (!is_name(name)) broken(at, "a record's name is no text: " + printable(name));
   ZipRecord record{.crc = static_cast<std::uint32_t>(little(entry, 16, 4))};
   record.bytes = little(entry, 24, 4);
   std::uint64_t packed = little(entry, 20, 4), local = little(entry, 42, 4);
@@ -122,7 +126,10 @@ void ZipArchive::add(const std::string& entry, std::uint64_t at, std::uint64_t d
   if (little(entry, 10, 2) != 0 || packed != record.bytes)
     broken(at, "the record " + name + " is compressed, which torch.save never does");
   const std::string header = bytes_at(local, kLocal);
-  if (!header.starts_with("PK\x03\x04")) broken(local, "the record " + name + " is damaged");
+  if (!header.starts_with("PK\x03\x04") || little(header, 26, 2) != name_bytes ||
+      bytes_at(local + kLocal, name_bytes) != name)
+    broken(local, "the record " + name + " is damaged");
+  record.begin = local;
   record.offset = local + kLocal + little(header, 26, 2) + little(header, 28, 2);
   if (record.offset > directory || record.bytes > directory - record.offset)
     broken(local, "the record " + name + " reaches past its part of the file");
@@ -132,7 +139,7 @@ void ZipArchive::add(const std::string& entry, std::uint64_t at, std::uint64_t d
 void ZipArchive::check_no_overlap() const {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> spans;
   for (const auto& [name, record] : records_) {
-    if (record.bytes > 0) spans.emplace_back(record.offset, record.offset + record.bytes);
+    spans.emplace_back(record.begin, record.offset + record.bytes);
   }
   std::sort(spans.begin(), spans.end());
   for (std::size_t i = 1; i < spans.size(); ++i) {

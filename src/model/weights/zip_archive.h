@@ -10,7 +10,8 @@
 namespace homolog::model {
 
 struct ZipRecord {
-  std::uint64_t offset = 0, bytes = 0;  // of its data in the file
+  std::uint64_t begin = 0;              // of its own header in the file
+  std::uint64_t offset = 0, bytes = 0;  // of its data
   std::uint32_t crc = 0;
 };
 

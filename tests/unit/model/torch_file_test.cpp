@@ -89,7 +89,16 @@ TEST(TorchFile, KeepsInertObjectsAsNotes) {
   const std::string space =
       global("argparse", "Namespace") + ")R" + dict({{"lr", number(1)}}) + "b";
   const std::string scalar = global("numpy.core.multiarray", "scalar") + tuple({number(1)}) + "R";
-  const auto found = read(saved(dict({{"args", space}, {"best", scalar}, {"model", kGood}})));
+  const std::string zone = global("datetime", "timezone") +
+                           tuple({global("datetime", "timedelta") + numbers({0, 0, 0}) + "R"}) +
+                           "R";
+  const std::string time = global("datetime", "datetime") +
+                           tuple({"C\x0a" + std::string("\x07\xe8\1\1\0\0\0\0\0\0", 10), zone}) +
+                           "R";
+  const std::string config =
+      global("mmcv.utils.config", "ConfigDict") + ")\x81" + dict({{"lr", number(1)}}) + "b";
+  const auto found = read(saved(dict(
+      {{"args", space}, {"best", scalar}, {"saved", time}, {"meta", config}, {"model", kGood}})));
   EXPECT_TRUE(found.weights.tensors.contains("w"));
 }
 
@@ -103,7 +112,7 @@ TEST(TorchFile, RefusesTensorsThatLeaveTheirStorageOrOverlapThemselves) {
   refuse({.size = {1000, 1000}, .stride = {0, 0}}, "overlap");
   refuse({.size = {2, 2}, .stride = {1, 1}}, "overlap");
   refuse({.size = {2, 2}, .stride = {-2, 1}}, "w is no tensor");
-  refuse({.size = {std::int64_t{1} << 62, 4}, .stride = {4, 1}}, "leave its storage");
+  refuse({.size = {std::int64_t{1} << 62, 4}, .stride = {4, 1}}, "shape of no tensor");
   refuse({.size = {4}, .stride = {std::int64_t{1} << 62}}, "leave its storage");
   refuse({.storage = 5}, "not 5 numbers");
   refuse({.storage = std::int64_t{1} << 60}, "numbers");
@@ -140,7 +149,15 @@ TEST(TorchFile, RefusesDamagedArchives) {
   expect_refused(saved(kGood, {{.name = "archive/data/0", .data = kFourFloats, .crc_xor = 1}}),
                  "checksum");
   expect_refused(saved(kGood, {{.name = "archive/data/0", .data = kFourFloats, .at = 0}}),
-                 "overlap");
+                 "the record archive/data/0 is damaged");
+  // A record within the data of another, header and all.
+  const std::string inner = zip({{"archive/data/9", "0123"}});
+  const std::size_t inside = saved(kGood).find(kFourFloats);
+  expect_refused(
+      saved(kGood,
+            {{"archive/data/0", inner.substr(0, inner.find("PK\x01\x02"))},
+             {.name = "archive/data/9", .data = "0123", .at = static_cast<std::int64_t>(inside)}}),
+      "overlap");
   expect_refused(
       saved(kGood, {{.name = "archive/data/0", .data = kFourFloats, .more_bytes = 1 << 30}}),
       "past");

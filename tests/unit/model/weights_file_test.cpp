@@ -1,6 +1,7 @@
 // A weights file holds what was put in, and nothing broken is ever half loaded.
 #include "model/weights/weights_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/types.h>
@@ -70,11 +71,55 @@ TEST_F(WeightsFileTest, RefusesEveryTruncation) {
   }
 }
 
-TEST_F(WeightsFileTest, RefusesOverlapsAndHugeClaimsWithoutAllocating) {
-  const auto with_header = [](std::string header) {
-    const std::uint64_t length = header.size();
-    return std::string(reinterpret_cast<const char*>(&length), 8) + header + std::string(16, '\0');
+std::string with_header(const std::string& header, std::size_t data = 16) {
+  const std::uint64_t length = header.size();
+  return std::string(reinterpret_cast<const char*>(&length), 8) + header + std::string(data, '\0');
+}
+
+TEST_F(WeightsFileTest, RefusesHeadersThatSafetensorsNeverWrites) {
+  const auto refused = [&](const std::string& header, const std::string& why,
+                           std::size_t data = 16) {
+    put(with_header(header, data));
+    try {
+      read_weights(file_);
+      ADD_FAILURE() << "read: " << header.substr(0, 200);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Data);
+      EXPECT_THAT(e.what(), testing::HasSubstr(why)) << header.substr(0, 200);
+    }
   };
+  const auto entry = [](const std::string& shape, const std::string& offsets) {
+    return R"({"dtype":"F32","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+  };
+  const std::string one = entry("[4]", "[0,16]");
+  EXPECT_NO_THROW((put(with_header(R"({"a":)" + one + "}")), read_weights(file_)));
+  refused(R"({"a":)" + one + R"(,"a":)" + one + "}", "\"a\" twice");
+  refused(R"({"a":{"dtype":"F32","dtype":"F32","shape":[4],"data_offsets":[0,16]}})", "twice");
+  refused(R"({"a":)" + entry("[4]", "[-16,0]") + "}", "are not what safetensors writes");
+  refused(R"({"a":)" + entry("[4.0]", "[0,16]") + "}", "are not what safetensors writes");
+  refused(R"({"a":)" + entry("4", "[0,16]") + "}", "are not what safetensors writes");
+  refused(R"({"a":)" + entry("[4]", "[0,16,32]") + "}", "are not what safetensors writes");
+  refused(R"({"a":)" + entry("[9223372036854775808,0]", "[0,0]") + "}", "not what", 0);
+  refused(R"({"a":)" + entry("[0,9223372036854775807]", "[0,0]") + "}", "do not fit", 0);
+  refused(R"({"a":)" + entry("[1,1,1,1,1,1,1,1,4]", "[0,16]") + "}", "do not fit");
+  refused(R"({"a":)" + entry("[3]", "[4,16]") + "}", "belong to none");
+  refused(R"({"a":)" + entry("[3]", "[0,12]") + "}", "belong to none");
+  refused("{\"a\xff\":" + one + "}", "malformed");
+  refused("{\"a\\u001b[2J\":" + one + "}", "no text: a?[2J");
+  refused(R"({"":)" + one + "}", "no text");
+  refused(R"({"__metadata__":{"a":1},"a":)" + one + "}", "texts alone");
+  refused(std::string(50'000'000, '['), "nested too deep");
+  refused(R"({"a":{"b":{"c":{}}}})", "nested too deep");
+  std::string many = "[0";
+  for (int i = 0; i < 1'100'000; ++i) many += ",0";
+  refused(R"({"a":)" + entry(many + "]", "[0,0]") + "}", "too many values");
+  std::string overlapping = "{";
+  for (int i = 0; i < 200; ++i)
+    overlapping += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":" + entry("[4]", "[0,16]");
+  refused(overlapping + "}", "overlap");
+}
+
+TEST_F(WeightsFileTest, RefusesOverlapsAndHugeClaimsWithoutAllocating) {
   for (
       const char* header :
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
