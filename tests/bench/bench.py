@@ -1,7 +1,7 @@
 """./run bench [PART...] [--json FILE]: our speed and a peer's, side by side in one run, on this machine.
 
-Parts: stream (pairs/s read, checked and decoded, against h5py with hdf5plugin on the same store),
-step (one training step of one worker, whole and by phase, those that take no time left out; no peer),
+Parts: data (the pair stream against h5py, MosaicML streaming, memory maps, the codec alone and the disk:
+data_part.py), step (one training step of one worker, whole and by phase, those that take no time left out; no peer),
 allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; then its share
 of a two-worker step, no peer), numerics (each golden fixture's deviation that uses most of its tolerance;
 the goal is the tolerance), encoders (processor time and peak memory of a step of each encoder, against the
@@ -22,8 +22,10 @@ import sys
 import tempfile
 import time
 
-PARTS = ["stream", "step", "allreduce", "numerics", "encoders"]
-NEED_STORE = {"stream", "step", "allreduce"}
+from data_part import DataPart
+
+PARTS = ["data", "step", "allreduce", "numerics", "encoders"]
+NEED_STORE = {"step", "allreduce"}
 BUFFERS = {"64 KiB": 16384, "4 MiB": 1048576, "16 MiB": 4194304}  # floats
 SIDES = [64, 96]
 # Name shown, backbone, output that the loss reads (what MONAI's network gives, too), its options.
@@ -154,13 +156,8 @@ class Bench:
         run([self.program("shard"), "--catalog", f / "catalog.jsonl", "--sam", f / "sam" / "sam.safetensors",
              "--out", self.store, "--config", "configs/shard_small.ini"])
 
-    def stream(self):
-        ours, peer = [], []
-        for _ in range(self.repeats):
-            ours.append(json.loads(run([self.program("store"), "bench", self.store, "--json"]))["ours"])
-            peer.append(float(run([sys.executable, HERE / "peer_h5py.py", self.store])))
-        return [row("stream", "pairs read, checked, decoded; 1 thread, warm", ours, peer, "pairs/s", goal=5.0,
-                    note="peer: h5py + hdf5plugin on the same shards, which checks nothing")]
+    def data(self):
+        return DataPart(self.bin, self.folder, self.repeats, run, row).rows()
 
     def train(self, name, workers, steps=8):
         folder = self.folder / name
@@ -211,8 +208,8 @@ def show(rows):
     print(f"{'part':10} {'what':46} {'ours':>10} {'peer':>10} {'ratio':>7} {'spread':>7} {'goal':>6}  unit")
     for r in rows:
         text = lambda v, form: "-" if v is None else format(v, form)
-        goal = "-" if r["goal"] is None else f"{r['goal']:g}" + ("" if r["met"] else " !")
-        print(f"{r['part']:10} {r['name'][:46]:46} {r['ours']:10.4g} {text(r['peer'], '10.4g'):>10} "
+        goal = "-" if r["goal"] is None else f"{r['goal']:g}" + ("" if r["met"] else " ?" if r["met"] is None else " !")
+        print(f"{r['part']:10} {r['name'][:46]:46} {text(r['ours'], '10.4g'):>10} {text(r['peer'], '10.4g'):>10} "
               f"{text(r['ratio'], '.2f'):>7} {r['spread']:7.0%} {goal:>6}  {r['unit']}  {r['note']}")
 
 

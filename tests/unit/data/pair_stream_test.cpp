@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "data/decode_pool.h"
-#include "sharding/store/shard_reader.h"
 #include "tests/unit/data/synthetic_store.h"
+#include "tests/unit/shard_store/flipped_bit.h"
 
 namespace homolog::data {
 namespace {
@@ -38,21 +38,7 @@ class PairStreamTest : public ::testing::Test {
     p.threads = 3;
     return p;
   }
-  // Flips a byte in the middle of a crop of the first shard.
-  void flip(std::int64_t crop) {
-    const fs::path file = folder_ / "shard-00000.h5";
-    std::uint64_t at = 0;
-    {
-      const store::ShardReader reader(file);
-      const std::string where = reader.where(crop);
-      at = std::stoull(where.substr(where.rfind(' ') + 1)) + reader.packed_bytes(crop) / 2;
-    }
-    std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
-    bytes.seekg(static_cast<std::streamoff>(at));
-    const int old = bytes.get();
-    bytes.seekp(static_cast<std::streamoff>(at));
-    bytes.put(static_cast<char>(old ^ 0x20));
-  }
+  void flip(std::int64_t crop) { store::flip_a_bit_of_crop(folder_ / "shard-00000.h5", crop); }
   test::SyntheticPlan synthetic_;
   fs::path folder_;
 };
@@ -131,6 +117,50 @@ TEST_F(PairStreamTest, RanksTogetherSeeWhatOneRankSees) {
     ids.insert(ids.end(), more.begin(), more.end());
     EXPECT_EQ(one.next().ids, ids);
   }
+}
+
+// Of one global batch of 64, whoever takes it.
+TEST_F(PairStreamTest, OneEightAndSixtyFourWorkersSeeTheSamePairsInTheSameOrder) {
+  synthetic_.train = 131;
+  fs::remove_all(folder_);
+  test::write_synthetic_store(folder_, synthetic_);
+  for (const Locality& locality : {Locality{}, Locality{8, 3}}) {
+    std::vector<std::vector<std::uint64_t>> orders;
+    for (const int world : {1, 8, 64}) {
+      auto& order = orders.emplace_back();
+      for (int rank = 0; rank < world; ++rank) {
+        auto p = plan();
+        p.locality = locality;
+        p.threads = p.ahead = 1;
+        p.rank = rank;
+        p.world = world;
+        p.batch = 64 / world;
+        PairStream stream(p, {.epoch = 3, .position = 1});  // mid-epoch: the last of two steps
+        const auto ids = stream.next().ids;
+        order.insert(order.end(), ids.begin(), ids.end());
+      }
+    }
+    EXPECT_EQ(orders[0], orders[1]);
+    EXPECT_EQ(orders[0], orders[2]);
+    EXPECT_EQ(std::set(orders[0].begin(), orders[0].end()).size(), 64U);
+  }
+}
+
+TEST_F(PairStreamTest, AShardThatIsCutDuringTheRunCostsItsPairsAndNotTheRun) {
+  auto p = plan();
+  p.threads = p.ahead = 1;
+  PairStream stream(p, {});
+  stream.next();
+  fs::resize_file(folder_ / "shard-00002.h5", 100);  // pairs 8, 9 and 10
+  for (int step = 0; step < 22; ++step) stream.next();
+  EXPECT_EQ(stream.counters().quarantined, 3U);
+}
+
+TEST_F(PairStreamTest, AShardThatIsRemovedDuringTheRunIsReadToItsEnd) {
+  PairStream stream(plan(), {});
+  fs::remove(folder_ / "shard-00002.h5");
+  for (int step = 0; step < 22; ++step) stream.next();
+  EXPECT_EQ(stream.counters().quarantined, 0U);
 }
 
 TEST_F(PairStreamTest, FlippedByteIsQuarantinedAndReplaced) {

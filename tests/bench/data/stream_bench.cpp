@@ -1,0 +1,151 @@
+// bench_stream STORE --mode MODE: how fast training's stream hands over the pairs of a store, one
+// decoding thread, checksums on. The consumer looks at a number here and there, as a peer's does.
+//   pairs   batches as they come: integers of the window
+//   float   and turned into float32 in [0, 1]
+//   codec   peer: the same chunks decoded by Blosc from memory, nothing read, nothing checked
+//   step    a training step of a small network on each batch, and on one that stays in memory, in
+//           turns
+// Prints one JSON object; each list has an entry a pass.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "base/run_main.h"
+#include "data/pair_stream.h"
+#include "data/to_network.h"
+#include "model/build_backbone.h"
+#include "sharding/store/codec.h"
+#include "sharding/store/pair_store.h"
+
+namespace {
+
+using namespace homolog;
+using nlohmann::json;
+
+struct Arguments {
+  std::vector<std::string> words;
+  std::string mode = "pairs", backbone = "resnet";
+  std::int64_t passes = 3, batch = 2;
+  int ahead = 4;
+};
+
+bool glance(const at::Tensor& batch_BDHW) {
+  return batch_BDHW.view({-1}).slice(0, 0, c10::nullopt, 65536).sum().item<double>() > 0;
+}
+
+data::PairStream open(const Arguments& a) {
+  data::PairStreamPlan plan;
+  plan.store = a.words.at(0);
+  plan.batch = a.batch;
+  plan.ahead = a.ahead;
+  return {plan, {}};
+}
+
+json stream(const Arguments& a, bool floats) {
+  Stopwatch watch;
+  data::PairStream pairs = open(a);
+  const double open_s = watch.lap();
+  data::PairBatch batch = pairs.next();
+  json out{{"open_s", open_s}, {"first_batch_s", watch.lap()}, {"pairs_per_s", json::array()}};
+  const float scale = 1.0F / static_cast<float>(pairs.window_high_hu() - pairs.window_low_hu());
+  at::Tensor query_BDHW = at::empty(batch.query_BDHW.sizes(), at::kFloat),
+             key_BDHW = at::empty_like(query_BDHW);
+  std::int64_t seen = 0;
+  for (std::int64_t pass = 0; pass < a.passes; ++pass) {
+    watch.lap();
+    for (std::int64_t step = 0; step < pairs.steps_per_epoch(); ++step) {
+      batch = pairs.next();
+      if (floats) {
+        query_BDHW.copy_(batch.query_BDHW).mul_(scale);
+        key_BDHW.copy_(batch.key_BDHW).mul_(scale);
+      }
+      seen += glance(floats ? query_BDHW : batch.query_BDHW);
+      seen += glance(floats ? key_BDHW : batch.key_BDHW);
+    }
+    out["pairs_per_s"].push_back(static_cast<double>(pairs.steps_per_epoch() * a.batch) /
+                                 watch.lap());
+  }
+  out["seen"] = seen;
+  out["bytes_read"] = pairs.counters().bytes_read;
+  return out;
+}
+
+json codec(const Arguments& a) {
+  const store::PairStore pairs({a.words.at(0), "train"});
+  std::vector<std::vector<std::byte>> chunks;
+  std::vector<std::byte> crop(static_cast<std::size_t>(pairs.header().bytes()));
+  for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
+    const auto place = pairs.at(i);
+    for (const std::uint32_t row : {place.pair.query, place.pair.key}) {
+      chunks.emplace_back();
+      place.shard->read_stored(row, crop, chunks.back());
+      chunks.back().resize(place.shard->chunk(row).size);
+    }
+  }
+  json out{{"pairs_per_s", json::array()}};
+  for (std::int64_t pass = 0; pass < a.passes; ++pass) {
+    Stopwatch watch;
+    for (const auto& chunk : chunks) {
+      if (!store::decompress(chunk, crop)) throw Error(Fault::Data, "a chunk cannot be decoded");
+    }
+    out["pairs_per_s"].push_back(static_cast<double>(pairs.pairs()) / watch.lap());
+  }
+  return out;
+}
+
+double train(backbone::Backbone& network, const data::PairBatch& batch, int width) {
+  Stopwatch watch;
+  for (const at::Tensor& side_BDHW : {batch.query_BDHW, batch.key_BDHW}) {
+    network.run({.image_B1XYZ = data::to_network(side_BDHW, width)}, {false, false})
+        .cls_BC.square()
+        .mean()
+        .backward();
+  }
+  network.zero_grad();
+  return watch.lap();
+}
+
+json step(const Arguments& a) {
+  data::PairStream pairs = open(a);
+  const int width = pairs.window_high_hu() - pairs.window_low_hu();
+  const auto crop = pairs.crop_xyz();
+  const auto built = backbone::build(backbone::find(a.backbone), {}, {crop[0], crop[1], crop[2]});
+  const data::PairBatch resident = pairs.next();
+  train(*built.network, resident, width);
+  json out{{"streamed_s", json::array()}, {"resident_s", json::array()}};
+  for (std::int64_t pass = 0; pass < a.passes; ++pass) {
+    Stopwatch watch;
+    train(*built.network, pairs.next(), width);
+    out["streamed_s"].push_back(watch.lap());  // waiting for the batch included
+    out["resident_s"].push_back(train(*built.network, resident, width));
+  }
+  return out;
+}
+
+int body(int argc, char** argv) {
+  Arguments a;
+  Options options("bench_stream", "STORE --mode MODE", "Pairs a second of training's stream.");
+  options.positional("STORE", a.words, "pair store");
+  options.add("mode", a.mode, "what is measured", {.choices = {"pairs", "float", "codec", "step"}});
+  options.add("passes", a.passes, "over the store, or steps", {.min = 1});
+  options.add("batch", a.batch, "pairs", {.min = 1});
+  options.add("ahead", a.ahead, "batches kept ready", {.min = 1});
+  if (!options.parse(argc, argv)) return 0;
+  at::set_num_threads(1);
+  const json result = a.mode == "codec"  ? codec(a)
+                      : a.mode == "step" ? step(a)
+                                         : stream(a, a.mode == "float");
+  std::printf("%s\n", result.dump().c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return homolog::run_main(argc, argv, "bench_stream", [&] { return body(argc, argv); });
+}

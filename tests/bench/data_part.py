@@ -1,0 +1,135 @@
+"""Part `data` of ./run bench: the pair stream against other loaders, against the codec alone, and against the disk.
+
+Ours is training's stream (one decoding thread, every checksum checked) on a store that the store's own writer made; the
+peers read the same crops. All on one core, warm unless the row says cold, ours and the peer in turns. `vs_codec` compares with
+Blosc decoding the same chunks from memory, which reads and checks nothing; `cold_vs_dd` with dd over the same files.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+PAIRS, CROP = 48, (192, 192, 64)  # x, y, z
+RAW_BYTES = 2 * 2 * CROP[0] * CROP[1] * CROP[2]  # of a pair as int16
+WORKERS = (0, 1, 2)
+GOALS = {"vs_h5py_gzip4": 30, "vs_h5py_blosc": 4, "vs_mds": 3, "vs_codec": 0.9, "f32_vs_memmap": 8, "cold_vs_dd": 0.9}
+HERE = pathlib.Path(__file__).resolve().parent / "data"
+
+
+def on_one_core(words, run, core=0):
+    return run(["taskset", "-c", core, *words], env=dict(os.environ, OMP_NUM_THREADS="1"))
+
+
+class DataPart:
+    def __init__(self, binaries, folder, repeats, run, row):
+        self.bin, self.folder, self.repeats, self.run, self.row = binaries, folder / "data", repeats, run, row
+        self.store, self.peers = self.folder / "store", self.folder / "peers"
+
+    def ours(self, mode, *words):
+        return json.loads(on_one_core([self.bin / "bench_stream", self.store, "--mode", mode, *words], self.run))
+
+    def peer(self, name, workers, *words):
+        return json.loads(on_one_core([sys.executable, HERE / "peers.py", "run", self.peers, name, workers, *words], self.run))
+
+    def make(self):
+        sys.path.insert(0, str(HERE))
+        import ct_like
+        self.folder.mkdir()
+        hu = self.folder / "hu.i16"
+        ct_like.crops(PAIRS, CROP[::-1]).tofile(hu)
+        crop = ",".join(map(str, CROP))
+        self.run([self.bin / "bench_pack_store", hu, "--pairs", PAIRS, "--crop", crop, "--out", self.store])
+        self.run([sys.executable, HERE / "peers.py", "make", self.peers, hu, PAIRS, crop])
+        hu.unlink()
+
+    def against(self, name, formats, mode, words=()):
+        """Each against that peer's best number of workers."""
+        best, ours, theirs = {}, [], []
+        for workers in WORKERS:
+            best[workers] = max(self.peer(formats, workers, "--passes", 1, *words)["pairs_per_s"])
+        workers = max(best, key=best.get)
+        for _ in range(self.repeats):
+            ours.append(max(self.ours(mode)["pairs_per_s"]))
+            theirs.append(max(self.peer(formats, workers, *words)["pairs_per_s"]))
+        return self.row("data", name, ours, theirs, "pairs/s", goal=GOALS[name], note=f"peer with {workers} workers, its best of 0, 1, 2")
+
+    def codec(self):
+        turns = [(max(self.ours("pairs")["pairs_per_s"]), max(self.ours("codec")["pairs_per_s"])) for _ in range(self.repeats)]
+        return self.row("data", "vs_codec", [t[0] for t in turns], [t[1] for t in turns], "pairs/s", goal=GOALS["vs_codec"],
+                        note="peer: the same chunks decoded by Blosc from memory, not read, not checked")
+
+    def shards(self):
+        return sorted(self.store.glob("shard-*.h5"))
+
+    def drop(self):
+        for file in self.shards():
+            descriptor = os.open(file, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
+
+    def cold(self):
+        ours, dd = [], []
+        for _ in range(self.repeats):
+            self.drop()
+            turn = self.ours("pairs", "--passes", 1)
+            rate = turn["pairs_per_s"][0] * turn["bytes_read"] / (turn["pairs"] + 2)  # the first batch is read before the clock
+            ours.append(rate / 1e9)
+            self.drop()
+            start = time.perf_counter()
+            for file in self.shards():
+                self.run(["dd", f"if={file}", "of=/dev/null", "bs=2M", "status=none"])
+            dd.append(sum(f.stat().st_size for f in self.shards()) / (time.perf_counter() - start) / 1e9)
+        return self.row("data", "cold_vs_dd", ours, dd, "GB/s", goal=GOALS["cold_vs_dd"],
+                        note="compressed bytes read from disk a second, in shuffled order; peer: dd of the same files, in order")
+
+    def sizes(self):
+        size = sum(f.stat().st_size for f in self.shards()) / (PAIRS * RAW_BYTES)
+        rows = [self.limit("bytes_vs_raw", [size], 0.42, "of int16", "CT-like crops, lossless")]
+        real = self.real_store()
+        if real is None:
+            rows.append(self.limit("bytes_vs_raw_real", [], 0.45, "of int16", "not measured: no ../shared/ct"))
+        else:
+            facts = json.loads(self.run([self.bin / "homolog-store", "inspect", real, "--json"]))
+            x, y, z = facts["crop_xyz"]
+            rows.append(self.limit("bytes_vs_raw_real", [facts["bytes"] / (facts["crops"] * x * y * z * 2)], 0.45, "of int16",
+                                   "real scans through catalog, sam, shard; lossless"))
+        return rows
+
+    def real_store(self):
+        scans = pathlib.Path(os.environ.get("HOMOLOG_SHARED", HERE.parents[3] / "shared")) / "ct"
+        if not scans.is_dir():
+            return None
+        f = self.folder
+        self.run([self.bin / "homolog-catalog", scans, "--out", f / "real.jsonl"])
+        self.run([self.bin / "homolog-sam", "train", "--catalog", f / "real.jsonl", "--run", f / "real-sam", "--config",
+                  "configs/sam_small.ini", "--set", "schedule.steps=4", "--set", "schedule.warmup_steps=1"])
+        self.run([self.bin / "homolog-shard", "--catalog", f / "real.jsonl", "--sam", f / "real-sam" / "sam.safetensors", "--out",
+                  f / "real", "--config", "configs/shard_small.ini", "--set", "shard.crop=96,96,48"])
+        return f / "real"
+
+    def limit(self, name, values, most, unit, note):
+        """A row whose goal is not to be exceeded."""
+        if not values:
+            return {"part": "data", "name": name, "ours": None, "peer": None, "ratio": None, "spread": 0.0, "goal": most, "met": None,
+                    "unit": unit, "note": note}
+        row = self.row("data", name, values, unit=unit, note=note)
+        return row | {"goal": most, "met": row["ours"] <= most}
+
+    def step(self):
+        """Each step waits for its batch in the one case, has it in memory in the other; the loader's thread has a core of its own."""
+        import statistics
+        words = [self.bin / "bench_stream", self.store, "--mode", "step", "--passes", 12, "--batch", 1]
+        turns = [json.loads(self.run(words, env=dict(os.environ, OMP_NUM_THREADS="1"))) for _ in range(self.repeats)]
+        ratios = [statistics.median(t["streamed_s"]) / statistics.median(t["resident_s"]) for t in turns]
+        return self.limit("step_overhead", ratios, 1.01, "ratio", "time of a step with the stream, of one with resident data")
+
+    def rows(self):
+        self.make()
+        formats = {"vs_h5py_gzip4": "h5_gzip4", "vs_h5py_blosc": "h5_blosc", "vs_mds": "mds"}
+        rows = [self.against(name, peer, "pairs") for name, peer in formats.items()]
+        rows += [self.codec(), self.against("f32_vs_memmap", "npy", "float", ["--float"]), self.cold(), *self.sizes(), self.step()]
+        firsts = [self.ours("pairs", "--passes", 1)["first_batch_s"] for _ in range(self.repeats)]
+        return [*rows, self.limit("first_batch_s", firsts, 0.1, "s", "after the store was opened")]
