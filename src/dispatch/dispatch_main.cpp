@@ -22,7 +22,7 @@ constexpr Command kCommands[] = {
     {"phantom", "make synthetic CT bodies with labels and true landmarks"},
     {"sam", "landmarks: train SAM, embed volumes, match points, picture of a match"},
     {"shard", "matched points -> crops -> sharded HDF5 pair store"},
-    {"store", "inspect and verify a pair store"},
+    {"store", "look into a pair store: verify, statistics, pictures, speed, staging"},
     {"launch", "start the workers and the monitor of a run"},
     {"train", "one worker; launch starts it, it also runs alone"},
     {"monitor", "Prometheus metrics and the live page of a run"},

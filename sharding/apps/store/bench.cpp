@@ -26,6 +26,7 @@ int bench(int argc, char** argv) {
   std::vector<std::string> words;
   bool json = false;
   std::string split = "train";
+  std::filesystem::path staged;
   store::BenchPlan plan;
   Options options(
       "homolog store bench", "STORE",
@@ -33,6 +34,7 @@ int bench(int argc, char** argv) {
       "--cold against the disk's own speed; in turns, medians, by number of threads.");
   options.positional("STORE", words, "the store's folder");
   options.add("split", split, "whose pairs", {.choices = {"train", "validation"}});
+  options.add("staged", staged, "folder of homolog store stage: measure the copies there");
   options.add("threads", plan.threads, "numbers of threads, a measurement each",
               {.min = 1, .max = 1024});
   options.add("seconds", plan.seconds, "how long to measure, for each row",
@@ -42,7 +44,7 @@ int bench(int argc, char** argv) {
       "measure from the disk too; drops the shards from the page cache, for others as well");
   options.add("json", json, "a JSON line for each row, as ./run bench writes them");
   if (!options.parse(argc, argv)) return 0;
-  const store::PairStore pairs({the_store("homolog store bench", words), split});
+  const store::PairStore pairs({the_store("homolog store bench", words), split, staged});
   if (!json)
     std::printf("%-28s %10s %10s %7s %8s  %-12s %s\n", "what", "ours", "peer", "ratio", "spread",
                 "goal", "unit");

@@ -167,6 +167,15 @@ TEST_F(PlantedFaults, AnAllAirCropOfUnclippedValuesIsNamed) {
   EXPECT_THAT(findings(store), HasSubstr("an all-air crop"));
 }
 
+TEST_F(PlantedFaults, AnEmptyShardIsNone) {
+  StoreManifest manifest = load_manifest(folder_ / "clean");
+  ShardWriter writer(folder_ / "clean" / "shard-00003.h5", manifest.header, {});
+  manifest.shards.push_back(writer.seal());
+  save_manifest(folder_ / "clean", manifest);
+  EXPECT_EQ(findings(folder_ / "clean"), "");
+  EXPECT_EQ(training(folder_ / "clean"), "passes");
+}
+
 TEST_F(PlantedFaults, LostPermissionIsNamed) {
   const fs::path store = folder_ / "clean", shard = store / "shard-00000.h5";
   fs::permissions(shard, fs::perms::none);

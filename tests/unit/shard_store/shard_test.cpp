@@ -212,6 +212,34 @@ TEST_F(ShardTest, FlippedByteOfACropIsFoundAndNamed) {
   }
 }
 
+// The descriptor is held from the start: what happens to the name is nothing to a run.
+TEST_F(ShardTest, RemovalAndLostPermissionWhileOpenChangeNothing) {
+  const fs::path file = one_shard();
+  const ShardReader reader(file);
+  std::vector<std::uint16_t> out(static_cast<std::size_t>(reader.header().voxels()));
+  ShardReader::Scratch scratch;
+  fs::permissions(file, fs::perms::none);
+  EXPECT_NO_THROW(reader.read_window(5, out, scratch));
+  fs::remove(file);
+  EXPECT_NO_THROW(reader.read_window(6, out, scratch));
+}
+
+TEST_F(ShardTest, AShardThatIsCutWhileOpenLosesItsLastCropsAlone) {
+  const fs::path file = one_shard();
+  const ShardReader reader(file);
+  std::vector<std::uint16_t> out(static_cast<std::size_t>(reader.header().voxels()));
+  ShardReader::Scratch scratch;
+  fs::resize_file(file, reader.chunk(5).offset + 7);
+  EXPECT_NO_THROW(reader.read_window(4, out, scratch));
+  try {
+    reader.read_window(5, out, scratch);
+    FAIL() << "half a crop went through";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Data);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("shard-00000.h5, crop 5 at byte"));
+  }
+}
+
 TEST_F(ShardTest, PatientTextCannotBeAnId) {
   ShardHeader header;
   header.crop = {8, 8, 8};
