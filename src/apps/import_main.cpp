@@ -38,7 +38,8 @@ backbone::Settings given_options(const Options& options) {
 
 void print(const ordered_json& report, bool as_json) {
   if (as_json) {
-    std::printf("%s\n", report.dump(-1, ' ', false, ordered_json::error_handler_t::replace).c_str());
+    std::printf("%s\n",
+                report.dump(-1, ' ', false, ordered_json::error_handler_t::replace).c_str());
     return;
   }
   for (const auto& [key, value] : report.items()) {
