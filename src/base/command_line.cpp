@@ -1,6 +1,7 @@
 // Boost splits the words; a word of another program's section is kept as it stands and handed on.
 #include "base/command_line.h"
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 
 #include "base/error.h"
@@ -19,9 +20,12 @@ std::vector<po::option> split(const OptionTable& table, int argc, const char* co
   declare("config", po::value<std::vector<std::string>>()->composing(), "");
   declare("set", po::value<std::vector<std::string>>()->composing(), "");
   for (const OptionEntry& entry : table.entries) {
-    auto* value = po::value<std::string>();
-    if (std::holds_alternative<bool*>(entry.target)) value->implicit_value("true");
-    declare(entry.key.c_str(), value, "");
+    for (const std::string& name : {entry.key, table.flag_of(entry.key)}) {
+      if (name.empty()) continue;
+      auto* value = po::value<std::string>();
+      if (std::holds_alternative<bool*>(entry.target)) value->implicit_value("true");
+      declare(name.c_str(), value, "");
+    }
   }
   const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing &
                      ~po::command_line_style::allow_short;
@@ -76,12 +80,20 @@ bool take_foreign(OptionTable& table, const po::option& word, const po::option* 
   return uses_next;
 }
 
+// The key that a flag without its section stands for.
+std::string key_of(const OptionTable& table, const std::string& word) {
+  const auto found =
+      std::find_if(table.entries.begin(), table.entries.end(),
+                   [&](const OptionEntry& entry) { return table.flag_of(entry.key) == word; });
+  return found == table.entries.end() ? word : found->key;
+}
+
 void take_own(OptionTable& table, const po::option& word, CommandLine& line) {
   // Only a bool may come without a value: Boost applies implicit values later than here.
   const std::string value = word.value.empty() ? "true" : word.value.front();
-  line.options.emplace_back(word.string_key, value);
-  if (word.string_key.find('.') != std::string::npos)
-    hand_on(table, "--set", word.string_key + "=" + value);
+  const std::string key = key_of(table, word.string_key);
+  line.options.emplace_back(key, value);
+  if (key.find('.') != std::string::npos) hand_on(table, "--set", key + "=" + value);
 }
 
 }  // namespace

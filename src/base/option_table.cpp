@@ -37,14 +37,17 @@ std::string locate(const std::filesystem::path& file, const std::string& key) {
   return file.string();
 }
 
-// Keys of earlier versions. A configuration that names one with the value that changes nothing still
-// serves.
+// Keys of earlier versions. A configuration that names one with the value that changes nothing
+// still serves.
 struct Gone {
   const char *key, *harmless, *instead;
 };
 constexpr Gone kGone[] = {
     {"model.resnet.classes", "0", "pre-training has no classes: take the line out"},
-    {"objective.alice.augment_teacher", "", "use data.augment_teacher"}};
+    {"objective.alice.augment_teacher", "", "use data.augment_teacher"},
+    {"shard.points_per_study", "", "use shard.landmarks_per_study"},
+    {"shard.partners", "", "use shard.studies_per_landmark"},
+    {"shard.encoding", "", "use shard.voxel: u16, u8 or i16"}};
 
 // A key without its section ("--store" for data.store) is meant more often than any other mistake.
 std::string nearest_key(const std::string& key, const std::vector<std::string>& known) {
@@ -68,9 +71,20 @@ bool OptionTable::is_foreign(const std::string& key) const {
                                                key.substr(0, dot)) != foreign_sections.end();
 }
 
+std::string OptionTable::flag_of(const std::string& key) const {
+  if (flag_section.empty() || !key.starts_with(flag_section + ".")) return "";
+  std::string flag = key.substr(flag_section.size() + 1);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
 void OptionTable::unknown(const std::string& key, const std::string& where) const {
   std::vector<std::string> known;
-  for (const OptionEntry& entry : entries) known.push_back(entry.key);
+  for (const OptionEntry& entry : entries) {
+    const std::string flag = flag_of(entry.key);
+    if (!flag.empty() && key.find('.') == std::string::npos) known.push_back(flag);
+    known.push_back(entry.key);
+  }
   const std::string near = nearest_key(key, known);
   throw Error(Fault::Usage, where + ": unknown option " + key,
               near.empty() ? "see " + program + " --help" : "did you mean " + near + "?");

@@ -39,6 +39,10 @@ void Options::leave_to_others(std::vector<std::string> sections) {
   state_->foreign_sections = std::move(sections);
 }
 
+void Options::flags_without_section(std::string section) {
+  state_->flag_section = std::move(section);
+}
+
 bool Options::parse(int argc, const char* const* argv) {
   State& s = *state_;
   const CommandLine line = read_command_line(s, argc, argv);
@@ -69,7 +73,8 @@ std::string Options::help() const {
     dotted = dotted || !here.empty();
     if (here != section) text += here.empty() ? "\noptions\n" : "\n[" + here + "]\n";
     section = here;
-    text += "  --" + entry.key;
+    const std::string flag = s.flag_of(entry.key);
+    text += "  --" + (flag.empty() ? "" : flag + ", --") + entry.key;
     if (!entry.rule.unit.empty()) text += " (" + entry.rule.unit + ")";
     if (entry.rule.required)
       text += "  required";

@@ -49,6 +49,9 @@ class Options {
                   const std::string& help);
   // Keys of these INI sections belong to another program, which checks them.
   void leave_to_others(std::vector<std::string> sections);
+  // On the command line the keys of this section also go without it, with dashes:
+  // --landmarks-per-study for shard.landmarks_per_study.
+  void flags_without_section(std::string section);
 
   // Returns false when the program should end with exit code 0 (--help, --dump-config printed,
   // --check-config found nothing wrong).
