@@ -1,15 +1,22 @@
 #include "volume/crop.h"
 
 #include <algorithm>
+#include <cmath>
+
+#include "volume/linear_sample.h"
 
 namespace homolog {
+namespace {
+
+constexpr std::int16_t kBody = -500;
+
+}  // namespace
 
 Index3 landmark_in_crop(const Index3& size) noexcept {
   return {size.x / 2 - 1, size.y / 2 - 1, size.z / 2};
 }
 
 Crop cut(const Volume& volume, const Index3& at, const Index3& size) {
-  constexpr std::int16_t kBody = -500;
   const Index3 inner = landmark_in_crop(size);
   Crop crop{size, {at.x - inner.x, at.y - inner.y, at.z - inner.z}, {}, 0, 0};
   crop.hu.assign(static_cast<std::size_t>(size.x * size.y * size.z), kAirHu);
@@ -34,6 +41,27 @@ Crop cut(const Volume& volume, const Index3& at, const Index3& size) {
   crop.outside_share = 1.0 - static_cast<double>(inside) / total;
   crop.body_share = static_cast<double>(body) / total;
   return crop;
+}
+
+Crop cut(const Volume& volume, const Index3& at, const Index3& size, const Point3& spacing_mm) {
+  const Point3& own = volume.grid.spacing;
+  if (spacing_mm == own) return cut(volume, at, size);
+  const Index3 inner = landmark_in_crop(size);
+  const Point3 step{spacing_mm.x / own.x, spacing_mm.y / own.y, spacing_mm.z / own.z};
+  const auto start = [](std::int64_t landmark, std::int64_t before, double by) {
+    return static_cast<double>(landmark) - static_cast<double>(before) * by;
+  };
+  const Point3 first{start(at.x, inner.x, step.x), start(at.y, inner.y, step.y),
+                     start(at.z, inner.z, step.z)};
+  Samples samples = sample_linear(volume, {size, first, step});
+  const double total = static_cast<double>(samples.hu.size());
+  const auto body = std::count_if(samples.hu.begin(), samples.hu.end(),
+                                  [](std::int16_t hu) { return hu > kBody; });
+  return {size,
+          {std::llround(first.x), std::llround(first.y), std::llround(first.z)},
+          std::move(samples.hu),
+          1.0 - static_cast<double>(samples.inside) / total,
+          static_cast<double>(body) / total};
 }
 
 }  // namespace homolog

@@ -22,5 +22,8 @@ struct Crop {
 
 // The crop of `size` whose landmark is voxel `at`. What lies outside is kAirHu.
 Crop cut(const Volume& volume, const Index3& at, const Index3& size);
+// The same in voxels of `spacing_mm` (> 0) along the volume's own index axes, linear in HU; `first`
+// is rounded. With the volume's own spacing it is the crop above, bit for bit.
+Crop cut(const Volume& volume, const Index3& at, const Index3& size, const Point3& spacing_mm);
 
 }  // namespace homolog
