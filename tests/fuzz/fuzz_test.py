@@ -43,7 +43,7 @@ def main():
         command = [BIN / f"fuzz_{target}", f"-max_total_time={os.environ.get('HOMOLOG_FUZZ_SECONDS', '20')}",
                    "-rss_limit_mb=1024", "-timeout=20", "-max_len=65536", "-print_final_stats=1"]
         ended = subprocess.run([*command, *([kept] if kept else []), corpus], stderr=subprocess.PIPE, text=True,
-                               errors="replace")
+                               errors="replace", env={**os.environ, "TMPDIR": str(folder)})
         print(ended.stderr[-4000:])
         sys.exit(1 if ended.returncode else 0)
 
