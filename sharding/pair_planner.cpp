@@ -141,7 +141,7 @@ std::vector<Landmark> PairPlanner::landmarks_of(const Group& group, std::size_t 
   std::vector<std::size_t> primary;
   for (std::size_t j = 0; j < others.size(); ++j) {
     std::vector<Draw> part;
-    for (auto slot = static_cast<std::int64_t>(j); slot < plan_.points_per_study;
+    for (auto slot = static_cast<std::int64_t>(j); slot < plan_.landmarks_per_study;
          slot += static_cast<std::int64_t>(others.size())) {
       part.push_back(
           {CounterRng(plan_.seed, "landmark-" + ids_[anchor], static_cast<std::uint64_t>(slot))});

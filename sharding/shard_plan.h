@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,14 +17,16 @@ namespace homolog::shard {
 
 struct ShardPlan {
   std::vector<std::int64_t> crop{192, 192, 64};  // x, y, z, voxels (method.md D1)
-  std::int64_t points_per_study = 16;
-  std::int64_t partners = 4;    // studies that a landmark is sought in, its own included
-  double threshold = 0.7;       // similarity a pair is admitted above (method.md 2.4)
-  std::int64_t attempts = 101;  // draws before the best one is taken
-  double validation = 0.1;      // share of the patients
-  std::int64_t margin = 0;      // voxels kept around a crop for random shifts
+  std::int64_t landmarks_per_study = 16;
+  std::int64_t studies_per_landmark = 4;  // its own included
+  double threshold = 0.7;                 // similarity a pair is admitted above (method.md 2.4)
+  std::int64_t attempts = 101;            // draws before the best one is taken
+  double validation = 0.1;                // share of the patients
+  std::int64_t margin = 0;                // voxels kept around a crop for random shifts
+  std::string spacing = "native";         // or "x,y,z" in mm
   std::int64_t window_low = -125, window_high = 255;
-  std::string encoding = "uint16";
+  std::string voxel = "u16";  // of the stored crops: u16, u8, i16
+  std::string codec = "lz4";  // or zstd
   std::string match = "refined";
   std::int64_t match_neighbours = 0;                // cells to each side whose matches are averaged
   double warn_outside = 0.5, refuse_outside = 0.9;  // share of a crop beyond its volume
@@ -31,9 +34,11 @@ struct ShardPlan {
   std::int64_t studies_in_memory = 8;
 
   match::Mode mode() const { return match::mode_named(match); }
+  // Of the crops; nothing: each volume's own. Throws Fault::Usage when it cannot be read.
+  std::optional<Point3> spacing_mm() const;
 };
 
-// Section [shard].
+// Section [shard]; its keys go as flags without it, too.
 void declare(Options& options, ShardPlan& plan);
 // Throws Fault::Usage: sides odd or missing, window, group too large for one shard.
 void validate(const ShardPlan& plan);

@@ -12,10 +12,10 @@
 
 namespace homolog::shard {
 
-StudyCache::StudyCache(std::vector<import::CatalogEntry> entries, match::Embedder& embedder,
+StudyCache::StudyCache(const std::vector<import::CatalogEntry>& entries, match::Embedder& embedder,
                        std::filesystem::path embeddings, match::Mode mode, std::size_t capacity,
                        std::int64_t neighbours)
-    : entries_(std::move(entries)),
+    : entries_(entries),
       embedder_(embedder),
       folder_(std::move(embeddings)),
       mode_(mode),

@@ -16,8 +16,9 @@ namespace homolog::shard {
 
 class StudyCache : public Studies {
  public:
-  // `embeddings` may be empty. Throws Fault::Usage when a stored embedding is of other weights.
-  StudyCache(std::vector<import::CatalogEntry> entries, match::Embedder& embedder,
+  // `entries` and `embedder` are held by reference. `embeddings` may be empty. Throws Fault::Usage
+  // when a stored embedding is of other weights.
+  StudyCache(const std::vector<import::CatalogEntry>& entries, match::Embedder& embedder,
              std::filesystem::path embeddings, match::Mode mode, std::size_t capacity,
              std::int64_t neighbours = 0);
   void check(std::size_t study) override { embedding(study); }
@@ -37,7 +38,7 @@ class StudyCache : public Studies {
   std::shared_ptr<const match::Embedding> embedding(std::size_t study);
   std::optional<match::Embedding> stored(const std::filesystem::path& file, const Held& held) const;
 
-  std::vector<import::CatalogEntry> entries_;
+  const std::vector<import::CatalogEntry>& entries_;
   match::Embedder& embedder_;
   std::filesystem::path folder_;
   match::Mode mode_;

@@ -76,7 +76,7 @@ std::vector<Group> cut(const std::string& split, const std::vector<Member>& memb
 }  // namespace
 
 std::vector<Group> make_groups(const std::vector<Member>& members, double validation_share,
-                               std::int64_t partners, std::uint64_t seed) {
+                               std::int64_t group_size, std::uint64_t seed) {
   std::set<std::string> names;
   for (const Member& member : members) names.insert(member.subject);
   if (names.size() < 2) {
@@ -93,7 +93,7 @@ std::vector<Group> make_groups(const std::vector<Member>& members, double valida
   std::set<std::string> train, validation;
   for (std::size_t i = 0; i < order.size(); ++i)
     (i < static_cast<std::size_t>(held) ? validation : train).insert(subjects[order[i]]);
-  const auto size = static_cast<std::size_t>(partners);
+  const auto size = static_cast<std::size_t>(group_size);
   auto groups = cut("train", members, rounds_of(members, train, seed), size);
   const auto kept = cut("validation", members, rounds_of(members, validation, seed), size);
   groups.insert(groups.end(), kept.begin(), kept.end());

@@ -23,6 +23,6 @@ struct Group {
 // `validation_share`: of the subjects. Throws Fault::Data when fewer than two subjects are there
 // ("no pair possible").
 std::vector<Group> make_groups(const std::vector<Member>& members, double validation_share,
-                               std::int64_t partners, std::uint64_t seed);
+                               std::int64_t group_size, std::uint64_t seed);
 
 }  // namespace homolog::shard

@@ -1,15 +1,15 @@
 // homolog shard: catalogue and SAM weights in, pair store out.
 // Composes embedder, cache and builder; all rules are in the libraries.
-#include <cstdio>
-#include <nlohmann/json.hpp>
+#include <ATen/Parallel.h>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/open_files.h"
-#include "base/progress.h"
 #include "base/run_main.h"
 #include "base/stop_signal.h"
+#include "sharding/apps/shard/own_part.h"
+#include "sharding/apps/shard/shard_report.h"
+#include "sharding/apps/shard/siblings.h"
 #include "sharding/shard_builder.h"
 #include "sharding/study_cache.h"
 
@@ -18,85 +18,97 @@ namespace {
 
 struct Arguments {
   std::filesystem::path catalog, sam, out, embeddings;
+  std::string part;
+  std::int64_t workers = 1;
   bool json = false;
   shard::ShardPlan plan;
 };
 
-void report(const store::StoreManifest& m, const shard::BuildCounts& c, const Arguments& a) {
-  const double raw = static_cast<double>(m.crops()) * static_cast<double>(m.header.bytes());
-  nlohmann::ordered_json row{{"store", a.out.string()},
-                             {"hash", hex64(m.hash)},
-                             {"pairs_train", m.pairs("train")},
-                             {"pairs_validation", m.pairs("validation")},
-                             {"crops", m.crops()},
-                             {"shards_written", c.written_shards},
-                             {"shards_kept", c.kept_shards},
-                             {"bytes", m.bytes()},
-                             {"compression", m.bytes() ? raw / static_cast<double>(m.bytes()) : 0},
-                             {"landmarks", c.plan.landmarks},
-                             {"draws", c.plan.draws},
-                             {"fallbacks", c.plan.fallbacks},
-                             {"warned_crops", c.warned_crops},
-                             {"refused_crops", c.refused_crops},
-                             {"small_studies", c.plan.small_studies},
-                             {"duplicates", c.duplicates},
-                             {"studies_left_out", c.left_out.size()},
-                             {"left_out", nlohmann::ordered_json::array()}};
-  for (const auto& [id, reason] : c.left_out)
-    row["left_out"].push_back({{"study", id}, {"reason", reason}});
-  if (a.json) {
-    std::printf("%s\n", row.dump().c_str());
-    return;
-  }
-  char compression[32];
-  std::snprintf(compression, sizeof compression, "%.2f times", row["compression"].get<double>());
-  row["compression"] = compression;
-  for (const auto& [key, value] : row.items())
-    std::printf("%-18s %s\n", key.c_str(),
-                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
-}
-
-int shard_main(int argc, char** argv) {
-  Arguments a;
-  Options options("homolog shard", "--catalog C --sam WEIGHTS --out STORE [--embeddings DIR]",
-                  "Match landmarks across studies and store their crops as pairs");
+void declare(Options& options, Arguments& a) {
   options.add("catalog", a.catalog, "catalogue from homolog catalog", {.required = true});
   options.add("sam", a.sam, "weights from homolog sam train", {.required = true});
   options.add("out", a.out, "folder of the store; the same command again goes on where it stood",
               {.required = true});
   options.add("embeddings", a.embeddings,
               "folder of homolog sam embed, read where present, written where not");
+  options.add("workers", a.workers, "processes on this machine; they share its cores",
+              {.min = 1, .max = 1024});
+  options.add("part", a.part,
+              "i/n: this is one of n processes with these arguments, 0/4 to 3/4; under mpirun and "
+              "srun they find out themselves");
   options.add("json", a.json, "report as one JSON line");
   declare(options, a.plan);
-  if (!options.parse(argc, argv)) return 0;
-  shard::validate(a.plan);
-  listen_for_stop_signals();
-  shard::BuildCounts counts;
-  match::Embedder embedder(a.sam);
-  const auto found =
-      import::usable(import::read_catalog(a.catalog), embedder.spacing_mm(), embedder.cell());
-  counts.left_out = found.left_out;
-  const auto entries = shard::distinct(found.entries, counts.duplicates);
-  if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
-  shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(),
-                            static_cast<std::size_t>(a.plan.studies_in_memory),
-                            a.plan.match_neighbours);
-  shard::ShardBuilder builder(a.plan, entries, studies, embedder.sam_hash(), a.out);
-  Progress progress("sharding", builder.total_landmarks(), "landmarks");
-  const auto manifest = builder.build(counts, [&progress](std::int64_t n) { progress.advance(n); });
-  progress.finish();
+}
+
+void warn(const store::StoreManifest& manifest, const shard::BuildCounts& counts,
+          const shard::ShardPlan& plan) {
   if (counts.plan.fallbacks > 0) {
     log::warn("landmarks taken below the threshold",
               {{"fallbacks", counts.plan.fallbacks}, {"landmarks", counts.plan.landmarks}});
   }
-  if (counts.warned_crops > 0)
-    log::warn("crops mostly outside the volume", {{"crops", counts.warned_crops}});
-  if (counts.refused_crops > 0) log::warn("crops refused", {{"crops", counts.refused_crops}});
-  if (manifest.pairs("validation") == 0 && a.plan.validation > 0) {
+  if (counts.crops.warned > 0)
+    log::warn("crops mostly outside the volume", {{"crops", counts.crops.warned}});
+  if (manifest.pairs("validation") == 0 && plan.validation > 0) {
     log::warn("no pair for validation: too few patients for a share of their own",
-              {{"shard.validation", a.plan.validation}});
+              {{"shard.validation", plan.validation}});
   }
-  report(manifest, counts, a);
+}
+
+// This process and those that it starts on this machine.
+struct Team {
+  shard::Part outer;  // of all of them among what mpirun, srun or --part says
+  std::size_t workers;
+  int threads;
+  std::vector<std::string> arguments;
+
+  shard::Part own() const { return shard::part_within(outer, 0, workers); }
+};
+
+// The others start when all that can be refused early has been, so that it is said once.
+void build(const Arguments& a, const Team& team) {
+  const bool first = team.own().index == 0;  // it speaks for all
+  log::set_terminal_level(first ? "info" : "error");
+  shard::BuildCounts counts;
+  match::Embedder embedder(a.sam);
+  auto found =
+      import::usable(import::read_catalog(a.catalog), embedder.spacing_mm(), embedder.cell());
+  counts.left_out = found.left_out;
+  const auto entries = shard::distinct(std::move(found.entries), counts.duplicates);
+  if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
+  shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(),
+                            static_cast<std::size_t>(a.plan.studies_in_memory),
+                            a.plan.match_neighbours);
+  shard::ShardBuilder builder(a.plan, entries, studies, embedder.sam_hash(), a.out, team.own());
+  const auto forecast = builder.forecast();
+  if (first) tell_forecast(forecast, a.out);
+  shard::require_space(forecast, a.out);
+  if (!first) log::set_terminal_level("warn");
+  Siblings siblings(team.arguments, team.outer, team.workers, team.threads);
+  ShardProgress progress(builder.total_landmarks(), a.out);
+  const auto manifest = builder.build(counts, [&](const shard::Standing& standing) {
+    if (first) progress.show(standing);
+  });
+  progress.finish();
+  siblings.join();
+  if (!first) return;
+  warn(manifest, counts, a.plan);
+  report({manifest, counts, a.out, a.plan.spacing}, a.json);
+}
+
+int shard_main(int argc, char** argv) {
+  Arguments a;
+  Options options("homolog shard", "--catalog C --sam WEIGHTS --out STORE [--embeddings DIR]",
+                  "Match landmarks across studies and store their crops as pairs");
+  declare(options, a);
+  if (!options.parse(argc, argv)) return 0;
+  shard::validate(a.plan);
+  listen_for_stop_signals();
+  const auto environment = topology::process_environment();
+  const auto workers = static_cast<std::size_t>(a.workers);
+  const Team team{own_part(a.part, environment), workers, threads_each(workers, environment),
+                  shared_arguments(argc, argv)};
+  at::set_num_threads(team.threads);
+  build(a, team);
   return 0;
 }
 

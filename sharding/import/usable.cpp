@@ -28,12 +28,12 @@ std::string reason_against(const CatalogEntry& e, double spacing_mm, const Index
 
 }  // namespace
 
-Usable usable(const std::vector<CatalogEntry>& entries, double spacing_mm, const Index3& cell) {
+Usable usable(std::vector<CatalogEntry> entries, double spacing_mm, const Index3& cell) {
   Usable result;
-  for (const CatalogEntry& entry : entries) {
+  for (CatalogEntry& entry : entries) {
     const std::string reason = reason_against(entry, spacing_mm, cell);
     if (reason.empty()) {
-      result.entries.push_back(entry);
+      result.entries.push_back(std::move(entry));
       continue;
     }
     log::warn("scan left out", {{"id", entry.id}, {"reason", reason}});

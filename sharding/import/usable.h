@@ -21,6 +21,6 @@ struct Usable {
 // Leaves out, with a warning each: values that are not HU; fewer than kFewSlices voxels along an
 // axis; less than one `cell` (x, y, z) of voxels of `spacing_mm`. Throws Fault::Data when nothing
 // stays.
-Usable usable(const std::vector<CatalogEntry>& entries, double spacing_mm, const Index3& cell);
+Usable usable(std::vector<CatalogEntry> entries, double spacing_mm, const Index3& cell);
 
 }  // namespace homolog::import

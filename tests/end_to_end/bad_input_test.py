@@ -133,7 +133,7 @@ def sharding():
                 raw.seek(-1, os.SEEK_CUR)
                 raw.write(bytes([byte ^ 0x10]))
     check("bench of a damaged store", homolog("store", "bench", "damaged", "--threads", 2, "--seconds", "0.5"), 3, "crop", "fix:")
-    done = homolog(*shard, "--catalog", "three.jsonl", "--out", "store", "--set", "shard.points_per_study=3", "--set", "shard.crop=32,32,32")
+    done = homolog(*shard, "--catalog", "three.jsonl", "--out", "store", "--set", "shard.landmarks_per_study=3", "--set", "shard.crop=32,32,32")
     check("a store of other settings is there", done, 2, "store", "fix:")
     shutil.copytree(work / "store", work / "future")
     manifest = work / "future" / "store.json"

@@ -43,7 +43,7 @@ def main():
     homolog("sam", "train", "--catalog", "three.jsonl", "--run", "sam", "--config", SOURCE / "configs/sam_small.ini",
             "--set", "schedule.steps=6", "--set", "schedule.warmup_steps=2")
     homolog("shard", "--catalog", "three.jsonl", "--sam", "sam/sam.safetensors", "--out", "store", "--config",
-            SOURCE / "configs/shard_small.ini", "--set", "shard.points_per_study=4", "--set", "shard.validation=0")
+            SOURCE / "configs/shard_small.ini", "--set", "shard.landmarks_per_study=4", "--set", "shard.validation=0")
     homolog("store", "verify", "store")
     text = b"".join(path.read_bytes() for path in (work / "store").glob("*"))
     for word in (b"Lung_Dx", b"LIDC", b"SIEMENS", b"Philips"):

@@ -15,54 +15,12 @@
 #include "sharding/shard_builder.h"
 #include "sharding/store/pair_store.h"
 #include "sharding/store/verify.h"
+#include "tests/unit/shard_build/moved_bodies.h"
 
 namespace homolog::shard {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Study i is one body, moved by i voxels in x. Points match exactly, with a score set per pair.
-class MovedBodies : public Studies {
- public:
-  explicit MovedBodies(std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      auto v = std::make_shared<Volume>();
-      v->id = hex64(i + 1);
-      v->grid.size = {48, 44, 40};
-      v->grid.spacing = {1, 1, 2};
-      v->hu.assign(static_cast<std::size_t>(v->grid.voxels()), kAirHu);
-      for (std::int64_t z = 4; z < 36; ++z) {
-        for (std::int64_t y = 8; y < 40; ++y) {
-          for (std::int64_t x = 12; x < 36; ++x)
-            v->at({x + static_cast<std::int64_t>(i), y, z}) =
-                static_cast<std::int16_t>((7 * x + 5 * y + 3 * z) % 300);
-        }
-      }
-      volumes_.push_back(std::move(v));
-    }
-  }
-  std::shared_ptr<const Volume> volume(std::size_t i) override { return volumes_[i]; }
-  std::vector<match::Match> match(std::size_t from, std::size_t to,
-                                  const std::vector<Point3>& points) override {
-    std::vector<match::Match> out;
-    for (const Point3& p : points) {
-      const double x = p.x + static_cast<double>(to) - static_cast<double>(from);
-      const Index3 voxel =
-          volumes_[to]->grid.clamped({static_cast<std::int64_t>(x), static_cast<std::int64_t>(p.y),
-                                      static_cast<std::int64_t>(p.z)});
-      out.push_back({{x, p.y, p.z}, voxel, anchor_score});
-    }
-    return out;
-  }
-  std::vector<double> similarity(std::size_t, const std::vector<Point3>& a, std::size_t,
-                                 const std::vector<Point3>&) override {
-    return std::vector<double>(a.size(), other_score);
-  }
-  double anchor_score = 0.9, other_score = 0.8;
-
- private:
-  std::vector<std::shared_ptr<Volume>> volumes_;
-};
 
 TEST(LandmarkDraw, StaysInTheBodyAndOffTheUpperRasMargin) {
   MovedBodies studies(1);
@@ -88,8 +46,8 @@ class BuilderTest : public ::testing::Test {
     out_ = fs::temp_directory_path() / ("homolog_build_" + std::to_string(::getpid()));
     fs::remove_all(out_);
     plan_.crop = {16, 16, 16};
-    plan_.points_per_study = 3;
-    plan_.partners = 3;
+    plan_.landmarks_per_study = 3;
+    plan_.studies_per_landmark = 3;
     plan_.validation = 0.2;
     for (std::size_t i = 0; i < 9; ++i) {
       import::CatalogEntry entry;
@@ -100,8 +58,8 @@ class BuilderTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(out_); }
   store::StoreManifest build(BuildCounts& counts) {
-    return ShardBuilder(plan_, entries_, studies_, hex64(5), out_).build(counts, [](std::int64_t) {
-    });
+    ShardBuilder builder(plan_, entries_, studies_, hex64(5), out_);
+    return builder.build(counts, [](const Standing&) {});
   }
   MovedBodies studies_{9};
   ShardPlan plan_;
@@ -119,13 +77,18 @@ TEST_F(BuilderTest, BuildsAWholeStoreWhosePairsShowTheSameAnatomy) {
   EXPECT_EQ(manifest.crops(), 3 * 3 * 3 + 4 * 3 * 4 + 2 * 3 * 2)
       << "a landmark is stored once a study";
   const store::PairStore pairs({out_, "train"});
-  std::vector<std::byte> scratch;
+  store::ShardReader::Scratch scratch;
   std::vector<std::uint16_t> query(16 * 16 * 16), key(query);
   for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
     const auto at = pairs.at(i);
     at.shard->read_window(at.pair.query, query, scratch);
     at.shard->read_window(at.pair.key, key, scratch);
-    EXPECT_EQ(query, key) << "pair " << i;
+    std::set<int> steps;  // where both show the body
+    for (std::size_t v = 0; v < query.size(); ++v) {
+      ASSERT_EQ(query[v] == 0, key[v] == 0) << "pair " << i;
+      if (query[v] != 0) steps.insert(static_cast<int>(query[v]) - static_cast<int>(key[v]));
+    }
+    EXPECT_EQ(steps.size(), 1U) << "pair " << i;
   }
 }
 
@@ -200,7 +163,7 @@ TEST_F(BuilderTest, CropsThatAreNearlyAllOutsideLeaveNoStore) {
     EXPECT_EQ(e.fault(), Fault::Data);
     EXPECT_THAT(e.what(), ::testing::HasSubstr("no pair possible"));
   }
-  EXPECT_GT(counts.refused_crops, 0);
+  EXPECT_GT(counts.crops.outside, 0);
   EXPECT_FALSE(fs::exists(out_ / "store.json"));
 }
 
@@ -227,7 +190,7 @@ TEST_F(BuilderTest, VerifyNamesAPatientWhoIsInTwoSplitsOrTwiceInAPair) {
   std::string all;
   for (const auto& finding : store::verify(out_).findings) all += finding.what + "\n";
   EXPECT_THAT(all, ::testing::HasSubstr("subject " + hex64(77) + " is in two splits"));
-  EXPECT_THAT(all, ::testing::HasSubstr("a pair shows subject " + hex64(77) + " twice"));
+  EXPECT_THAT(all, ::testing::HasSubstr("shows one subject twice"));
 }
 
 TEST_F(BuilderTest, RepeatedContentIsLeftOut) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/counter_rng.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -18,24 +19,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One body in every study; those in `broken` cannot be read.
+// Bodies of one shape; those in `broken` cannot be read.
 class SameBodies : public Studies {
  public:
   SameBodies() {
-    body_->grid.size = {40, 40, 40};
-    body_->hu.assign(64000, 30);
+    for (std::uint64_t i = 0; i < 9; ++i) {
+      CounterRng rng(i, "hu", 0);
+      auto& body = bodies_.emplace_back(std::make_shared<Volume>());
+      body->grid.size = {40, 40, 40};
+      for (int v = 0; v < 64000; ++v) body->hu.push_back(static_cast<std::int16_t>(rng.below(200)));
+    }
   }
   void check(std::size_t study) override {
     if (broken.contains(study)) throw Error(Fault::Data, "scan is gone");
   }
   std::shared_ptr<const Volume> volume(std::size_t study) override {
     EXPECT_FALSE(broken.contains(study));
-    return body_;
+    return bodies_[study];
   }
-  std::vector<match::Match> match(std::size_t, std::size_t,
+  std::vector<match::Match> match(std::size_t, std::size_t to,
                                   const std::vector<Point3>& points) override {
     std::vector<match::Match> out;
-    for (const Point3& p : points) out.push_back({p, body_->grid.nearest(p), 0.9});
+    for (const Point3& p : points) out.push_back({p, bodies_[to]->grid.nearest(p), 0.9});
     for (std::size_t i = 0; i < out.size(); ++i) {
       out[i].voxel = {static_cast<std::int64_t>(points[i].x),
                       static_cast<std::int64_t>(points[i].y),
@@ -50,7 +55,7 @@ class SameBodies : public Studies {
   std::set<std::size_t> broken;
 
  private:
-  std::shared_ptr<Volume> body_ = std::make_shared<Volume>();
+  std::vector<std::shared_ptr<Volume>> bodies_;
 };
 
 class UnreadableTest : public ::testing::Test {
@@ -60,8 +65,8 @@ class UnreadableTest : public ::testing::Test {
     out_ = fs::temp_directory_path() / ("homolog_unreadable_" + std::to_string(::getpid()));
     fs::remove_all(out_);
     plan_.crop = {16, 16, 16};
-    plan_.points_per_study = 2;
-    plan_.partners = 3;
+    plan_.landmarks_per_study = 2;
+    plan_.studies_per_landmark = 3;
     plan_.validation = 0;
     for (std::size_t i = 0; i < 9; ++i) {
       import::CatalogEntry entry;
@@ -72,10 +77,11 @@ class UnreadableTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(out_); }
   store::StoreManifest build(BuildCounts& counts) {
-    std::int64_t steps = 0;
+    std::int64_t last = 0;
     ShardBuilder builder(plan_, entries_, studies_, hex64(5), out_);
-    const auto manifest = builder.build(counts, [&](std::int64_t n) { steps += n; });
-    EXPECT_TRUE(steps == builder.total_landmarks() || steps == 0);
+    const auto manifest =
+        builder.build(counts, [&](const Standing& standing) { last = standing.landmarks; });
+    EXPECT_TRUE(last == builder.total_landmarks() || last == 0);
     return manifest;
   }
   static std::set<std::string> names(const BuildCounts& counts) {
@@ -153,7 +159,8 @@ TEST_F(UnreadableTest, FewerThanTwoLeftIsADataFaultThatSaysWhy) {
   studies_.broken = {0, 1, 2, 3, 4, 5, 6, 7};
   BuildCounts counts;
   try {
-    ShardBuilder(plan_, entries_, studies_, hex64(5), out_).build(counts, [](std::int64_t) {});
+    ShardBuilder builder(plan_, entries_, studies_, hex64(5), out_);
+    builder.build(counts, [](const Standing&) {});
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.fault(), Fault::Data);

@@ -1,0 +1,161 @@
+// What a build finds or leaves as a whole: store.json, and what it tells.
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "sharding/shard_builder.h"
+
+namespace homolog::shard {
+namespace fs = std::filesystem;
+namespace {
+
+bool is_whole(const fs::path& file, const store::ShardSummary& shard) {
+  std::error_code absent;
+  return fs::file_size(file, absent) == shard.bytes && xxh3_64_file(file) == shard.xxh3;
+}
+
+}  // namespace
+
+std::vector<import::CatalogEntry> distinct(std::vector<import::CatalogEntry> entries,
+                                           std::int64_t& duplicates) {
+  std::set<std::string> seen;
+  const auto repeats = [&](const import::CatalogEntry& entry) {
+    if (seen.insert(entry.content_hash).second) return false;
+    ++duplicates;
+    log::warn("study left out, its voxels are another's", {{"study", entry.id}});
+    return true;
+  };
+  std::vector<import::CatalogEntry> out;
+  for (auto& entry : entries)
+    if (!repeats(entry)) out.push_back(std::move(entry));
+  return out;
+}
+
+// Each process reads its own part of the shards.
+std::set<std::string> ShardBuilder::damaged(const store::StoreManifest& manifest) const {
+  std::set<std::string> files;
+  for (std::size_t i = part_.index; i < manifest.shards.size(); i += part_.count) {
+    const store::ShardSummary& shard = manifest.shards[i];
+    if (!is_whole(out_ / shard.file, shard)) files.insert(shard.file);
+  }
+  return files;
+}
+
+// Makes the store an unfinished one without its broken shards. The others are recorded, so that
+// nobody reads them again.
+void ShardBuilder::reopen(const store::StoreManifest& manifest,
+                          const std::set<std::string>& broken) const {
+  std::set<std::string> held;
+  for (const auto& [split, ids] : manifest.studies) held.insert(ids.begin(), ids.end());
+  std::map<std::string, const store::ShardSummary*> whole;
+  for (const store::ShardSummary& shard : manifest.shards)
+    if (!broken.contains(shard.file)) whole[shard.file] = &shard;
+  const GroupLedger ledger(out_, plan_hash_);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const auto shard = whole.find(file_of(g).filename().string());
+    if (shard == whole.end()) continue;
+    GroupResult result;
+    result.shard = *shard->second;
+    for (const std::size_t study : groups_[g].studies) {
+      if (held.contains(ids_[study])) {
+        result.studies.push_back(ids_[study]);
+      } else {
+        result.left_out.push_back({ids_[study], "left out when the store was made"});
+      }
+    }
+    ledger.record(g, result);
+  }
+  fs::remove(out_ / "store.json");
+  for (const std::string& file : broken) {
+    log::warn("shard missing or damaged, written again", {{"shard", file}});
+    fs::remove(out_ / file);
+  }
+}
+
+// The store that is there already. `verify`: read its shards; damaged ones are removed, and the
+// store is unfinished again.
+std::optional<store::StoreManifest> ShardBuilder::finished(BuildCounts& counts, bool verify) {
+  if (!fs::exists(out_ / "store.json")) return std::nullopt;
+  auto manifest = store::load_manifest(out_);
+  if (manifest.header.plan_hash != plan_hash_) {
+    throw Error(Fault::Usage,
+                out_.string() + " holds a finished store of other settings, studies or SAM weights",
+                "choose another --out, or remove that folder");
+  }
+  const auto broken = verify ? damaged(manifest) : std::set<std::string>{};
+  if (!broken.empty()) {
+    reopen(manifest, broken);
+    return std::nullopt;
+  }
+  count(counts);
+  if (verify) counts.kept_shards = std::ssize(manifest.shards);
+  std::set<std::string> held;
+  for (const auto& [split, ids] : manifest.studies) held.insert(ids.begin(), ids.end());
+  for (const auto& one : counts.left_out) held.insert(one.id);
+  for (const std::string& id : ids_)
+    if (!held.contains(id)) counts.left_out.push_back({id, "left out when the store was made"});
+  return manifest;
+}
+
+// The studies that no group could take: all others show their patient, or are paired already.
+void ShardBuilder::name_ungrouped(BuildCounts& counts) const {
+  std::set<std::size_t> grouped;
+  for (const Group& group : groups_) grouped.insert(group.studies.begin(), group.studies.end());
+  for (std::size_t study = 0; study < ids_.size(); ++study) {
+    if (grouped.contains(study)) continue;
+    const std::string reason = "too many scans of one patient: none of another is left to pair";
+    log::warn("study left out", {{"study", ids_[study]}, {"reason", reason}});
+    counts.left_out.push_back({ids_[study], reason});
+  }
+}
+
+void ShardBuilder::count(BuildCounts& counts) const {
+  for (const auto& result : results_) {
+    if (!result) continue;
+    counts.plan.landmarks += result->plan.landmarks;
+    counts.plan.draws += result->plan.draws;
+    counts.plan.fallbacks += result->plan.fallbacks;
+    counts.plan.small_studies += result->plan.small_studies;
+    counts.crops += result->crops;
+    counts.left_out.insert(counts.left_out.end(), result->left_out.begin(), result->left_out.end());
+    if (result->shard.pairs > 0) ++(result->found ? counts.kept_shards : counts.written_shards);
+  }
+}
+
+// The same for every process: all results are there.
+store::StoreManifest ShardBuilder::manifest_of(BuildCounts& counts) const {
+  count(counts);
+  store::StoreManifest manifest;
+  manifest.header = header_;
+  manifest.config = settings(plan_);
+  std::map<std::string, std::size_t> row;
+  for (std::size_t study = 0; study < ids_.size(); ++study) row[ids_[study]] = study;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const GroupResult& result = *results_[g];
+    for (const std::string& id : result.studies) {
+      manifest.studies[groups_[g].split].push_back(id);
+      manifest.subjects[id] = subjects_[row.at(id)];
+    }
+    if (result.shard.pairs > 0) manifest.shards.push_back(result.shard);
+  }
+  return manifest;
+}
+
+void ShardBuilder::refuse_empty(const BuildCounts& counts) const {
+  std::string what = "no pair possible: ";
+  if (!counts.left_out.empty()) {
+    const auto& first = counts.left_out.front();
+    what += std::to_string(counts.left_out.size()) + " studies could not be used (" + first.id +
+            ": " + first.reason + "), ";
+  }
+  throw Error(Fault::Data,
+              what + std::to_string(counts.crops.refused()) + " crops were refused, " +
+                  std::to_string(counts.plan.small_studies) +
+                  " studies were too small for a landmark",
+              "mend what cannot be read, choose a smaller shard.crop, or raise "
+              "shard.refuse_outside");
+}
+
+}  // namespace homolog::shard

@@ -1,0 +1,176 @@
+#include "sharding/group_ledger.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace homolog::shard {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kTemporary = ".tmp-";  // of base/atomic_file
+
+std::string stem(std::size_t group) { return "group-" + std::to_string(group); }
+
+// "group-12.json" with ending ".json" -> 12. "group-12.json.tmp-..." is neither.
+std::optional<std::size_t> group_of(const std::string& name, const std::string& ending) {
+  std::size_t group = 0;
+  int used = 0;
+  if (std::sscanf(name.c_str(), "group-%zu%n", &group, &used) != 1) return std::nullopt;
+  const std::string rest = name.substr(static_cast<std::size_t>(used));
+  const bool fits = ending == ".json" ? rest == ending : rest.starts_with(ending);
+  return fits ? std::optional(group) : std::nullopt;
+}
+
+}  // namespace
+
+GroupClaim::GroupClaim(fs::path file, std::string plan_hash)
+    : file_(std::move(file)), plan_hash_(std::move(plan_hash)) {
+  descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    throw Error(Fault::Environment, "cannot write " + file_.string() + ": " + std::strerror(errno),
+                "check that --out is writable and has space, then run again");
+  }
+  tell(0);
+}
+
+GroupClaim::~GroupClaim() {
+  ::close(descriptor_);
+  std::error_code ignored;
+  fs::remove(file_, ignored);
+}
+
+// Of one length, so that it is written over what was there.
+void GroupClaim::tell(std::int64_t landmarks) {
+  char text[64];
+  const int n =
+      std::snprintf(text, sizeof text, "%s %012" PRId64 "\n", plan_hash_.c_str(), landmarks);
+  [[maybe_unused]] const auto written = ::pwrite(descriptor_, text, static_cast<std::size_t>(n), 0);
+}
+
+GroupLedger::GroupLedger(const fs::path& store, std::string plan_hash,
+                         std::chrono::seconds patience)
+    : store_(store),
+      folder_(store / "building"),
+      plan_hash_(std::move(plan_hash)),
+      patience_(patience) {}
+
+GroupLedger::~GroupLedger() {
+  std::error_code ignored;
+  fs::remove(folder_, ignored);  // where nothing is in it
+}
+
+fs::path GroupLedger::record_of(std::size_t group) const {
+  return folder_ / (stem(group) + ".json");
+}
+
+std::optional<GroupResult> GroupLedger::result(std::size_t group) const {
+  std::ifstream in(record_of(group));
+  if (!in) return std::nullopt;
+  try {
+    const auto json = nlohmann::json::parse(in);
+    if (json.at("plan") != plan_hash_) return std::nullopt;
+    GroupResult result = group_result_of(json.at("result"));
+    std::error_code absent;
+    const auto& shard = result.shard;
+    if (!shard.file.empty() && fs::file_size(store_ / shard.file, absent) != shard.bytes)
+      return std::nullopt;
+    return result;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;  // not ours, or of another version: the group is looked at again
+  }
+}
+
+void GroupLedger::record(std::size_t group, const GroupResult& result) const {
+  fs::create_directories(folder_);
+  const nlohmann::json json{{"plan", plan_hash_}, {"result", to_json(result)}};
+  write_file_atomically(record_of(group), json.dump() + "\n");
+}
+
+// Whether nothing was heard of a claim for long. Times of one's own clock: hosts' clocks differ.
+bool GroupLedger::silent(const fs::path& file) {
+  std::error_code gone;
+  const auto changed = fs::last_write_time(file, gone);
+  const auto now = std::chrono::steady_clock::now();
+  auto [heard, fresh] = heard_.try_emplace(file.filename().string(), Heard{changed, now});
+  if (!fresh && heard->second.changed != changed) heard->second = {changed, now};
+  return gone || now - heard->second.at > patience_;
+}
+
+std::vector<GroupLedger::Other> GroupLedger::others() {
+  remove_leftovers(folder_);
+  std::vector<Other> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    const auto group = group_of(entry.path().filename().string(), kTemporary);
+    if (!group || silent(entry.path())) continue;
+    Other other{*group, entry.path(), "", 0};
+    std::ifstream(entry.path()) >> other.plan >> other.landmarks;
+    if (!other.plan.empty() && other.plan != plan_hash_) {
+      throw Error(Fault::Usage,
+                  "another process builds a store of other settings, studies or SAM weights in " +
+                      store_.string() + " (" + entry.path().filename().string() + ")",
+                  "give both the same options and catalogue, or choose another --out");
+    }
+    found.push_back(std::move(other));
+  }
+  return found;
+}
+
+// Another process may remove the empty folder meanwhile.
+std::unique_ptr<GroupClaim> GroupLedger::new_claim(std::size_t group) const {
+  for (int attempt = 0;; ++attempt) {
+    std::error_code ignored;
+    fs::create_directories(folder_, ignored);
+    try {
+      return std::make_unique<GroupClaim>(temporary_beside(folder_ / stem(group)), plan_hash_);
+    } catch (const Error&) {
+      if (attempt == 9 || fs::exists(folder_)) throw;
+    }
+  }
+}
+
+std::unique_ptr<GroupClaim> GroupLedger::claim(std::size_t group) {
+  for (const Other& other : others())
+    if (other.group == group) return nullptr;
+  auto own = new_claim(group);
+  // Of two that came at once the one with the lesser name stays.
+  for (const Other& other : others())
+    if (other.group == group && other.file < own->file()) return nullptr;
+  return own;
+}
+
+GroupLedger::Sight GroupLedger::look() {
+  Sight sight;
+  for (const Other& other : others()) {
+    sight.landmarks += other.landmarks;
+    sight.claimed.insert(other.group);
+  }
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    if (const auto group = group_of(entry.path().filename().string(), ".json"))
+      sight.recorded.insert(*group);
+  }
+  return sight;
+}
+
+void GroupLedger::close() {
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+  for (const auto& entry : fs::directory_iterator(store_, ignored)) {
+    if (entry.path().filename().string().find(kTemporary) != std::string::npos)
+      fs::remove_all(entry.path(), ignored);
+  }
+}
+
+}  // namespace homolog::shard
