@@ -60,7 +60,7 @@ def near_misses():
             ("2-D ResNet", nets.resnet18(**{**resnet, "spatial_dims": 2}), ("resnet", "2-D convolutions"))):
         refused(f"near miss: {name}", saved(network.state_dict()), "w.pt looks like weights of", *fragments)
     flat = saved(nets.ViT(**{**VIT, "img_size": (32, 64, 48)}).state_dict())
-    refused("a position table of no cube asks for the crop", flat, "24 tokens", "--crop X,Y,Z")
+    refused("a position table of no cube asks for the crop", flat, "has shape [1, 24, 48]", "--crop X,Y,Z, where X/16 * Y/16 * Z/16 is 24")
     check("with the crop it imports", imported(flat, "--crop", "32,64,48").returncode == 0)
     (work / "out.safetensors").unlink(missing_ok=True)
 

@@ -129,21 +129,13 @@ bool is_credible(const Size3& stated, const Recognised& told) {
   return told.tokens == 0 || tokens == static_cast<double>(told.tokens);
 }
 
-Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan, const Choice& choice,
-                  const std::string& file) {
-  const Recognised& told = choice.told;
+Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan,
+                  const Recognised& told) {
   Size3 crop{};
   if (plan.crop[0] > 0) return plan.crop;
   for (const char* key : {"crop", "trained.crop"})
     if (parse_crop(metadata(from, key), crop) && is_credible(crop, told)) return crop;
-  if (told.tokens == 0 || told.crop[0] > 0) return told.crop;
-  const std::string side = std::to_string(told.token_side);
-  throw Error(Fault::Data,
-              file + " is of " + choice.entry->name + ", whose position table holds " +
-                  std::to_string(told.tokens) + " tokens of " + side + "x" + side + "x" + side +
-                  " voxels: of no cube",
-              "say what crop it was made for: --crop X,Y,Z, where X/" + side + " * Y/" + side +
-                  " * Z/" + side + " is " + std::to_string(told.tokens));
+  return told.crop;  // 0 for a table of no cube, too: the comparison then asks for it
 }
 
 Built build_told(const Entry& entry, const Settings& options, const Size3& crop,
@@ -208,7 +200,7 @@ ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPl
   out.backbone = choice.entry->name;
   out.origin = file_name;
   out.container = from.container;
-  out.crop = choose_crop(from, plan, choice, file_name);
+  out.crop = choose_crop(from, plan, choice.told);
   const Size3 crop = out.crop[0] > 0 ? out.crop : kAnyCrop;
   const Built built = build_told(*choice.entry, options, crop, plan, file_name);
   out.options = built.options;

@@ -10,9 +10,9 @@
 namespace homolog::backbone {
 
 struct ImportPlan {
-  std::string backbone;  // empty: told by the names
-  Size3 crop{};          // 0: by the position table, or any
-  Settings options;      // beside what the file tells: "model.NAME.key"
+  std::string backbone{};  // empty: told by the names
+  Size3 crop{};            // 0: by the position table, or any
+  Settings options{};      // beside what the file tells: "model.NAME.key"
 };
 
 struct ImportedNetwork {

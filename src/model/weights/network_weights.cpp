@@ -26,6 +26,8 @@ constexpr const char* kAlone[] = {"swinViT.", "vit."};
 
 std::string shape_text(const torch::Tensor& tensor) { return c10::str(tensor.sizes()); }
 
+std::int64_t tokens(const Size3& grid) { return grid[0] * grid[1] * grid[2]; }
+
 bool any_name(const NamedTensors& tensors, const std::string& prefix) {
   const auto at = tensors.lower_bound(prefix);
   return at != tensors.end() && at->first.starts_with(prefix);
@@ -147,17 +149,17 @@ class Fitting {
     return true;
   }
   // From the crop that the file states; else this network's where it has as many tokens, or a cube.
-  bool grid_of_file(const Size3& own_grid, std::int64_t tokens, Size3& grid) const {
+  bool grid_of_file(const Size3& own_grid, std::int64_t count, Size3& grid) const {
     for (const char* key : {"crop", "trained.crop"}) {
       const auto stated = metadata_.find(key);
       Size3 crop{};
       if (stated == metadata_.end() || !parse_crop(stated->second, crop)) continue;
       for (std::size_t a = 0; a < 3; ++a) grid[a] = own_grid[a] * crop[a] / rules_.crop[a];
-      return grid[0] * grid[1] * grid[2] == tokens;
+      return tokens(grid) == count;
     }
     grid = own_grid;
-    if (grid[0] * grid[1] * grid[2] == tokens) return true;
-    grid = model::cube_of(tokens, 1);
+    if (tokens(grid) == count) return true;
+    grid = model::cube_of(count, 1);
     return grid[0] > 0;
   }
 
@@ -200,12 +202,17 @@ class Fitting {
     if (rules_.resample)
       return "choose the network, its options and its crop as the weights were trained (homolog "
              "import shows what it recognises)";
-    const bool table = std::any_of(tables_.begin(), tables_.end(), [&](const auto& item) {
-      return std::any_of(wrong_.begin(), wrong_.end(), [&](const std::string& line) {
-        return line.starts_with(item.first + ": has shape");
-      });
-    });
-    if (table) return "give the crop that the weights were trained with: --crop X,Y,Z";
+    for (const auto& [name, grid] : tables_) {
+      const auto given = given_.find(name);
+      if (given == given_.end() || given->second.dim() != 3 ||
+          given->second.size(1) == tokens(grid))
+        continue;
+      const std::string side = std::to_string(rules_.crop[0] / grid[0]);
+      return "the position table is of another crop: give the one that it was made for, --crop "
+             "X,Y,Z, where X/" +
+             side + " * Y/" + side + " * Z/" + side + " is " +
+             std::to_string(given->second.size(1));
+    }
     return "choose the network and its options as the weights were trained: --backbone NAME, --set "
            "model.NAME.KEY=VALUE; where the file is a checkpoint of several networks, --part KEY "
            "takes another";
