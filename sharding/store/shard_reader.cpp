@@ -7,8 +7,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "base/error.h"
@@ -109,6 +111,11 @@ bool ShardReader::read_window(std::int64_t row, std::span<std::uint16_t> out,
     const std::span stored = std::as_writable_bytes(out);
     waited = read_stored(row, stored, scratch.packed);
     to_window(header_, stored, out);
+  }
+  // Usually the second voxel tells.
+  if (std::adjacent_find(out.begin(), out.end(), std::not_equal_to<>()) == out.end()) {
+    throw Error(Fault::Data, where(row) + ": a constant crop, from which nothing can be learnt",
+                "write the store again with homolog shard");
   }
   return waited;
 }

@@ -119,12 +119,12 @@ def crop_beyond_the_window(s):
     s.replace_crop(3, values)
 
 
-@edit("a constant crop", "passes")
+@edit("a constant crop", "read")
 def crop_constant(s):
     s.replace_crop(3, np.full_like(s.decoded(3), 7))
 
 
-@edit("a constant crop", "passes")
+@edit("a constant crop", "read")
 def crop_of_air(s):
     s.replace_crop(3, np.zeros_like(s.decoded(3)))
 
