@@ -25,8 +25,8 @@ def words(work, out, *more):
     return ["--catalog", work / "catalog.jsonl", "--sam", work / "sam" / "sam.safetensors", "--out", work / out, *COUNT, *more]
 
 
-def start(work, out, *more, prefix=()):
-    environment = dict(os.environ, OMP_NUM_THREADS="1", PATH=f"{BIN}:{os.environ['PATH']}")
+def start(work, out, *more, prefix=(), **told):
+    environment = dict(os.environ, OMP_NUM_THREADS="1", PATH=f"{BIN}:{os.environ['PATH']}", **told)
     line = [*prefix, str(BIN / "homolog-shard"), *map(str, words(work, out, *more))]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -59,6 +59,11 @@ def same_bytes(work):
     check("and show one report", out.count('"store"') == 1, out)
     parts = [start(work, "parts", "--part", f"{i}/3") for i in range(3)]
     check("three parts by hand write the same bytes", [ended(p)[0] for p in parts] == [0, 0, 0] and tree(work / "parts") == alone)
+    for name, told in {"srun": lambda i: {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_ID": "0", "SLURM_PROCID": str(i)},
+                       "Hydra": lambda i: {"PMI_SIZE": "2", "PMI_RANK": str(i)}}.items():
+        ends = [ended(process) for process in [start(work, name, "--json", **told(i)) for i in range(2)]]
+        check(f"two processes that {name} numbers write the same bytes and show one report",
+              [end[0] for end in ends] == [0, 0] and tree(work / name) == alone and ends[1][1] == "", str(ends))
     return alone
 
 

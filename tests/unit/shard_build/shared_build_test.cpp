@@ -78,6 +78,30 @@ class SharedBuild : public ::testing::Test {
     return children;
   }
 
+  // Names with `part` in them: ".h5" ends finished shards, ".h5.tmp-" is within pending ones.
+  static std::set<std::string> named(const fs::path& out, const std::string& part) {
+    std::set<std::string> names;
+    std::error_code absent;
+    for (const auto& entry : fs::directory_iterator(out, absent)) {
+      const std::string name = entry.path().filename().string();
+      if (part == ".h5" ? name.ends_with(part) : name.find(part) != std::string::npos)
+        names.insert(name);
+    }
+    return names;
+  }
+  static std::set<std::string> wait_for(const fs::path& out, const std::string& part,
+                                        std::size_t count) {
+    for (int i = 0; i < 30000 && named(out, part).size() < count; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_GE(named(out, part).size(), count);
+    return named(out, part);
+  }
+  std::size_t groups_of_the_store() const {
+    std::vector<Member> members;
+    for (const auto& entry : entries_) members.push_back({entry.id, entry.id});
+    return make_groups(members, plan_.validation, plan_.studies_per_landmark, plan_.seed).size();
+  }
+
   MovedBodies studies_{12};
   ShardPlan plan_;
   std::vector<import::CatalogEntry> entries_;
@@ -122,42 +146,38 @@ TEST_F(SharedBuild, TheWorkOfAKilledProcessIsDoneByTheOthers) {
   studies_.delay = std::chrono::milliseconds(10);
   const fs::path out = base_ / "out";
   const auto children = start_all(out, 3);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  ASSERT_FALSE(fs::exists(out / "store.json"));
+  wait_for(out, ".h5.tmp-", 1);
   ::kill(children[0], SIGKILL);
-  for (const pid_t child : children) end_of(child);
+  EXPECT_EQ(end_of(children[0]), -SIGKILL);
+  for (const std::size_t i : {1U, 2U}) EXPECT_EQ(end_of(children[i]), 0);
   EXPECT_EQ(tree(out), tree(base_ / "undisturbed"));
 }
 
-TEST_F(SharedBuild, NobodysStartRemovesWhatALivingProcessWrites) {
-  studies_.delay = std::chrono::milliseconds(30);
+TEST_F(SharedBuild, NobodyRemovesOrDoesWhatALivingProcessWrites) {
+  studies_.delay = std::chrono::milliseconds(10);
   const fs::path out = base_ / "out";
   const pid_t slow = start(out, {0, 2});
-  const auto pending = [&] {
-    std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(out)) {
-      const std::string name = entry.path().filename().string();
-      if (name.find(".h5.tmp-") != std::string::npos) names.insert(name);
-    }
-    return names;
-  };
-  std::this_thread::sleep_for(std::chrono::milliseconds(60));
-  const auto before = pending();
-  ASSERT_EQ(before.size(), 1U);
-  const pid_t second = start(out, {1, 2});
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_TRUE(pending().contains(*before.begin()));
+  const auto before = wait_for(out, ".h5.tmp-", 1);
+  ::kill(slow, SIGSTOP);
+  const pid_t other = start(out, {1, 2});
+  wait_for(out, ".h5", groups_of_the_store() - 1);  // finished ones, but for the slow process's
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_FALSE(fs::exists(out / "store.json"));
+  EXPECT_EQ(named(out, ".h5.tmp-"), before);
+  ::kill(slow, SIGCONT);
   EXPECT_EQ(end_of(slow), 0);
-  EXPECT_EQ(end_of(second), 0);
+  EXPECT_EQ(end_of(other), 0);
 }
 
 TEST_F(SharedBuild, ProcessesOfOtherSettingsAreRefused) {
-  studies_.delay = std::chrono::milliseconds(30);
+  studies_.delay = std::chrono::milliseconds(10);
   const fs::path out = base_ / "out";
   const pid_t first = start(out, {0, 2});
-  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  wait_for(out, ".h5.tmp-", 1);
+  ::kill(first, SIGSTOP);
   plan_.margin = 2;
   EXPECT_EQ(end_of(start(out, {1, 2})), exit_code(Fault::Usage));
+  ::kill(first, SIGCONT);
   EXPECT_EQ(end_of(first), 0);
 }
 
