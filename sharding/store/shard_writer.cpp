@@ -149,7 +149,7 @@ std::uint32_t ShardWriter::add_crop(const CropRecord& record, std::span<const st
     throw Error(Fault::Usage,
                 s.path.filename().string() + " would hold more than " +
                     std::to_string(kMaxCropsPerShard) + " crops",
-                "lower shard.points_per_study or shard.partners");
+                "lower --landmarks-per-study or --studies-per-landmark");
   }
   s.stored.resize(static_cast<std::size_t>(s.header.bytes()));
   encode(s.header, hu, s.stored);
