@@ -29,7 +29,18 @@ Size3 grid_at(const Size3& crop, std::int64_t stage) {
   return grid;
 }
 
-void check(const Plan& plan, const Size3& crop) {
+void check_sides(at::IntArrayRef sides) {
+  for (const std::int64_t side : sides) {
+    if (side < 16 || side % 16 != 0) {
+      throw Error(
+          Fault::Usage,
+          "nnformer: a crop side of " + std::to_string(side) + " voxels is no multiple of 16",
+          "choose crop sides from 16, 32, 48, 64, ...");
+    }
+  }
+}
+
+void check(const Plan& plan) {
   for (const auto* list : {&plan.depths, &plan.heads, &plan.windows}) {
     if (list->size() != kStages) {
       throw Error(Fault::Usage,
@@ -44,14 +55,6 @@ void check(const Plan& plan, const Size3& crop) {
                   "model.nnformer.heads: " + std::to_string(heads) + " heads do not divide the " +
                       std::to_string(channels) + " channels of stage " + std::to_string(s),
                   "with embed 48 use 6,12,24,48, with embed 24 use 3,6,12,24");
-    }
-  }
-  for (const std::int64_t side : crop) {
-    if (side < 16 || side % 16 != 0) {
-      throw Error(
-          Fault::Usage,
-          "nnformer: a crop side of " + std::to_string(side) + " voxels is no multiple of 16",
-          "choose crop sides from 16, 32, 48, 64, ...");
     }
   }
 }
@@ -92,7 +95,8 @@ void declare(Options& o, Plan& p) {
 
 NnFormer::NnFormer(const Plan& plan, const Size3& crop)
     : channels_(plan.embed), learns_positions_(plan.position == "learned") {
-  check(plan, crop);
+  check(plan);
+  check_sides(crop);
   build_encoder(plan, crop);
   build_decoder(plan, crop);
 }
@@ -227,6 +231,7 @@ at::Tensor NnFormer::decode_level(std::int64_t level, const at::Tensor& below_BL
 
 backbone::Features NnFormer::run(const backbone::View& view, backbone::Want want) {
   const at::Tensor image_B1XYZ = view.seen_B1XYZ();
+  check_sides(image_B1XYZ.sizes().slice(2));
   const bool drops =
       drops_paths() && std::any_of(drop_L_.begin(), drop_L_.end(), [](double p) { return p > 0; });
   const at::Tensor keep_LB =
@@ -239,7 +244,7 @@ backbone::Features NnFormer::run(const backbone::View& view, backbone::Want want
   out.cls_BC = skips[3].mean(1);
   if (!want.decoder && !want.reconstruction) return out;
   at::Tensor tokens_BLC = decode_level(2, skips[3], grids[3], skips[2], grids[2], keep_LB);
-  out.decoder_BLC = tokens_BLC;
+  if (want.decoder) out.decoder_BLC = tokens_BLC;
   if (!want.reconstruction) return out;
   tokens_BLC = decode_level(1, tokens_BLC, grids[2], skips[1], grids[1], keep_LB);
   tokens_BLC = decode_level(0, tokens_BLC, grids[1], skips[0], grids[0], keep_LB);

@@ -189,7 +189,7 @@ backbone::Features SwinUnetr::run(const backbone::View& view, backbone::Want wan
   show("encoder10", bottom_BCXYZ);
   const at::Tensor decoded_BCXYZ = decoders_[0](bottom_BCXYZ, normed_map(hidden, 3));
   show("decoder5", decoded_BCXYZ);
-  out.decoder_BLC = map_to_tokens(decoded_BCXYZ);
+  if (want.decoder) out.decoder_BLC = map_to_tokens(decoded_BCXYZ);
   if (!want.reconstruction) return out;
   out.reconstruction_B1XYZ = reconstruct(image_BCXYZ, hidden, decoded_BCXYZ);
   return out;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tests/unit/model/finite_difference.h"
 
 namespace homolog::model {
 namespace {
@@ -70,19 +71,13 @@ TEST(ConvPair, PlainPairAddsNothing) {
   EXPECT_TRUE(torch::allclose(pair(x).to(torch::kDouble), want, 1e-4, 1e-5));
 }
 
-TEST(ConvPair, GradientsEqualFiniteDifferencesThroughTheInPlaceActivations) {
+TEST(ConvPair, GradientsEqualDifferencesThroughTheInPlaceActivations) {
   ConvPair pair(1, 2, /*residual=*/true);
   pair->to(torch::kDouble);
-  const torch::Tensor x = torch::randn({1, 1, 3, 3, 3}, torch::kDouble).requires_grad_();
-  const torch::Tensor r = torch::randn({1, 2, 3, 3, 3}, torch::kDouble);
-  const torch::Tensor along = torch::randn(x.sizes(), torch::kDouble);
-  (pair(x) * r).sum().backward();
-  const torch::NoGradGuard no_grad;
-  constexpr double kStep = 1e-6;
-  const double ahead = (pair(x + kStep * along) * r).sum().item<double>();
-  const double behind = (pair(x - kStep * along) * r).sum().item<double>();
-  const double slope = (x.grad() * along).sum().item<double>();
-  EXPECT_NEAR((ahead - behind) / (2 * kStep), slope, 1e-5 * std::max(1.0, std::abs(slope)));
+  std::vector<torch::Tensor> inputs{torch::randn({1, 1, 3, 3, 3}, torch::kDouble).requires_grad_()};
+  for (const torch::Tensor& p : pair->parameters()) inputs.push_back(p);
+  const torch::Tensor weight = torch::randn({1, 2, 3, 3, 3}, torch::kDouble);
+  expect_slope_of_differences([&] { return (pair(inputs[0]) * weight).sum(); }, inputs);
 }
 
 TEST(UnetrUpBlock, DoublesTheSidesAndPutsTheSkipBehindTheMap) {

@@ -1,7 +1,8 @@
-// ViT: what is left out has no say, what is seen equals attention without the masked keys, parts
-// that are not run, rows, refusals, recognition.
+// ViT's own: what is seen equals attention without the masked keys, masks, refusals, options told
+// from weights, MONAI's form. The rest: every_backbone_test.
 #include "model/backbones/vit.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -12,17 +13,18 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/error.h"
-#include "model/backbone_entry.h"
-#include "model/build_backbone.h"
-#include "model/masking.h"
+#include "model/parameter_names.h"
+#include "tests/unit/model/backbone_claims.h"
+#include "tests/unit/model/tiny_network.h"
 
 namespace homolog::model::vit {
 namespace {
 
 using backbone::Size3;
 using backbone::View;
-using backbone::Want;
+using backbone::tiny::count_parameters;
+using backbone::tiny::refusal;
+using ::testing::HasSubstr;
 
 constexpr Size3 kCrop{32, 16, 24};  // 4 x 2 x 3 patches
 
@@ -34,40 +36,18 @@ Plan tiny(bool cls_token = false) {
 }
 
 torch::Tensor image(std::int64_t rows, const Size3& crop = kCrop) {
-  return torch::rand({rows, 1, crop[0], crop[1], crop[2]});
+  return backbone::tiny::image(rows, crop);
 }
 
-// A view of `rows` rows with a quarter of the cells visible, each row its own.
+// A quarter of the cells visible.
 View masked(std::int64_t rows, const Size3& crop = kCrop, std::int64_t cell = 8) {
-  const MaskPlan plan{.ratio = 0.75, .shape = "cube", .cell = {cell, cell, cell}};
-  std::vector<std::uint64_t> keys(static_cast<std::size_t>(rows));
-  for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = i + 1;
-  return {.image_B1XYZ = image(rows, crop),
-          .visible_B1XYZ = visible_B1XYZ(plan, crop, 5, "test", keys, torch::kCPU),
-          .visible_share = visible_share(plan, crop)};
-}
-
-std::int64_t count(const torch::nn::Module& module) {
-  std::int64_t n = 0;
-  for (const torch::Tensor& p : module.parameters()) n += p.numel();
-  return n;
-}
-
-template <class Action>
-std::string refusal(Action&& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.fault(), Fault::Usage);
-    return std::string(e.what());
-  }
-  return "accepted";
+  return backbone::tiny::masked(rows, crop, {cell, cell, cell}, 0.25);
 }
 
 TEST(Vit, HasMonaisNumberOfParameters) {
   Plan base;
   base.decoder.width = 0;
-  EXPECT_EQ(count(Vit(base, {64, 64, 64})), 88'242'432);
+  EXPECT_EQ(count_parameters(Vit(base, {64, 64, 64})), 88'242'432);
   const Plan small{.encoder = {.patch = 8,
                                .hidden = 48,
                                .mlp = 96,
@@ -77,7 +57,7 @@ TEST(Vit, HasMonaisNumberOfParameters) {
                                .cls_token = true},
                    .decoder = {.width = 0},
                    .classes = 5};
-  EXPECT_EQ(count(Vit(small, {32, 32, 32})), 85'253);
+  EXPECT_EQ(count_parameters(Vit(small, {32, 32, 32})), 85'253);
 }
 
 TEST(Vit, GivesTokensOfTheVisiblePatchesAndADecoderTokenForEach) {
@@ -98,23 +78,6 @@ TEST(Vit, GivesTokensOfTheVisiblePatchesAndADecoderTokenForEach) {
   EXPECT_TRUE(spec.drops_masked);
   EXPECT_EQ(spec.encoder_channels, 24);
   EXPECT_EQ(spec.decoder_channels, 20);
-}
-
-TEST(Vit, MaskedVoxelsInfluenceNothing) {
-  const torch::NoGradGuard no_grad;
-  for (const bool cls_token : {false, true}) {
-    Vit network(tiny(cls_token), kCrop);
-    View view = masked(2);
-    const auto before = network.run(view, {});
-    view.image_B1XYZ = torch::where(view.visible_B1XYZ == 1, view.image_B1XYZ, image(2) * 100);
-    const auto after = network.run(view, {});
-    EXPECT_TRUE(torch::equal(before.cls_BC, after.cls_BC));
-    EXPECT_TRUE(torch::equal(before.encoder_BLC, after.encoder_BLC));
-    EXPECT_TRUE(torch::equal(before.decoder_BLC, after.decoder_BLC));
-    EXPECT_TRUE(torch::equal(before.reconstruction_B1XYZ, after.reconstruction_B1XYZ));
-    view.image_B1XYZ = view.image_B1XYZ + 0.5;  // and the seen ones do
-    EXPECT_FALSE(torch::allclose(before.encoder_BLC, network.run(view, {}).encoder_BLC));
-  }
 }
 
 // The encoder in plain steps over all patches, masked ones excluded as keys by -inf.
@@ -180,109 +143,65 @@ TEST(Vit, MasksOfSeveralPatchesWork) {
   EXPECT_EQ(network.run(view, {}).encoder_BLC.size(1), 16);
 }
 
-TEST(Vit, GivesGradientsToExactlyTheParametersItCallsUsed) {
-  for (const bool cls_token : {false, true}) {
-    for (const Want want : {Want{true, true}, {true, false}, {false, true}, {false, false}}) {
-      for (const bool mask : {true, false}) {
-        Plan plan = tiny(cls_token);
-        plan.classes = cls_token ? 3 : 0;
-        Vit network(plan, kCrop);
-        const auto out = network.run(mask ? masked(2) : View{image(2)}, want);
-        EXPECT_EQ(out.decoder_BLC.defined(), want.decoder);
-        EXPECT_EQ(out.reconstruction_B1XYZ.defined(), want.reconstruction);
-        torch::Tensor loss = out.cls_BC.square().sum() + out.encoder_BLC.square().sum();
-        if (want.decoder) loss = loss + out.decoder_BLC.square().sum();
-        if (want.reconstruction) loss = loss + out.reconstruction_B1XYZ.square().sum();
-        loss.backward();
-        for (const auto& item : network.named_parameters()) {
-          EXPECT_EQ(item.value().grad().defined(), network.is_used(item.key(), want))
-              << item.key() << (mask ? " masked" : " whole");
-        }
-      }
-    }
-  }
-}
-
-TEST(Vit, ARowDoesNotDependOnTheOthers) {
-  const torch::NoGradGuard no_grad;
-  Vit network(tiny(true), kCrop);
-  const View all = masked(3);
-  const auto together = network.run(all, {});
-  const View last{.image_B1XYZ = all.image_B1XYZ.slice(0, 2),
-                  .visible_B1XYZ = all.visible_B1XYZ.slice(0, 2),
-                  .visible_share = all.visible_share};
-  const auto alone = network.run(last, {});
-  EXPECT_TRUE(torch::allclose(together.encoder_BLC.slice(0, 2), alone.encoder_BLC, 1e-4, 1e-5));
-  EXPECT_TRUE(torch::allclose(together.reconstruction_B1XYZ.slice(0, 2), alone.reconstruction_B1XYZ,
-                              1e-4, 1e-5));
-}
-
-TEST(Vit, RunsOnACropItWasNotMadeFor) {
-  Vit network(tiny(), kCrop);
-  const auto out = network.run(masked(1, {16, 32, 32}), {});
-  EXPECT_EQ(out.reconstruction_B1XYZ.sizes(), at::IntArrayRef({1, 1, 16, 32, 32}));
+TEST(Vit, AClassificationHeadIsCarriedAlongAndNotTrained) {
+  Plan plan = tiny(/*cls_token=*/true);
+  plan.classes = 3;
+  Vit network(plan, kCrop);
+  for (const backbone::Want want : backbone::kEveryWant)
+    backbone::expect_parts(network, masked(2), want);
 }
 
 TEST(Vit, RefusesWhatDoesNotFitByName) {
-  const auto contains = [](const std::string& text, const std::string& part) {
-    EXPECT_NE(text.find(part), std::string::npos) << text;
-  };
-  contains(refusal([] { Vit(tiny(), {32, 20, 24}); }), "32x20x24");
-  contains(refusal([] { Vit(tiny(), {32, 20, 24}); }), "model.vit.patch");
+  EXPECT_THAT(refusal([] {
+                Vit(tiny(), {32, 20, 24});
+              }),
+              ::testing::AllOf(HasSubstr("32x20x24"), HasSubstr("model.vit.patch")));
   Plan heads = tiny(), own_heads = tiny(), sines = tiny(), head = tiny();
   heads.encoder.heads = 5;
-  contains(refusal([&] { Vit(heads, kCrop); }), "model.vit.heads");
+  EXPECT_THAT(refusal([&] { Vit(heads, kCrop); }), HasSubstr("model.vit.heads"));
   own_heads.decoder.heads = 3;
-  contains(refusal([&] { Vit(own_heads, kCrop); }), "model.vit.decoder_heads");
+  EXPECT_THAT(refusal([&] { Vit(own_heads, kCrop); }), HasSubstr("model.vit.decoder_heads"));
   sines.encoder.positions = "sincos";
   sines.encoder.hidden = 27;
-  contains(refusal([&] { Vit(sines, kCrop); }), "model.vit.positions");
+  EXPECT_THAT(refusal([&] { Vit(sines, kCrop); }), HasSubstr("model.vit.positions"));
   head.classes = 2;
-  contains(refusal([&] { Vit(head, kCrop); }), "model.vit.cls_token");
+  EXPECT_THAT(refusal([&] { Vit(head, kCrop); }), HasSubstr("model.vit.cls_token"));
   Vit network(tiny(), kCrop);
-  contains(refusal([&] { network.classify(image(1)); }), "classification head");
-  contains(refusal([&] { network.run({image(1, {30, 16, 24})}, {}); }), "30x16x24");
+  EXPECT_THAT(refusal([&] { network.classify(image(1)); }), HasSubstr("classification head"));
 }
 
 TEST(Vit, RefusesMasksThatAreNotOfWholePatchesAlikeInEveryRow) {
   Vit network(tiny(), {32, 32, 32});
-  EXPECT_NE(refusal([&] {
-              network.run(masked(1, {32, 32, 32}, 4), {});
-            }).find("finer"),
-            std::string::npos);
-  View view = masked(2, {32, 32, 32});
+  View view = masked(1, {32, 32, 32}, 4);
+  EXPECT_THAT(refusal([&] { network.run(view, {}); }), HasSubstr("finer"));
+  view = masked(2, {32, 32, 32});
   view.visible_share = 0.5;
-  EXPECT_NE(refusal([&] { network.run(view, {}); }).find("32 patches"), std::string::npos);
+  EXPECT_THAT(refusal([&] { network.run(view, {}); }), HasSubstr("32 patches"));
   view.visible_share = 0.255;
-  EXPECT_NE(refusal([&] { network.run(view, {}); }).find("whole number"), std::string::npos);
+  EXPECT_THAT(refusal([&] { network.run(view, {}); }), HasSubstr("whole number"));
 }
 
-TEST(Vit, IsRecognisedFromItsNamesAndShapes) {
+TEST(Vit, OptionsAreToldFromNamesAndShapes) {
+  Plan plan = tiny(/*cls_token=*/true);
+  plan.encoder.hidden = 128;
+  plan.encoder.heads = 2;
+  plan.encoder.qkv_bias = true;
+  plan.encoder.projection = "perceptron";
+  plan.decoder = {.width = 64, .layers = 3, .heads = 2};
   const auto factory = backbone::find("vit").factory();
-  for (const bool other : {false, true}) {
-    Plan plan = tiny(other);
-    plan.encoder.hidden = 128;
-    plan.encoder.heads = 2;
-    plan.encoder.qkv_bias = other;
-    plan.encoder.projection = other ? "perceptron" : "conv";
-    plan.decoder = {.width = 64, .layers = 3, .heads = 2};
-    const Vit network(plan, {32, 32, 32});
-    backbone::NamedTensors tensors;
-    for (const auto& item : network.named_parameters()) tensors[item.key()] = item.value();
-    const auto found = factory->recognise(tensors);
-    ASSERT_TRUE(found.has_value());
-    EXPECT_EQ(found->crop, (Size3{32, 32, 32}));
-    EXPECT_EQ(found->options.at("model.vit.heads"), "2");
-    const auto built = backbone::build(backbone::find("vit"), found->options, found->crop);
-    for (const auto& item : built.network->named_parameters()) {
-      ASSERT_TRUE(tensors.count(item.key()) != 0U) << item.key();
-      EXPECT_EQ(item.value().sizes(), tensors[item.key()].sizes()) << item.key();
-      tensors.erase(item.key());
-    }
-    EXPECT_TRUE(tensors.empty()) << tensors.begin()->first;
-    tensors = {{"patch_embedding.position_embeddings", torch::zeros({1, 64, 128})}};
-    EXPECT_FALSE(factory->recognise(tensors).has_value());
-  }
+  const auto found = factory->recognise(named_tensors(Vit(plan, {32, 32, 32})));
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->crop, (Size3{32, 32, 32}));
+  const backbone::Settings want{
+      {"model.vit.patch", "8"},          {"model.vit.hidden", "128"},
+      {"model.vit.mlp", "32"},           {"model.vit.layers", "2"},
+      {"model.vit.heads", "2"},          {"model.vit.qkv_bias", "true"},
+      {"model.vit.cls_token", "true"},   {"model.vit.projection", "perceptron"},
+      {"model.vit.decoder_width", "64"}, {"model.vit.decoder_layers", "3"},
+      {"model.vit.decoder_heads", "2"}};
+  EXPECT_EQ(found->options, want);
+  EXPECT_FALSE(
+      factory->recognise({{"patch_embedding.position_embeddings", torch::zeros({1, 64, 128})}}));
 }
 
 TEST(Vit, TellsHowMonaiBuildsIt) {

@@ -5,6 +5,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "tests/unit/model/finite_difference.h"
+
 namespace homolog::model {
 namespace {
 
@@ -102,6 +104,23 @@ TEST(WindowAttention, GradientsOfBothPathsEqualTheDefinitions) {
             << "input " << i;
       }
     }
+  }
+}
+
+TEST(WindowAttention, GradientsOfBothPathsEqualDifferences) {
+  for (const bool learnt : {false, true}) {
+    SCOPED_TRACE(learnt ? "plain" : "fused");
+    std::vector<torch::Tensor> in;
+    for (int i = 0; i < 3; ++i)
+      in.push_back(torch::randn({4, 8, 2, 3}, torch::kDouble).requires_grad_());
+    torch::Tensor bias = torch::randn({2, 8, 8}, torch::kDouble);
+    if (learnt) in.push_back(bias.requires_grad_());
+    const torch::Tensor mask = (torch::rand({2, 8, 8}) < 0.3).to(torch::kDouble) * -100,
+                        weight = torch::randn({4, 8, 6}, torch::kDouble);
+    const auto value = [&] {
+      return (window_attention(in[0], in[1], in[2], bias, mask) * weight).sum();
+    };
+    expect_slope_of_differences(value, in);
   }
 }
 

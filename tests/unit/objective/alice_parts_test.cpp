@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "tests/unit/objective/operators_watched.h"
+#include "tests/unit/model/operators_watched.h"
 #include "tests/unit/objective/tiny_alice.h"
 
 namespace homolog::objective {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "model/casa.h"
 #include "model/head.h"
-#include "tests/unit/objective/operators_watched.h"
+#include "tests/unit/model/operators_watched.h"
 #include "tests/unit/objective/tiny_alice.h"
 
 namespace homolog::objective {

@@ -9,10 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
 #include "base/options.h"
-#include "model/backbone_entry.h"
 #include "objective/objective_entry.h"
+#include "tests/unit/model/tiny_network.h"
 
 namespace homolog::objective::tiny {
 
@@ -25,31 +24,10 @@ inline Settings small_head() {
           "objective.alice.casa_head_width=8", "objective.alice.casa_hidden=32"};
 }
 
-// Widths and depths of any network, by what its options are called; those that it lacks are left
-// out, so a new network is shrunk as far as its options have the usual names.
+// Any network's, as words.
 inline Settings small_network(const backbone::Entry& entry) {
-  Options options("tiny", "", "");
-  const auto factory = entry.factory();
-  factory->declare(options);
   Settings out;
-  const std::string prefix = std::string("model.") + entry.name + ".";
-  const auto set = [&](const std::string& key, const std::string& value) {
-    for (const auto& known : options.keys())
-      if (known == prefix + key) out.push_back(known + "=" + value);
-  };
-  set("embed", "8");
-  set("feature", "12");
-  set("hidden", "24");
-  set("mlp", "48");
-  set("layers", std::string(entry.name) == "unetr" ? "12" : "2");
-  set("depth", "10");
-  set("decoder_width", "24");
-  set("decoder_layers", "1");
-  set("decoder_heads", "2");
-  const std::string name = entry.name;
-  if (name == "swin_unetr") set("depths", "1,1,1,1");
-  set("window", "3");
-  set("heads", name == "nnformer" ? "1,2,4,8" : name == "swin_unetr" ? "3,6,12,24" : "2");
+  for (const auto& [key, value] : backbone::tiny::small(entry)) out.push_back(key + "=" + value);
   return out;
 }
 
@@ -80,13 +58,7 @@ inline Settings joined(Settings a, const Settings& b) {
 // The smallest crop that suits the network, or `first` where it does.
 inline backbone::Size3 crop_of(const backbone::Entry& entry,
                                const backbone::Size3& first = {32, 32, 32}) {
-  const auto factory = parts_of(entry.name, small_network(entry)).backbone;
-  try {
-    factory->make(first);
-    return first;
-  } catch (const Error&) {
-    return {64, 32, 32};
-  }
+  return backbone::tiny::crop_for(entry, backbone::tiny::small(entry), {first, {64, 32, 32}});
 }
 
 // Small nnFormer, or any network, with further settings.
