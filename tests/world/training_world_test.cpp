@@ -3,9 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/stop_signal.h"
@@ -22,41 +19,10 @@ using namespace homolog;
 using namespace homolog::train;
 namespace fs = std::filesystem;
 
-// One folder for all ranks, named by rank 0.
-struct Shared {
-  explicit Shared(const std::string& name) {
-    const auto mine =
-        fs::temp_directory_path() / ("homolog_world_" + name + "_" + std::to_string(::getpid()));
-    path = world->all_gather(mine.string()).front();
-    log::set_terminal_level("off");
-    if (world->rank().index == 0) fs::remove_all(path);
-    world->barrier();
-  }
-  ~Shared() {
-    std::error_code ignored;
-    if (world->rank().index != 0) return;
-    for (const char* run : {"", "all", "one", "straight", "broken"}) {
-      board::remove_boards((*run == 0 ? path : path / run).string(), world->rank().size);
-    }
-    fs::remove_all(path, ignored);
-  }
-  fs::path path;
-};
-
-std::vector<nlohmann::json> metrics(const fs::path& folder, bool validation = false) {
-  std::ifstream in(folder / "metrics.jsonl");
-  std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(in, line);) {
-    auto j = nlohmann::json::parse(line);
-    if (j.contains("validation") == validation) lines.push_back(std::move(j));
-  }
-  return lines;
-}
-
 const toy::Faults steady{.poisoned = {}, .dropout = false};
 
 TEST(TrainingWorld, RanksTogetherComputeWhatOneRankWithTheirBatchesComputes) {  // P9
-  const Shared shared("p9");
+  const SharedFolder shared("p9");
   EXPECT_EQ(toy::run(toy::plan_for(shared.path / "all"), toy::parts_for(steady), world), 0);
   if (world->rank().index == 0) {
     const auto solo = comm::make_solo();
@@ -82,7 +48,7 @@ TEST(TrainingWorld, RanksTogetherComputeWhatOneRankWithTheirBatchesComputes) {  
 }
 
 TEST(TrainingWorld, ANanOnOneRankSkipsTheStepOnAll) {  // fault table 25
-  const Shared shared("nan");
+  const SharedFolder shared("nan");
   const auto poisoned =
       static_cast<std::uint64_t>(2 * world->rank().size + 1);  // rank 0's second row of step 1
   EXPECT_EQ(toy::run(toy::plan_for(shared.path),
@@ -97,7 +63,7 @@ TEST(TrainingWorld, ANanOnOneRankSkipsTheStepOnAll) {  // fault table 25
 }
 
 TEST(TrainingWorld, DivergenceNamesTheRankAndItsSamplesOnEveryRank) {
-  const Shared shared("diverge");
+  const SharedFolder shared("diverge");
   auto plan = toy::plan_for(shared.path);
   plan.schedule.max_skipped = 1;
   const auto bad = static_cast<std::uint64_t>(2 * world->rank().size - 1);  // the last rank's row
@@ -114,7 +80,7 @@ TEST(TrainingWorld, DivergenceNamesTheRankAndItsSamplesOnEveryRank) {
 }
 
 TEST(TrainingWorld, ResumesWithTheSameOrderAtTheSameWorld) {
-  const Shared shared("resume");
+  const SharedFolder shared("resume");
   auto plan = toy::plan_for(shared.path / "straight");
   EXPECT_EQ(toy::run(plan, toy::parts_for(), world), 0);
   plan.run = shared.path / "broken";
@@ -192,7 +158,7 @@ TEST(TrainingWorld, RunningStatisticsAreTheRanksMeanOnEveryRankAndTheTargetsToo)
 }
 
 TEST(TrainingWorld, ReplicasWithBatchNormStayEqualThroughASkippedStepAndAResume) {  // P6
-  const Shared shared("norms");
+  const SharedFolder shared("norms");
   auto plan = toy::plan_for(shared.path);
   plan.cluster.check_every = 1;  // the run fails where a buffer differs
   plan.checkpoint.every_steps = 1;
@@ -217,7 +183,7 @@ TEST(TrainingWorld, ReplicasWithBatchNormStayEqualThroughASkippedStepAndAResume)
 
 TEST(TrainingWorld,
      ASignalToOneRankStopsAllAtTheSameStep) {  // fault table 5; last, the flag stays up
-  const Shared shared("stop");
+  const SharedFolder shared("stop");
   if (world->rank().index == world->rank().size - 1) raise_stop_flag(15);
   EXPECT_EQ(toy::run(toy::plan_for(shared.path), toy::parts_for(), world), 75);
   EXPECT_EQ(list_checkpoints(shared.path / "checkpoints").back().filename(), "step-00000001");
