@@ -1,9 +1,9 @@
-// The CUDA kernel against its CPU twin. Skips, saying so, where no GPU is.
+// The CUDA kernel against its CPU twin.
 #include <gtest/gtest.h>
-#include <torch/cuda.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "tests/gpu/on_gpu.h"
 #include "tests/unit/train/toy.h"
 #include "train/gradient_arena.h"
 #include "train/optimizer.h"
@@ -11,9 +11,9 @@
 namespace homolog::train {
 namespace {
 
+using FusedUpdateGpu = OnGpu;
+
 void compare(const OptimizerPlan& plan) {
-  if (!torch::cuda::is_available())
-    GTEST_SKIP() << "no GPU here: the CUDA update kernel was not run";
   torch::manual_seed(1);
   toy::Toy host, device;
   device.online().to(torch::kCUDA);
@@ -39,11 +39,11 @@ void compare(const OptimizerPlan& plan) {
   EXPECT_TRUE(torch::allclose(a.moment1(), b.moment1().cpu(), 1e-5, 1e-6));
 }
 
-TEST(FusedUpdateGpu, AdamWEqualsTheCpuTwin) { compare({}); }
-TEST(FusedUpdateGpu, GlobalClippingEqualsTheCpuTwin) {
+TEST_F(FusedUpdateGpu, AdamWEqualsTheCpuTwin) { compare({}); }
+TEST_F(FusedUpdateGpu, GlobalClippingEqualsTheCpuTwin) {
   compare({.clip = 1, .clip_mode = "global"});
 }
-TEST(FusedUpdateGpu, SgdEqualsTheCpuTwin) { compare({.name = "sgd", .clip = 0}); }
+TEST_F(FusedUpdateGpu, SgdEqualsTheCpuTwin) { compare({.name = "sgd", .clip = 0}); }
 
 }  // namespace
 }  // namespace homolog::train

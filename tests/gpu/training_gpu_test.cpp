@@ -1,7 +1,5 @@
 // One GPU is enough: both recipes take steps on it and resume, and NCCL works in a world of one.
-// Skips, saying so, where no GPU is.
 #include <gtest/gtest.h>
-#include <torch/cuda.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -11,6 +9,7 @@
 
 #include "cluster/comm/backends.h"
 #include "objective/objective_entry.h"
+#include "tests/gpu/on_gpu.h"
 #include "tests/unit/data/synthetic_store.h"
 #include "tests/unit/train/toy.h"
 #include "train/bucket_reducer.h"
@@ -21,6 +20,9 @@ namespace homolog::train {
 namespace {
 
 namespace fs = std::filesystem;
+
+using TrainingGpu = OnGpu;
+using NcclGpu = OnGpu;
 
 // Two steps, then the other two after a resume, by the recipe `config` and `more` settings.
 void train_in_two_runs(Options& options, const TrainingPlan& plan, const TrainingParts& parts,
@@ -48,8 +50,7 @@ void train_in_two_runs(Options& options, const TrainingPlan& plan, const Trainin
   EXPECT_EQ(steps, 4);
 }
 
-TEST(TrainingGpu, AliceTakesTwoStepsAndResumes) {
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU here: Alice was not trained on one";
+TEST_F(TrainingGpu, AliceTakesTwoStepsAndResumes) {
   const toy::Scratch scratch("gpu_alice");
   test::SyntheticPlan store;
   store.crop = {64, 64, 32};
@@ -92,8 +93,7 @@ Volume waves(std::size_t index) {
   return v;
 }
 
-TEST(TrainingGpu, SamTakesTwoStepsAndResumes) {
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU here: SAM was not trained on one";
+TEST_F(TrainingGpu, SamTakesTwoStepsAndResumes) {
   const toy::Scratch scratch("gpu_sam");
   TrainingPlan plan;
   plan.schedule.validate_every = 0;
@@ -113,8 +113,7 @@ TEST(TrainingGpu, SamTakesTwoStepsAndResumes) {
   train_in_two_runs(options, plan, parts, "sam_small.ini", scratch.path / "run", {});
 }
 
-TEST(NcclGpu, AWorldOfOneReducesWaitsAndCloses) {
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU here: NCCL was not started";
+TEST_F(NcclGpu, AWorldOfOneReducesWaitsAndCloses) {
   const auto nccl = comm::make_nccl({.backend = "nccl", .timeout_s = 60}, comm::make_solo());
   ASSERT_GE(nccl->device(), 0);
   const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(nccl->device()));
