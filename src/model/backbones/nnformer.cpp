@@ -31,12 +31,10 @@ Size3 grid_at(const Size3& crop, std::int64_t stage) {
 
 void check_sides(at::IntArrayRef sides) {
   for (const std::int64_t side : sides) {
-    if (side < 16 || side % 16 != 0) {
-      throw Error(
-          Fault::Usage,
-          "nnformer: a crop side of " + std::to_string(side) + " voxels is no multiple of 16",
-          "choose crop sides from 16, 32, 48, 64, ...");
-    }
+    if (side >= 16 && side % 16 == 0) continue;
+    throw Error(Fault::Usage,
+                "nnformer: a crop side of " + std::to_string(side) + " voxels is no multiple of 16",
+                "choose crop sides from 16, 32, 48, 64, ...");
   }
 }
 

@@ -1,4 +1,5 @@
-// make_store FOLDER TRAIN VALIDATION [SIDE]: a small pair store of made-up crops, for tests of whole runs.
+// make_store FOLDER TRAIN VALIDATION [SIDE]: a small pair store of made-up crops, for tests of
+// whole runs.
 #include <cstdlib>
 #include <iostream>
 
