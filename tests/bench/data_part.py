@@ -134,10 +134,19 @@ class DataPart:
         ratios = [statistics.median(t["streamed_s"]) / statistics.median(t["resident_s"]) for t in turns]
         return self.limit("step_overhead", ratios, 1.01, "ratio", "a ResNet's step on 64x64x32 with the stream, over one with resident data; the loader has a core")
 
+    def order(self):
+        """Arithmetic, not time: what data.order_block=64, order_mixed=64 costs of the shuffle, over 100,000 pairs in batches of 64."""
+        quality = json.loads(self.run([self.bin / "bench_order", 100000, 64, 64, 64]))
+        notes = {"spread": "of a batch over the store; 1: as far as can be", "together": "couples that meet again, over chance",
+                 "ranges": "of neighbours read, for 100 pairs of 100 batches in a row"}
+        return [self.row("data", f"order_{name}", [quality["local"][name]], [quality["whole"][name]], "",
+                         better="more" if name == "spread" else "less", note=f"{note}; peer: the whole store shuffled")
+                for name, note in notes.items()]
+
     def rows(self):
         self.make()
         formats = {"vs_h5py_gzip4": "h5_gzip4", "vs_h5py_blosc": "h5_blosc", "vs_mds": "mds"}
         rows = [self.against(name, peer, "pairs") for name, peer in formats.items()]
         rows += [self.codec(), self.against("f32_vs_memmap", "npy", "float", ["--float"]), self.cold(), *self.sizes(), self.step()]
         firsts = [self.ours("pairs", "--passes", 1)["first_batch_s"] for _ in range(self.repeats)]
-        return [*rows, self.limit("first_batch_s", firsts, 0.1, "s", "after the store was opened")]
+        return [*rows, self.limit("first_batch_s", firsts, 0.1, "s", "after the store was opened"), *self.order()]
