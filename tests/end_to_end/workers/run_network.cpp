@@ -1,6 +1,7 @@
-// run_network WEIGHTS INPUT OUT: builds the network that a file of `homolog import` describes, runs
-// INPUT's "image" and writes what comes out, and every parameter's gradient of the sum of outputs
-// times INPUT's "probe.OUTPUT"; all in the image's type. For the comparison with MONAI.
+// run_network WEIGHTS INPUT OUT eval|train: builds the network that a file of `homolog import`
+// describes, runs INPUT's "image" in that mode and writes what comes out, every parameter's
+// gradient of the sum of outputs times INPUT's "probe.OUTPUT", and the buffers after the pass; all
+// in the image's type. For the comparison with MONAI.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -17,7 +18,9 @@ namespace {
 using namespace homolog;
 
 int body(int argc, char** argv) {
-  if (argc != 4) throw Error(Fault::Usage, "run_network WEIGHTS INPUT OUT");
+  const std::string mode = argc == 5 ? argv[4] : "";
+  if (mode != "eval" && mode != "train")
+    throw Error(Fault::Usage, "run_network WEIGHTS INPUT OUT eval|train");
   const model::ForeignWeights from = model::read_foreign_weights(argv[1]);
   const auto& about = from.weights.metadata;
   const model::WeightsFile input = model::read_weights(argv[2]);
@@ -29,7 +32,7 @@ int body(int argc, char** argv) {
   backbone::Backbone& network = *built.network;
   backbone::load(network, backbone::fit(network, from, argv[1], {.crop = crop}));
   network.to(image_B1XYZ.scalar_type());
-  network.eval();
+  network.train(mode == "train");
 
   const bool wants = input.tensors.contains("probe.reconstruction");
   const backbone::Features features =
@@ -47,6 +50,8 @@ int body(int argc, char** argv) {
   loss.backward();
   for (const auto& item : network.named_parameters())
     if (item.value().grad().defined()) out.tensors["grad." + item.key()] = item.value().grad();
+  for (const auto& item : network.named_buffers())
+    out.tensors["buffer." + item.key()] = item.value();
   model::write_weights(argv[3], out);
   return 0;
 }
