@@ -5,6 +5,7 @@
 #include <boost/program_options.hpp>
 
 #include "base/error.h"
+#include "base/option_value.h"
 
 namespace homolog {
 namespace po = boost::program_options;
@@ -88,10 +89,21 @@ std::string key_of(const OptionTable& table, const std::string& word) {
   return found == table.entries.end() ? word : found->key;
 }
 
+bool is_flag(const OptionTable& table, const std::string& key) {
+  return std::any_of(table.entries.begin(), table.entries.end(), [&](const OptionEntry& entry) {
+    return entry.key == key && std::holds_alternative<bool*>(entry.target);
+  });
+}
+
 void take_own(OptionTable& table, const po::option& word, CommandLine& line) {
   // Only a bool may come without a value: Boost applies implicit values later than here.
-  const std::string value = word.value.empty() ? "true" : word.value.front();
+  std::string value = word.value.empty() ? "true" : word.value.front();
   const std::string key = key_of(table, word.string_key);
+  const bool apart = word.original_tokens.size() == 2;  // "--json STORE", not "--json=STORE"
+  if (apart && table.positional && is_flag(table, key) && !option_value::is_bool(value)) {
+    take_positional(table, word);
+    value = "true";
+  }
   line.options.emplace_back(key, value);
   if (key.find('.') != std::string::npos) hand_on(table, "--set", key + "=" + value);
 }

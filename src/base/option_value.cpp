@@ -49,15 +49,14 @@ void read(const std::string& text, const Rule& rule, std::uint64_t& out) {
 void read(const std::string& text, const Rule& rule, double& out) {
   out = number<double>(text, rule);
 }
+bool is_among(const std::string& text, std::initializer_list<const char*> words) {
+  return std::find(words.begin(), words.end(), text) != words.end();
+}
+bool is_yes(const std::string& text) { return is_among(text, {"true", "yes", "on", "1"}); }
+bool is_no(const std::string& text) { return is_among(text, {"false", "no", "off", "0"}); }
 void read(const std::string& text, const Rule&, bool& out) {
-  static const std::vector<std::string> yes = {"true", "yes", "on", "1"},
-                                        no = {"false", "no", "off", "0"};
-  if (std::find(yes.begin(), yes.end(), text) != yes.end())
-    out = true;
-  else if (std::find(no.begin(), no.end(), text) != no.end())
-    out = false;
-  else
-    throw Wrong{"true or false"};
+  if (!is_yes(text) && !is_no(text)) throw Wrong{"true or false"};
+  out = is_yes(text);
 }
 void read(const std::string& text, const Rule& rule, std::string& out) {
   const auto& choices = rule.choices;
@@ -116,6 +115,8 @@ void assign(const Options::Target& target, const Rule& rule, const std::string& 
                 "give " + wrong.expected + (rule.unit.empty() ? "" : ", in " + rule.unit));
   }
 }
+
+bool is_bool(const std::string& text) { return is_yes(text) || is_no(text); }
 
 std::string print(const Options::Target& target) {
   return std::visit([](const auto* value) { return text_of(*value); }, target);

@@ -223,6 +223,23 @@ TEST(Options, RequiredAndPositional) {
   EXPECT_EQ(words, (std::vector<std::string>{"a", "b c"}));
 }
 
+TEST(Options, AWordAfterAFlagIsItsValueOnlyIfItSaysYesOrNo) {
+  const auto read = [](std::vector<const char*> words) {
+    Options options("t", "", "");
+    bool json = false;
+    std::vector<std::string> positional;
+    options.positional("STORE", positional, "a folder");
+    options.add("json", json, "as JSON");
+    words.insert(words.begin(), "t");
+    EXPECT_TRUE(options.parse(static_cast<int>(words.size()), words.data()));
+    return std::pair(json, positional);
+  };
+  EXPECT_EQ(read({"--json", "store"}), std::pair(true, std::vector<std::string>{"store"}));
+  EXPECT_EQ(read({"store", "--json"}), std::pair(true, std::vector<std::string>{"store"}));
+  EXPECT_EQ(read({"--json", "off", "store"}), std::pair(false, std::vector<std::string>{"store"}));
+  EXPECT_THROW(read({"--json=store"}), Error);
+}
+
 TEST(Options, NegativeNumbersAreValues) {
   Options options("prog", "", "");
   std::int64_t low = 0;
