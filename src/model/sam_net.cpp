@@ -4,11 +4,11 @@
 #include <torch/nn/functional/upsampling.h>
 #include <torch/nn/init.h>
 #include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/conv.h>
 
 #include <array>
 
 #include "base/error.h"
+#include "model/blocks/conv3d.h"
 #include "model/blocks/max_pool.h"
 #include "model/precision.h"
 
@@ -25,11 +25,10 @@ class Unit : public torch::nn::Module {
  public:
   Unit(std::int64_t in, std::int64_t out, Triple kernel, Triple stride, bool normed) {
     const Triple pad = {kernel[0] / 2, kernel[1] / 2, kernel[2] / 2};
-    conv_ =
-        register_module("conv", torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, expand(kernel))
-                                                      .stride(expand(stride))
-                                                      .padding(expand(pad))
-                                                      .bias(!normed)));
+    conv_ = register_module("conv", Conv3d(torch::nn::Conv3dOptions(in, out, expand(kernel))
+                                               .stride(expand(stride))
+                                               .padding(expand(pad))
+                                               .bias(!normed)));
     if (normed) {
       torch::nn::init::kaiming_normal_(conv_->weight, 0, torch::kFanOut, torch::kReLU);
       bn_ = register_module("bn", torch::nn::BatchNorm3d(out));
@@ -44,7 +43,7 @@ class Unit : public torch::nn::Module {
   }
 
  private:
-  torch::nn::Conv3d conv_{nullptr};
+  Conv3d conv_{nullptr};
   torch::nn::BatchNorm3d bn_{nullptr};
 };
 

@@ -58,9 +58,9 @@ backbone::Size3 sides_of(const at::Tensor& image_B1XYZ) {
   return {image_B1XYZ.size(2), image_B1XYZ.size(3), image_B1XYZ.size(4)};
 }
 
-torch::nn::Conv3d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
-                       bool bias = false) {
-  torch::nn::Conv3d made(
+Conv3d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+            bool bias = false) {
+  Conv3d made(
       torch::nn::Conv3dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(bias));
   torch::nn::init::kaiming_normal_(made->weight, 0, torch::kFanOut, torch::kReLU);
   return made;

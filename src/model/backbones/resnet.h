@@ -4,7 +4,6 @@
 #pragma once
 
 #include <torch/nn/modules/container/any.h>
-#include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/types.h>
 
@@ -14,6 +13,7 @@
 
 #include "base/options.h"
 #include "model/backbone.h"
+#include "model/blocks/conv3d.h"
 #include "model/blocks/conv_blocks.h"
 #include "model/blocks/resnet_depths.h"
 
@@ -37,9 +37,9 @@ class BlockImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x_BCXYZ);
 
  private:
-  std::vector<torch::nn::Conv3d> convs_;
+  std::vector<Conv3d> convs_;
   std::vector<torch::nn::AnyModule> norms_;
-  torch::nn::Conv3d shortcut_{nullptr};  // empty: the input itself
+  Conv3d shortcut_{nullptr};  // empty: the input itself
   torch::nn::AnyModule shortcut_norm_;
 };
 TORCH_MODULE(Block);
@@ -85,7 +85,7 @@ class ResNet final : public backbone::Backbone {
   at::Tensor pool(const at::Tensor& map_BCXYZ) const;  // (B, C)
 
   Plan plan_;
-  torch::nn::Conv3d conv1_{nullptr};
+  Conv3d conv1_{nullptr};
   torch::nn::AnyModule bn1_;
   std::array<std::vector<Block>, kLayers> layers_;
   torch::nn::Linear fc_{nullptr};

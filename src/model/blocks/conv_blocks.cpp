@@ -44,8 +44,7 @@ at::Tensor instance_norm(const at::Tensor& x_BCXYZ) {
 
 ConvLayerImpl::ConvLayerImpl(std::int64_t in, std::int64_t out, std::int64_t kernel, bool bias) {
   conv_ = register_module(
-      "conv",
-      torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, kernel).padding(kernel / 2).bias(bias)));
+      "conv", Conv3d(torch::nn::Conv3dOptions(in, out, kernel).padding(kernel / 2).bias(bias)));
 }
 
 at::Tensor ConvLayerImpl::forward(const at::Tensor& x_BCXYZ) { return conv_(x_BCXYZ); }

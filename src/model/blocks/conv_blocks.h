@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/blocks/conv3d.h"
+
 namespace homolog::model {
 
 // Per row and channel to mean 0, variance 1 over the voxels (eps 1e-5); no weights. Throws
@@ -25,7 +27,7 @@ class ConvLayerImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x_BCXYZ);
 
  private:
-  torch::nn::Conv3d conv_{nullptr};
+  Conv3d conv_{nullptr};
 };
 TORCH_MODULE(ConvLayer);
 

@@ -20,8 +20,8 @@ torch::nn::LayerNorm layer_norm(std::int64_t channels) {
   return torch::nn::LayerNorm(torch::nn::LayerNormOptions({channels}).eps(1e-5));
 }
 
-torch::nn::Conv3d conv(std::int64_t in, std::int64_t out, std::int64_t stride) {
-  return torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, 3).stride(stride).padding(1));
+Conv3d conv(std::int64_t in, std::int64_t out, std::int64_t stride) {
+  return Conv3d(torch::nn::Conv3dOptions(in, out, 3).stride(stride).padding(1));
 }
 
 // LayerNorm over the channels of a map, returned as a map in channels-last order.

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <torch/nn/modules/container/modulelist.h>
-#include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
+#include "model/blocks/conv3d.h"
 #include "model/blocks/tokens.h"
 #include "model/blocks/window_attention.h"
 
@@ -56,7 +56,7 @@ class ProjectImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x_BCXYZ);
 
  private:
-  torch::nn::Conv3d conv1_{nullptr}, conv2_{nullptr};
+  Conv3d conv1_{nullptr}, conv2_{nullptr};
   torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr};
 };
 TORCH_MODULE(Project);
@@ -79,7 +79,7 @@ class DownImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& tokens_BLC, const Size3& grid);
 
  private:
-  torch::nn::Conv3d reduction_{nullptr};
+  Conv3d reduction_{nullptr};
   torch::nn::LayerNorm norm_{nullptr};
 };
 TORCH_MODULE(Down);
