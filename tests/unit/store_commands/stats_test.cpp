@@ -65,7 +65,7 @@ TEST(BodyCoverage, HeightIsZeroAtTheLowestSliceOfTheBodyAndOneAtItsHighest) {
   EXPECT_FALSE(knows_body(StudyRecord::named("00000000000000ab")));
 }
 
-// Two studies, one of an unknown body; landmarks of constant HU, at known heights.
+// Two studies, one of an unknown body; landmarks of one HU but for a voxel, at known heights.
 StoreManifest two_studies(const std::filesystem::path& folder) {
   StoreManifest manifest;
   manifest.header.crop = {16, 16, 16};
@@ -73,7 +73,8 @@ StoreManifest two_studies(const std::filesystem::path& folder) {
   StudyRecord known = body_of_100(), unknown = StudyRecord::named("00000000000000bb");
   ShardWriter writer(folder / shard_file_name(0), manifest.header, {known, unknown});
   for (const int height : {10, 20, 89}) {
-    const std::vector<std::int16_t> hu(4096, static_cast<std::int16_t>(height - 125));
+    std::vector<std::int16_t> hu(4096, static_cast<std::int16_t>(height - 125));
+    hu.front() = height == 20 ? 10 - 125 : 20 - 125;  // a constant crop is a bad record
     CropRecord query = crop_at({50, 50, height}, 1, 1), key = crop_at({8, 8, 8}, 1, 1);
     key.study = 1;
     key.outside_share = 0.25F;
