@@ -11,7 +11,7 @@
 namespace homolog::data {
 namespace {
 
-constexpr std::int64_t kExpectedPairs = 4;  // a thread; more gained nothing
+constexpr std::int64_t kExpectedPairs = 4;  // a thread
 
 struct Place {
   std::uint64_t epoch;
