@@ -1,6 +1,6 @@
 // Blosc 1 through its context calls.
-// Byte shuffle leaves the high bytes of 9-bit values nearly free. Levels: what A/B runs of
-// `./run bench data` showed to cost no decoding speed.
+// Byte shuffle leaves the high bytes of 9-bit values nearly free. lz4 decodes alike at levels 1, 5
+// and 9.
 #include "sharding/store/codec.h"
 
 #include <blosc.h>
