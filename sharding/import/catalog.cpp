@@ -62,7 +62,8 @@ CatalogEntry from_json(const json& j) {
   CatalogEntry e;
   e.verdict = verdict_of(j.at("verdict").get<std::string>());
   e.reasons = split_reasons(j.at("reason").get<std::string>());
-  for (const json& file : j.at("files")) e.files.emplace_back(file.get<std::string>());
+  const auto files = j.at("files").get<std::vector<std::string>>();
+  e.files = std::vector<std::filesystem::path>(files.begin(), files.end());
   e.format = j.at("format").get<std::string>();
   if (e.verdict == Verdict::Reject) return e;  // the rest may be unknown
   e.id = j.at("id").get<std::string>();
@@ -109,7 +110,7 @@ std::string to_json_line(const CatalogEntry& e) {
   j["subject"] = e.subject;
   j["format"] = e.format;
   json files = json::array();
-  for (const auto& file : e.files) files.push_back(file.string());
+  for (const auto& file : e.files.paths()) files.push_back(file.string());
   j["files"] = files;
   if (e.grid.voxels() > 0) {
     j["grid"] = {{"size", {e.grid.size.x, e.grid.size.y, e.grid.size.z}},

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sharding/import/file_list.h"
 #include "volume/grid.h"
 
 namespace homolog::import {
@@ -17,13 +18,13 @@ inline constexpr int kCatalogVersion = 2;
 enum class Verdict { Accept, Warn, Reject };
 
 struct CatalogEntry {
-  std::string id;                            // keyed hash of the series' identity, 16 hex digits
-  std::string subject;                       // keyed hash of the patient, 16 hex digits: scans of
-                                             // one never meet in a pair, nor over a split
-  std::vector<std::filesystem::path> files;  // absolute; DICOM: in slice order; else the header,
-                                             // then its data file where that is apart
-  std::string format;                        // "dicom", "nifti", "nrrd", "meta"
-  Grid grid;                                 // canonical (LPS+), as load_volume() gives it
+  std::string id;                    // keyed hash of the series' identity, 16 hex digits
+  std::string subject;               // keyed hash of the patient, 16 hex digits: scans of
+                                     // one never meet in a pair, nor over a split
+  FileList files;                    // absolute; DICOM: in slice order; else the header,
+                                     // then its data file where that is apart
+  std::string format;                // "dicom", "nifti", "nrrd", "meta"
+  Grid grid;                         // canonical (LPS+), as load_volume() gives it
   std::string original_orientation;  // "LPS", "RAS", "PIR", ... of the file, before reorienting
   std::array<double, 9> original_direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
   int hu_min = 0, hu_max = 0;

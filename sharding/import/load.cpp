@@ -12,7 +12,7 @@ Volume load_volume(const CatalogEntry& entry) {
   if (entry.files.empty())
     throw Error(Fault::Data, "catalogue entry " + entry.id + " names no file");
   const std::string name = entry.files.front().string();
-  for (const auto& file : entry.files) {
+  for (const auto& file : entry.files.paths()) {
     std::error_code code;
     const bool there = std::filesystem::exists(file, code);
     if (code) {
@@ -23,7 +23,7 @@ Volume load_volume(const CatalogEntry& entry) {
       throw Error(Fault::Data, file.string() + " is missing since the catalogue was made",
                   "bring it back, or run homolog catalog again");
   }
-  ReadScan read = entry.format == "dicom" ? read_dicom(entry.files)
+  ReadScan read = entry.format == "dicom" ? read_dicom(entry.files.paths())
                                           : read_image_file(entry.files.front(), entry.format);
   Scan scan = canonical(std::move(read.scan));
   Volume volume{entry.id, scan.grid, std::move(scan.hu)};

@@ -62,7 +62,7 @@ std::string reason_of(const std::exception& problem, const std::vector<fs::path>
 
 Candidate refused(const fs::path& file, const std::string& format, const std::string& reason) {
   Candidate candidate;
-  candidate.entry.files = {file};
+  candidate.entry.files = FileList({file});
   candidate.entry.format = format;
   candidate.entry.verdict = Verdict::Reject;
   candidate.entry.reasons = {reason};
@@ -130,7 +130,7 @@ std::string format_of(Kind kind) {
 Candidate image_candidate(const fs::path& file, const Looked& looked) {
   Candidate candidate;
   candidate.entry.format = format_of(looked.kind);
-  candidate.entry.files = {file};
+  candidate.entry.files = FileList({file});
   try {
     const HeaderFacts facts = looked.kind == Kind::Nifti  ? check_nifti(file)
                               : looked.kind == Kind::Nrrd ? check_nrrd(file)
@@ -178,7 +178,8 @@ void assess(Candidate& candidate) {
   CatalogEntry& entry = candidate.entry;
   if (entry.verdict == Verdict::Reject) return;
   try {
-    if (!std::all_of(entry.files.begin(), entry.files.end(), is_utf8))
+    const auto files = entry.files.paths();
+    if (!std::all_of(files.begin(), files.end(), is_utf8))
       throw Error(Fault::Data, "a file name is not UTF-8: rename it");
     ReadScan read = entry.format == "dicom" ? read_dicom(std::move(candidate.slices))
                                             : read_image_file(entry.files.front(), entry.format);
@@ -201,7 +202,7 @@ void assess(Candidate& candidate) {
     }
   } catch (const std::exception& problem) {
     entry.verdict = Verdict::Reject;
-    entry.reasons = {reason_of(problem, entry.files)};
+    entry.reasons = {reason_of(problem, entry.files.paths())};
   }
 }
 

@@ -33,7 +33,7 @@ CatalogEntry sample() {
   CatalogEntry e;
   e.id = "00ff00ff00ff00ff";
   e.subject = "11ff00ff00ff00ff";
-  e.files = {"/scans/a b/1.dcm", "/scans/a b/2.dcm"};
+  e.files = FileList({"/scans/a b/1.dcm", "/scans/a b/2.dcm"});
   e.format = "dicom";
   e.grid.size = {5, 6, 7};
   e.grid.spacing = {0.7, 0.8, 1.25};
@@ -54,7 +54,7 @@ TEST_F(CatalogFile, AnEntryComesBackExactly) {
   CatalogEntry refused;
   refused.verdict = Verdict::Reject;
   refused.reasons = {"modality MR, not CT"};
-  refused.files = {"/scans/mr.dcm"};
+  refused.files = FileList({"/scans/mr.dcm"});
   refused.format = "dicom";
   std::ofstream(file_) << to_json_line(refused) << "\n" << to_json_line(sample()) << "\n";
   const auto entries = read_catalog(file_);
@@ -62,7 +62,7 @@ TEST_F(CatalogFile, AnEntryComesBackExactly) {
   const CatalogEntry &a = entries[0], b = sample();
   EXPECT_EQ(to_json_line(a), to_json_line(b));
   EXPECT_EQ(a.grid, b.grid);
-  EXPECT_EQ(a.files, b.files);
+  EXPECT_EQ(a.files.paths(), b.files.paths());
   EXPECT_EQ(a.verdict, Verdict::Warn);
   EXPECT_FALSE(a.hounsfield);
   EXPECT_EQ(a.subject, b.subject);

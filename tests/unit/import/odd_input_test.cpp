@@ -220,13 +220,13 @@ TEST_F(OddInput, AScanThatIsGoneIsCalledMissing) {
 TEST_F(OddInput, AScanThatCannotBeReachedIsADataFaultWithItsCause) {
   CatalogEntry entry = only("a.nii", nifti(body(), spaced(2)));
   fs::create_directory_symlink("loop", folder_ / "loop");  // root, too, is refused there
-  entry.files = {folder_ / "loop" / "a.nii"};
+  entry.files = FileList({folder_ / "loop" / "a.nii"});
   try {
     load_volume(entry);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::Data);
-    EXPECT_THAT(error.summary(), testing::HasSubstr(entry.files[0].string()));
+    EXPECT_THAT(error.summary(), testing::HasSubstr(entry.files.front().string()));
     EXPECT_THAT(error.summary(), testing::HasSubstr(std::strerror(ELOOP)));
   }
 }

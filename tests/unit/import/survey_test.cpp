@@ -145,7 +145,7 @@ TEST(RealScans, FilesOfASeriesAreListedInSliceOrder) {
   const Survey found = survey({shared_folder() / "ct/lidc-0003/dicom"}, "key", 1);  // named by z
   ASSERT_EQ(found.entries.size(), 1U);
   double before = -1e9;
-  for (const fs::path& file : found.entries[0].files) {
+  for (const fs::path& file : found.entries[0].files.paths()) {
     const double z = std::stod(file.stem().string());
     EXPECT_GT(z, before);
     before = z;
@@ -221,7 +221,7 @@ TEST(RealScans, NoPatientTextAndNoSeriesUidInALine) {
   ASSERT_EQ(found.entries.size(), 1U);
   CatalogEntry entry = found.entries[0];
   EXPECT_THAT(entry.id, testing::MatchesRegex("[0-9a-f]{16}"));
-  entry.files.clear();  // paths are there so that the scan can be read again
+  entry.files = {};  // paths are there so that the scan can be read again
   const std::string line = to_json_line(entry);
   for (const char* text : {"Lung_Dx", "A0002", "1.3.6.1.4", "SIEMENS", "Thorax", "2008", "2009"}) {
     EXPECT_THAT(line, testing::Not(testing::HasSubstr(text)));

@@ -45,7 +45,7 @@ Volume lopsided() {
 
 CatalogEntry entry_for(const fs::path& file, const Volume& volume) {
   CatalogEntry entry;
-  entry.files = {file};
+  entry.files = FileList({file});
   const std::string name = file.filename().string();
   entry.format = name.ends_with(".mha") ? "meta" : name.ends_with(".nrrd") ? "nrrd" : "nifti";
   entry.id = volume.id;

@@ -27,9 +27,9 @@ class LandmarkTruth : public ::testing::Test {
       volume.hu.assign(64, name.back() == '0' ? 10 : 20);
       import::CatalogEntry entry;
       entry.id = entry.subject = "00112233445566" + name.substr(name.size() - 2);
-      entry.files = {folder_ / (name + ".nii")};
+      entry.files = import::FileList({folder_ / (name + ".nii")});
       entry.format = "nifti";
-      import::write_volume(volume, entry.files[0]);
+      import::write_volume(volume, entry.files.front());
       import::describe(volume, entry);
       hashes_[name] = entry.content_hash;
       catalog << import::to_json_line(entry) << "\n";

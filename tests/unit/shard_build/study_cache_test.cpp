@@ -40,8 +40,8 @@ class StudyCacheTest : public ::testing::Test {
       volume_.hu.push_back(static_cast<std::int16_t>(i % 700 - 300));
     entry_.id = volume_.id;
     entry_.format = "nifti";
-    entry_.files = {folder_ / "ct.nii.gz"};
-    import::write_volume(volume_, entry_.files[0]);
+    entry_.files = import::FileList({folder_ / "ct.nii.gz"});
+    import::write_volume(volume_, entry_.files.front());
     import::describe(volume_, entry_);
   }
   void TearDown() override { fs::remove_all(folder_); }
@@ -59,7 +59,7 @@ class StudyCacheTest : public ::testing::Test {
 TEST_F(StudyCacheTest, AFileReplacedByOneOfTheSameSizeIsNoticed) {
   EXPECT_NO_THROW(check());
   volume_.hu[77] += 1;
-  import::write_volume(volume_, entry_.files[0]);
+  import::write_volume(volume_, entry_.files.front());
   try {
     check();
     FAIL();
@@ -71,7 +71,7 @@ TEST_F(StudyCacheTest, AFileReplacedByOneOfTheSameSizeIsNoticed) {
 }
 
 TEST_F(StudyCacheTest, AMissingFileIsADataFault) {
-  fs::remove(entry_.files[0]);
+  fs::remove(entry_.files.front());
   try {
     check();
     FAIL();
@@ -84,7 +84,7 @@ TEST_F(StudyCacheTest, AMissingFileIsADataFault) {
 TEST_F(StudyCacheTest, AnEmbeddingOfOtherVoxelsOrDamagedIsMadeAnew) {
   check();
   volume_.hu[77] += 1;
-  import::write_volume(volume_, entry_.files[0]);
+  import::write_volume(volume_, entry_.files.front());
   import::describe(volume_, entry_);
   check();
   EXPECT_EQ(match::load_embedding(embedding()).content_hash, entry_.content_hash);
