@@ -154,11 +154,11 @@ Batch Trainer::take_batch(Laps& laps) {
   Batch batch = ahead_ ? std::move(*ahead_) : parts_.source.next();
   const bool was_ahead = ahead_.has_value();
   ahead_.reset();
+  // The source tells how its time divides; a batch taken ahead spent its own within a save.
+  laps.add(Part::HostToDevice, batch.transfer_seconds);
+  laps.add(Part::DataWait, batch.wait_seconds);
   if (!was_ahead) {
     laps.end(Part::Other);
-    // The source tells how its time divides; what is left over counts as waiting.
-    laps.add(Part::HostToDevice, batch.transfer_seconds);
-    laps.add(Part::DataWait, batch.wait_seconds);
     laps.add(Part::Other, -batch.transfer_seconds - batch.wait_seconds);
   }
   if (!state_.next_ids.empty()) {  // the first batch after a resume, on rank 0
@@ -239,10 +239,14 @@ void Trainer::save(bool best) {
   parts_.report.phase(board::Phase::Save);
   TrainState snapshot = state_;
   std::exception_ptr fault;
+  double batch_seconds = 0;  // of the batch taken here, told by the step that trains on it
   // Rank 0 alone writes, so a source that fails on another rank ends no checkpoint here.
   if (state_.step < schedule_.steps() && parts_.communicator.rank().index == 0) {
     try {
-      if (!ahead_) ahead_ = parts_.source.next();
+      if (!ahead_) {
+        ahead_ = parts_.source.next();
+        batch_seconds = ahead_->wait_seconds + ahead_->transfer_seconds;
+      }
       snapshot.next_ids = ahead_->views.ids;
     } catch (...) {
       fault = std::current_exception();  // what was learnt so far is saved all the same
@@ -254,7 +258,7 @@ void Trainer::save(bool best) {
     std::rethrow_exception(fault);
   }
   since_save_ = Stopwatch();
-  save_seconds_ = watch.seconds();
+  save_seconds_ = watch.seconds() - batch_seconds;
   parts_.report.phase(board::Phase::Train);
 }
 

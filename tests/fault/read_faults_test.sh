@@ -15,9 +15,9 @@ print(int(max(waits, default=0)))
 P
 }
 
-# One batch ahead and a thread: no step is long enough to hide two such reads. A save takes the next batch ahead, and
-# its wait then counts as the save's: every second step has none.
-LD_PRELOAD=$shim spawn --set data.read_timeout_s=120 --set data.ahead=1 --set data.threads=1 --set checkpoint.every_steps=2
+# One batch ahead and a thread: no step is long enough to hide two such reads. Every step saves, and a save takes the
+# next batch ahead: a wait there is a wait for data all the same.
+LD_PRELOAD=$shim spawn --set data.read_timeout_s=120 --set data.ahead=1 --set data.threads=1
 wait_for_step_beyond 0
 fault "stall 12"
 for _ in $(seq 1800); do [ "$(longest_wait)" -ge 3 ] && break; sleep 0.1; done
