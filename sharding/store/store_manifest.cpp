@@ -19,7 +19,6 @@ using Json = nlohmann::ordered_json;
 constexpr std::uintmax_t kMaxManifestBytes = 256 << 20;  // a million studies are some 60 MB
 
 Json to_json(const StoreManifest& m) {
-  const ShardHeader& h = m.header;
   Json shards = Json::array();
   for (const ShardSummary& s : m.shards) {
     shards.push_back({{"file", s.file},
@@ -29,20 +28,14 @@ Json to_json(const StoreManifest& m) {
                       {"bytes", s.bytes},
                       {"xxh3", hex64(s.xxh3)}});
   }
-  return {{"format", kStoreFormat},
-          {"version", kFormatVersion},
-          {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
-          {"margin", h.margin},
-          {"encoding", encoding_name(h.encoding)},
-          {"codec", codec_name(h.codec)},
-          {"window_hu", {h.window_low_hu, h.window_high_hu}},
-          {"sam_hash", h.sam_hash},
-          {"plan_hash", h.plan_hash},
-          {"config", m.config},
-          {"pairs", {{"train", m.pairs("train")}, {"validation", m.pairs("validation")}}},
-          {"studies", m.studies},
-          {"subjects", m.subjects},
-          {"shards", shards}};
+  Json out{{"format", kStoreFormat}};
+  out.update(header_json(m.header));
+  out.update({{"config", m.config},
+              {"pairs", {{"train", m.pairs("train")}, {"validation", m.pairs("validation")}}},
+              {"studies", m.studies},
+              {"subjects", m.subjects},
+              {"shards", shards}});
+  return out;
 }
 
 // Whole numbers alone: a float beyond the integers has no value that C++ defines.
@@ -118,6 +111,13 @@ std::string read_text(const std::filesystem::path& file) {
 }
 
 }  // namespace
+
+Json header_json(const ShardHeader& h) {
+  return {{"version", kFormatVersion},    {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
+          {"margin", h.margin},           {"encoding", encoding_name(h.encoding)},
+          {"codec", codec_name(h.codec)}, {"window_hu", {h.window_low_hu, h.window_high_hu}},
+          {"sam_hash", h.sam_hash},       {"plan_hash", h.plan_hash}};
+}
 
 const std::string& StoreManifest::subject_of(const std::string& study) const {
   const auto found = subjects.find(study);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct StoreManifest {
   std::int64_t crops() const;
   std::uint64_t bytes() const;
 };
+
+// The settings that every shard of a store shares, under the names of store.json.
+nlohmann::ordered_json header_json(const ShardHeader& header);
 
 // Atomic. Fills `hash`. Throws Fault::Environment; Fault::Usage for ids that are no pseudonyms.
 void save_manifest(const std::filesystem::path& store, StoreManifest& manifest);

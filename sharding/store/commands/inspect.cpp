@@ -21,22 +21,14 @@ std::vector<std::int64_t> histogram(const PairStore& pairs) {
 
 nlohmann::ordered_json inspect(const std::filesystem::path& folder) {
   const StoreManifest m = load_manifest(folder);
-  const ShardHeader& h = m.header;
-  const double raw = static_cast<double>(m.crops()) * static_cast<double>(h.bytes());
-  nlohmann::ordered_json row{{"store_hash", hex64(m.hash)},
-                             {"version", kFormatVersion},
-                             {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
-                             {"margin", h.margin},
-                             {"encoding", encoding_name(h.encoding)},
-                             {"codec", codec_name(h.codec)},
-                             {"window_hu", {h.window_low_hu, h.window_high_hu}},
-                             {"sam_hash", h.sam_hash},
-                             {"plan_hash", h.plan_hash},
-                             {"shards", m.shards.size()},
-                             {"crops", m.crops()},
-                             {"bytes", m.bytes()},
-                             {"ratio", m.bytes() ? raw / static_cast<double>(m.bytes()) : 0},
-                             {"config", m.config}};
+  const double raw = static_cast<double>(m.crops()) * static_cast<double>(m.header.bytes());
+  nlohmann::ordered_json row{{"store_hash", hex64(m.hash)}};
+  row.update(header_json(m.header));
+  row.update({{"shards", m.shards.size()},
+              {"crops", m.crops()},
+              {"bytes", m.bytes()},
+              {"ratio", m.bytes() ? raw / static_cast<double>(m.bytes()) : 0},
+              {"config", m.config}});
   for (const std::string split : {"train", "validation"}) {
     const PairStore pairs({folder, split});
     const auto studies = m.studies.find(split);
