@@ -8,27 +8,13 @@
 #include "base/error.h"
 #include "model/weights/file_words.h"
 #include "model/weights/torch_file.h"
-#include "torch_file_writer.h"
+#include "torch_file_reading.h"
 
 namespace homolog::model {
 namespace {
 
 using namespace torch_file;
 using testing::HasSubstr;
-
-ForeignWeights read(const std::string& bytes) {
-  return read_foreign_weights(TemporaryFile(bytes).path());
-}
-
-void expect_refused(const std::string& bytes, const std::string& reason) {
-  try {
-    read(bytes);
-    FAIL() << "read, though " << reason;
-  } catch (const Error& e) {
-    EXPECT_EQ(e.fault(), Fault::Data);
-    EXPECT_THAT(e.what(), HasSubstr(reason));
-  }
-}
 
 std::string times(std::size_t count, const std::string& what) {
   std::string out;

@@ -7,27 +7,13 @@
 #include <torch/utils.h>
 
 #include "base/error.h"
-#include "torch_file_writer.h"
+#include "torch_file_reading.h"
 
 namespace homolog::model {
 namespace {
 
 using namespace torch_file;
 using testing::HasSubstr;
-
-ForeignWeights read(const std::string& bytes, const std::string& part = "") {
-  return read_foreign_weights(TemporaryFile(bytes).path(), part);
-}
-
-void expect_refused(const std::string& bytes, const std::string& reason) {
-  try {
-    read(bytes);
-    FAIL() << "read, though " << reason;
-  } catch (const Error& e) {
-    EXPECT_EQ(e.fault(), Fault::Data);
-    EXPECT_THAT(e.what(), HasSubstr(reason));
-  }
-}
 
 const std::string kGood = dict({{"w", tensor({})}});
 
