@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,7 +23,10 @@ Codec codec_of(std::span<const unsigned> parameters);
 void compress(const ShardHeader& header, std::span<const std::byte> stored,
               std::vector<std::byte>& out);
 
-// False when `packed` is no valid buffer of exactly out.size() bytes.
+// By Blosc. False when `packed` is no valid buffer of exactly out.size() bytes.
 bool decompress(std::span<const std::byte> packed, std::span<std::byte> out) noexcept;
+// As above, and the xxh3 of `out`: for our own buffers in one walk through the cache.
+std::optional<std::uint64_t> decompress_and_hash(std::span<const std::byte> packed,
+                                                 std::span<std::byte> out);
 
 }  // namespace homolog::store

@@ -91,10 +91,10 @@ bool ShardReader::read_stored(std::int64_t row, std::span<std::byte> out,
   if (packed.size() < at.size) packed.resize(at.size);
   const std::span<std::byte> bytes(packed.data(), at.size);
   const bool waited = read_packed(row, bytes);
-  if (!decompress(bytes, out)) {
+  const auto checksum = decompress_and_hash(bytes, out);
+  if (!checksum)
     throw Error(Fault::Data, where(row) + ": cannot be decompressed", "copy this shard again");
-  }
-  if (xxh3_64(out) != at.checksum) {
+  if (*checksum != at.checksum) {
     throw Error(Fault::Data, where(row) + ": checksum differs", "copy this shard again");
   }
   return waited;

@@ -40,8 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   header.crop = {side, side, side};
   GuardedBytes packed(size - 2), stored(static_cast<std::size_t>(header.bytes()));
   std::memcpy(packed.bytes().data(), data + 2, size - 2);
-  if (!store::decompress(packed.bytes(), stored.bytes())) return 0;
-  (void)xxh3_64(stored.bytes());
+  const auto hash = store::decompress_and_hash(packed.bytes(), stored.bytes());
+  if (!hash) return 0;
+  if (*hash != xxh3_64(stored.bytes())) std::abort();
   std::vector<std::uint16_t> window(static_cast<std::size_t>(header.voxels()));
   std::vector<std::byte> aligned(stored.bytes().begin(), stored.bytes().end());
   store::to_window(header, aligned, window);
