@@ -1,6 +1,6 @@
 """Part `data` of ./run bench: the pair stream against other loaders, against the codec alone, and against the disk.
 
-Ours is training's stream (one decoding thread, every checksum checked) on a store that the store's own writer made; the
+Ours is training's stream (one decoding thread, every checksum checked; the consumer is a second thread on the same core) on a store that the store's own writer made; the
 peers read the same crops. All on one core, warm unless the row says cold, ours and the peer in turns. `vs_codec` compares with
 Blosc decoding the same chunks from memory, which reads and checks nothing; `cold_vs_dd` with dd over the same files.
 """
@@ -16,7 +16,7 @@ from data import ct_like
 PAIRS, CROP = 48, (192, 192, 64)  # x, y, z
 STEP_CROP = (64, 64, 32)  # of the training step: small, as a fast step has least time to hide the loader
 RAW_BYTES = 2 * 2 * CROP[0] * CROP[1] * CROP[2]  # of a pair as int16
-WORKERS = (0, 1, 2)
+WORKERS, AHEAD = (0, 1, 2), (1, 2, 4)  # each side has the best of its own
 GOALS = {"vs_h5py_gzip4": 30, "vs_h5py_blosc": 4, "vs_mds": 3, "vs_codec": 0.9, "f32_vs_memmap": 8, "cold_vs_dd": 0.9}
 HERE = pathlib.Path(__file__).resolve().parent / "data"
 
@@ -28,10 +28,11 @@ def on_one_core(words, run, core=0):
 class DataPart:
     def __init__(self, binaries, folder, repeats, run, row):
         self.bin, self.folder, self.repeats, self.run, self.row = binaries, folder / "data", repeats, run, row
-        self.store, self.peers = self.folder / "store", self.folder / "peers"
+        self.store, self.peers, self.ahead = self.folder / "store", self.folder / "peers", 4
 
     def ours(self, mode, *words):
-        return json.loads(on_one_core([self.bin / "bench_stream", self.store, "--mode", mode, *words], self.run))
+        words = [self.bin / "bench_stream", self.store, "--mode", mode, "--ahead", self.ahead, *words]
+        return json.loads(on_one_core(words, self.run))
 
     def pack(self, crop, store):
         """A store of CT-like crops; returns their raw HU."""
@@ -52,6 +53,7 @@ class DataPart:
         hu = self.pack(CROP, self.store)
         self.run([sys.executable, HERE / "peers.py", "make", self.peers, hu, PAIRS, ",".join(map(str, CROP))])
         hu.unlink()
+        self.ahead = max(AHEAD, key=lambda ahead: max(self.ours("pairs", "--passes", 2, "--ahead", ahead)["pairs_per_s"]))
 
     def against(self, name, formats, mode, words=()):
         """Each against that peer's best number of workers."""
@@ -62,7 +64,7 @@ class DataPart:
         for _ in range(self.repeats):
             ours.append(self.warm(mode))
             theirs.append(max(self.peer(formats, workers, *words)["pairs_per_s"]))
-        return self.row("data", name, ours, theirs, "pairs/s", goal=GOALS[name], note=f"peer with {workers} workers, its best of 0, 1, 2")
+        return self.row("data", name, ours, theirs, "pairs/s", goal=GOALS[name], note=f"ours {self.ahead} batches ahead, the best of {AHEAD}; peer with {workers} workers, the best of {WORKERS}")
 
     def codec(self):
         turns = [(self.warm("pairs"), self.warm("codec")) for _ in range(self.repeats)]
@@ -134,6 +136,19 @@ class DataPart:
         ratios = [statistics.median(t["streamed_s"]) / statistics.median(t["resident_s"]) for t in turns]
         return self.limit("step_overhead", ratios, 1.01, "ratio", "a ResNet's step on 64x64x32 with the stream, over one with resident data; the loader has a core")
 
+    def million(self):
+        """A store of 10^6 pairs (small crops, one shard listed many times) is opened by homolog store inspect; all of it is timed."""
+        pairs, copies, crop = 8192, 123, (8, 8, 4)
+        hu, store = self.folder / "million.i16", self.folder / "million"
+        ct_like.noise(2 * pairs, crop[::-1]).tofile(hu)
+        self.run([self.bin / "bench_pack_store", hu, "--pairs", pairs, "--pairs-per-shard", pairs, "--copies", copies, "--crop",
+                  ",".join(map(str, crop)), "--out", store])
+        turns = [json.loads(self.run([sys.executable, HERE / "peak.py", self.bin / "homolog-store", "inspect", store, "--json"]))
+                 for _ in range(self.repeats)]
+        note = f"{pairs * copies} pairs in {copies} shards: homolog store inspect, the whole process"
+        return [self.limit("million_open_s", [t["seconds"] for t in turns], 1, "s", note),
+                self.limit("million_mib", [t["peak_mib"] for t in turns], 100, "MiB", note)]
+
     def order(self):
         """Arithmetic, not time: what data.order_block=64, order_mixed=64 costs of the shuffle, over 100,000 pairs in batches of 64."""
         quality = json.loads(self.run([self.bin / "bench_order", 100000, 64, 64, 64]))
@@ -147,6 +162,6 @@ class DataPart:
         self.make()
         formats = {"vs_h5py_gzip4": "h5_gzip4", "vs_h5py_blosc": "h5_blosc", "vs_mds": "mds"}
         rows = [self.against(name, peer, "pairs") for name, peer in formats.items()]
-        rows += [self.codec(), self.against("f32_vs_memmap", "npy", "float", ["--float"]), self.cold(), *self.sizes(), self.step()]
+        rows += [self.codec(), self.against("f32_vs_memmap", "npy", "float", ["--float"]), self.cold(), *self.sizes(), self.step(), *self.million()]
         firsts = [self.ours("pairs", "--passes", 1)["first_batch_s"] for _ in range(self.repeats)]
         return [*rows, self.limit("first_batch_s", firsts, 0.1, "s", "after the store was opened"), *self.order()]

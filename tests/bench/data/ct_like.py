@@ -57,3 +57,8 @@ def crops(count, shape, seed=0, per_body=16):
             first = [min(max(0, c - s // 2), n - s) for c, s, n in zip(centre, shape, volume.shape)]
             out[pair, side] = volume[tuple(slice(f, f + s) for f, s in zip(first, shape))]
     return out
+
+
+def noise(count, shape, seed=0):
+    """Crops without a body, where only their number matters."""
+    return np.random.default_rng(seed).integers(-120, 250, (count, *shape), dtype=np.int16)

@@ -1,5 +1,6 @@
 // bench_pack_store HU.i16 --pairs N --crop X,Y,Z --out STORE: crops of raw HU (pairs of query and
-// key, [z][y][x] each) as a store, by the writer that homolog shard uses.
+// key, [z][y][x] each) as a store, by the writer that homolog shard uses. --copies: each shard is
+// listed so many times, as hard links, for stores larger than one wants to write.
 #include <fstream>
 
 #include "base/error.h"
@@ -12,12 +13,10 @@ namespace {
 
 using namespace homolog;
 
-constexpr std::int64_t kPairsPerShard = 16;
-
 struct Arguments {
   std::vector<std::string> words;
   std::filesystem::path out;
-  std::int64_t pairs = 1;
+  std::int64_t pairs = 1, pairs_per_shard = 16, copies = 1;
   std::vector<std::int64_t> crop{64, 192, 192};
   std::string voxel = "uint16", codec = "lz4";
 };
@@ -33,7 +32,7 @@ store::ShardSummary write_shard(const Arguments& a, store::StoreManifest& manife
       a.out / store::shard_file_name(static_cast<std::int64_t>(manifest.shards.size())), header,
       studies);
   std::vector<std::int16_t> hu(static_cast<std::size_t>(header.voxels()));
-  for (std::int64_t pair = first; pair < std::min(first + kPairsPerShard, a.pairs); ++pair) {
+  for (std::int64_t pair = first; pair < std::min(first + a.pairs_per_shard, a.pairs); ++pair) {
     store::PairRecord rows{0, 0, 0.9F};
     for (const std::uint32_t side : {0U, 1U}) {
       if (!hu_file.read(reinterpret_cast<char*>(hu.data()),
@@ -49,6 +48,17 @@ store::ShardSummary write_shard(const Arguments& a, store::StoreManifest& manife
   return writer.seal();
 }
 
+void copy_shards(const Arguments& a, store::StoreManifest& manifest) {
+  const std::size_t written = manifest.shards.size();
+  for (std::size_t i = written; i < written * static_cast<std::size_t>(a.copies); ++i) {
+    store::ShardSummary copy = manifest.shards[i - written];
+    const std::string name = store::shard_file_name(static_cast<std::int64_t>(i));
+    std::filesystem::create_hard_link(a.out / copy.file, a.out / name);
+    copy.file = name;
+    manifest.shards.push_back(copy);
+  }
+}
+
 int body(int argc, char** argv) {
   Arguments a;
   Options options("bench_pack_store", "HU.i16 --pairs N --crop X,Y,Z --out STORE",
@@ -56,6 +66,8 @@ int body(int argc, char** argv) {
   options.positional("HU.i16", a.words, "raw int16");
   options.add("pairs", a.pairs, "in the file", {.min = 1});
   options.add("crop", a.crop, "sides x,y,z", {.unit = "voxels"});
+  options.add("pairs-per-shard", a.pairs_per_shard, "in a file", {.min = 1});
+  options.add("copies", a.copies, "of each shard", {.min = 1});
   options.add("voxel", a.voxel, "encoding", {.choices = {"uint16", "uint8", "int16"}});
   options.add("codec", a.codec, "compressor", {.choices = {"lz4", "zstd"}});
   options.add("out", a.out, "folder to write", {.required = true});
@@ -67,8 +79,9 @@ int body(int argc, char** argv) {
   manifest.header.codec = store::codec_named(a.codec);
   manifest.header.sam_hash = manifest.header.plan_hash = hex64(0);
   std::ifstream hu(a.words.at(0), std::ios::binary);
-  for (std::int64_t first = 0; first < a.pairs; first += kPairsPerShard)
+  for (std::int64_t first = 0; first < a.pairs; first += a.pairs_per_shard)
     manifest.shards.push_back(write_shard(a, manifest, hu, first));
+  copy_shards(a, manifest);
   store::save_manifest(a.out, manifest);
   return 0;
 }
