@@ -21,6 +21,17 @@ TEST(ToNetwork, LandmarkStandsAtHalfOnEachAxis) {
   }
 }
 
+TEST(ToNetwork, OnePassEqualsFlipPermuteAndScale) {
+  for (const std::vector<std::int64_t>& shape :
+       {std::vector<std::int64_t>{1, 1, 1, 1}, {2, 16, 32, 16}, {3, 5, 7, 33}, {1, 17, 3, 48}}) {
+    const at::Tensor stored = at::randint(0, 381, shape, at::kShort);
+    const at::Tensor plain = stored.permute({0, 3, 2, 1}).flip({1, 2}).unsqueeze(1).to(at::kFloat);
+    EXPECT_TRUE(at::equal(to_network(stored, 380), plain.div(380.0F))) << at::IntArrayRef(shape);
+    const at::Tensor part = stored.narrow(3, 0, (shape[3] + 1) / 2);  // not contiguous
+    EXPECT_TRUE(at::equal(to_network(part, 380), to_network(part.contiguous(), 380))) << at::IntArrayRef(shape);
+  }
+}
+
 TEST(ToNetwork, LeftStaysLeft) {
   // Stored LPS: x grows to the patient's left. Bright on the left, front (low y) and top (high z).
   at::Tensor stored = at::zeros({1, 4, 6, 8}, at::kShort);
