@@ -28,7 +28,8 @@ TEST(ToNetwork, OnePassEqualsFlipPermuteAndScale) {
     const at::Tensor plain = stored.permute({0, 3, 2, 1}).flip({1, 2}).unsqueeze(1).to(at::kFloat);
     EXPECT_TRUE(at::equal(to_network(stored, 380), plain.div(380.0F))) << at::IntArrayRef(shape);
     const at::Tensor part = stored.narrow(3, 0, (shape[3] + 1) / 2);  // not contiguous
-    EXPECT_TRUE(at::equal(to_network(part, 380), to_network(part.contiguous(), 380))) << at::IntArrayRef(shape);
+    EXPECT_TRUE(at::equal(to_network(part, 380), to_network(part.contiguous(), 380)))
+        << at::IntArrayRef(shape);
   }
 }
 

@@ -118,7 +118,7 @@ TEST_F(PhantomSet, FilesOnDiskHoldTheBodyAndLabelsLieApart) {
   EXPECT_EQ(table["labels"]["23"], "liver");
 
   import::CatalogEntry entry;
-  entry.files = {folder_ / "images/phantom-0000.nii.gz"};
+  entry.files = import::FileList({folder_ / "images/phantom-0000.nii.gz"});
   entry.format = "nifti";
   entry.grid = Body(5, 0, plan.deformation).grid(8);
   const Volume read = import::load_volume(entry);
