@@ -1,5 +1,7 @@
 #include "train/initial_weights.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -9,6 +11,16 @@
 namespace homolog::train {
 namespace {
 
+// "a, b, c and 4 more": a Swin encoder alone lacks every convolution of its network.
+std::string first_few(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 6;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i)
+    text += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more";
+  return text;
+}
+
 void tell(const backbone::NetworkWeights& weights, const std::string& file) {
   log::info("starting from weights",
             {{"file", file},
@@ -16,8 +28,8 @@ void tell(const backbone::NetworkWeights& weights, const std::string& file) {
              {"absent", weights.absent.size() + static_cast<std::size_t>(weights.own_absent)},
              {"left_out", weights.left_out.size()}});
   for (const std::string& note : weights.notes) log::info("weights", {{"note", note}});
-  for (const std::string& name : weights.absent)
-    log::info("not in the weights, stays as drawn", {{"name", name}});
+  if (!weights.absent.empty())
+    log::info("not in the weights, stays as drawn", {{"names", first_few(weights.absent)}});
   for (const std::string& what : weights.resampled)
     log::warn("position table resampled to this crop", {{"table", what}});
 }
