@@ -116,6 +116,14 @@ void write_attribute(hid_t at, const char* name, const std::string& value) {
   }
 }
 
+void rewrite_attribute(hid_t at, const char* name, const std::string& value) {
+  const Handle attribute(H5Aopen(at, name, H5P_DEFAULT), H5Aclose);
+  if (!attribute.valid() || H5Awrite(attribute, fixed_string(value.size()), value.data()) < 0) {
+    throw Error(Fault::Environment,
+                std::string("cannot write attribute ") + name + ": " + last_message());
+  }
+}
+
 int read_int(hid_t at, const char* name, const std::filesystem::path& file) {
   const Handle attribute(H5Aopen(at, name, H5P_DEFAULT), H5Aclose);
   if (!attribute.valid()) bad_attribute(name, file);

@@ -53,6 +53,8 @@ Handle fixed_string(std::size_t size);
 
 void write_attribute(hid_t at, const char* name, int value);
 void write_attribute(hid_t at, const char* name, const std::string& value);
+// Of one that is there, with as many characters.
+void rewrite_attribute(hid_t at, const char* name, const std::string& value);
 // Throw Fault::Data naming the file and the attribute: missing, other type, longer than 64.
 int read_int(hid_t at, const char* name, const std::filesystem::path& file);
 std::string read_string(hid_t at, const char* name, const std::filesystem::path& file);

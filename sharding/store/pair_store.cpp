@@ -3,9 +3,11 @@
 #include "sharding/store/pair_store.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 namespace homolog::store {
 namespace {
@@ -36,13 +38,23 @@ void check(const std::filesystem::path& file, const ShardSummary& said, const Sh
   }
 }
 
-// The staged copy where it is whole in size, else the store's own.
-std::filesystem::path nearest(const StorePlace& place, const StoreManifest& manifest,
-                              const ShardSummary& shard) {
-  if (place.staged.empty()) return place.folder / shard.file;
-  const auto copy = staged_file(place.staged, manifest, shard);
+// The staged copy of a shard where there is a good one. A bad one does not stop a run.
+std::optional<ShardReader> open_staged(const StorePlace& place, const StoreManifest& manifest,
+                                       const ShardSummary& said) {
+  if (place.staged.empty()) return std::nullopt;
+  const auto copy = staged_file(place.staged, manifest, said);
   std::error_code absent;
-  return std::filesystem::file_size(copy, absent) == shard.bytes ? copy : place.folder / shard.file;
+  if (std::filesystem::file_size(copy, absent) != said.bytes) return std::nullopt;
+  try {
+    ShardReader shard(copy);
+    check(copy, said, shard, manifest);
+    return shard;
+  } catch (const Error& e) {
+    if (e.fault() != Fault::Data) throw;
+    log::warn("staged copy left out, the store's own shard is read",
+              {{"reason", e.summary()}, {"fix", "run homolog store stage again"}});
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -53,18 +65,25 @@ std::filesystem::path staged_file(const std::filesystem::path& staged,
 }
 
 PairStore::PairStore(const StorePlace& place) : manifest_(load_manifest(place.folder)) {
-  std::int64_t global = 0;
+  std::int64_t global = 0, staged = 0;
   for (const ShardSummary& said : manifest_.shards) {
     const std::int64_t first = global;
     global += said.pairs;
     if (said.split != place.split || said.pairs == 0) continue;
-    const std::filesystem::path file = nearest(place, manifest_, said);
-    shards_.emplace_back(file);
-    check(file, said, shards_.back(), manifest_);
+    if (auto copy = open_staged(place, manifest_, said)) {
+      shards_.push_back(std::move(*copy));
+      ++staged;
+    } else {
+      shards_.emplace_back(place.folder / said.file);
+      check(place.folder / said.file, said, shards_.back(), manifest_);
+    }
     first_.push_back(pairs_);
     global_first_.push_back(first);
     pairs_ += said.pairs;
   }
+  if (!place.staged.empty() && !shards_.empty())
+    log::info("shards read from their staged copies",
+              {{"staged", staged}, {"of", shards_.size()}, {"split", place.split}});
 }
 
 PairStore::Place PairStore::at(std::int64_t index) const {

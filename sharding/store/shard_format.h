@@ -26,8 +26,8 @@ inline constexpr std::int64_t kMaxCropBytes = std::int64_t{1} << 29;
 
 // All that a shard holds.
 inline const std::set<std::string> kRootAttributes{
-    "format",         "version", "axes",  "encoding", "window_low_hu",
-    "window_high_hu", "margin",  "split", "sam_hash", "plan_hash"};
+    "format", "version", "axes",     "encoding",  "window_low_hu", "window_high_hu",
+    "margin", "split",   "sam_hash", "plan_hash", "tables_xxh3",   "crop_table_xxh3"};
 inline const std::set<std::string> kDatasets{"crops", "chunk_table", "crop_table", "pair_table",
                                              "study_table"};
 

@@ -115,6 +115,8 @@ void ShardOpener::read_tables() {
       reader_.crops() != count_) {
     refuse("chunk_table, crop_table and crops differ in length");
   }
+  if (table.tables_hash() != h5::read_string(file_, "tables_xxh3", reader_.file_))
+    refuse("study_table, chunk_table or pair_table differ from their checksum");
   for (const StudyRecord& study : reader_.studies_) {
     if (!is_hex_id(study.name())) refuse("a study id that is no pseudonym");
   }
@@ -154,6 +156,8 @@ std::vector<CropRecord> ShardOpener::crop_table(const ShardReader& reader,
   auto crops = table.read<CropRecord>("crop_table", h5::crop_type(), kMaxCropsPerShard);
   if (static_cast<std::int64_t>(crops.size()) != reader.crops())
     refuse("crop_table and crops differ in length");
+  if (table.crop_table_hash() != h5::read_string(file, "crop_table_xxh3", reader.file()))
+    refuse("crop_table differs from its checksum");
   const auto finite = [](double v) { return std::isfinite(v); };
   for (std::size_t i = 0; i < crops.size(); ++i) {
     const CropRecord& c = crops[i];

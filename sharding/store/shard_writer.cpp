@@ -13,7 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/hash.h"
 #include "sharding/store/codec.h"
-#include "sharding/store/h5.h"
+#include "sharding/store/table.h"
 
 namespace homolog::store {
 namespace {
@@ -103,6 +103,8 @@ void ShardWriter::State::create() {
   h5::write_attribute(file, "split", header.split);
   h5::write_attribute(file, "sam_hash", header.sam_hash);
   h5::write_attribute(file, "plan_hash", header.plan_hash);
+  for (const char* later : {"tables_xxh3", "crop_table_xxh3"})
+    h5::write_attribute(file, later, hex64(0));
   crops = create_crops(file, header);
   if (!crops.valid()) fail(h5::last_message());
 }
@@ -201,10 +203,13 @@ ShardSummary ShardWriter::seal() {
       !write_table(s.file, "pair_table", h5::pair_type(), s.pair_rows.data(), s.pair_rows.size()) ||
       !write_table(s.file, "chunk_table", h5::chunk_type(), s.chunk_rows.data(),
                    s.chunk_rows.size()) ||
-      !write_table(s.file, "study_table", h5::study_type(), s.studies.data(), s.studies.size()) ||
-      !s.crops.close() || !s.file.close()) {
+      !write_table(s.file, "study_table", h5::study_type(), s.studies.data(), s.studies.size())) {
     s.fail(h5::last_message());
   }
+  const Table table{s.file, 0, [&s](const std::string& what) { s.fail(what); }};
+  h5::rewrite_attribute(s.file, "tables_xxh3", table.tables_hash());
+  h5::rewrite_attribute(s.file, "crop_table_xxh3", table.crop_table_hash());
+  if (!s.crops.close() || !s.file.close()) s.fail(h5::last_message());
   // What was reserved beyond the end goes back to the disk.
   struct stat info {};
   if (::fstat(s.reserve_fd, &info) != 0 || ::ftruncate(s.reserve_fd, info.st_size) != 0)

@@ -166,7 +166,7 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
     refuse("missing, empty or not readable, so this is no finished store",
            "run homolog shard to its end, or check data.store");
   const std::string restore =
-      "restore it; or remove it and run homolog shard again, which keeps the shards";
+      "restore it; or remove it and run homolog shard again, which keeps the sound shards";
   StoreManifest manifest;
   try {
     Json json = Json::parse(text);

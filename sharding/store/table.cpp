@@ -29,6 +29,29 @@ std::int64_t Table::rows(const std::string& name, const h5::Handle& type,
   return static_cast<std::int64_t>(rows);
 }
 
+void Table::add_to(Xxh3& hash, const std::string& name, const h5::Handle& type) const {
+  const h5::Handle packed = h5::packed(type), set = open(name), space(H5Dget_space(set), H5Sclose);
+  const auto rows = static_cast<std::size_t>(H5Sget_simple_extent_npoints(space));
+  std::vector<std::byte> bytes(rows * H5Tget_size(packed));
+  if (bytes.empty()) return;
+  read_into(name, packed, bytes.data());
+  hash.update(bytes.data(), bytes.size());
+}
+
+std::string Table::tables_hash() const {
+  Xxh3 hash;
+  add_to(hash, "study_table", h5::study_type());
+  add_to(hash, "chunk_table", h5::chunk_type());
+  add_to(hash, "pair_table", h5::pair_type());
+  return hex64(hash.digest());
+}
+
+std::string Table::crop_table_hash() const {
+  Xxh3 hash;
+  add_to(hash, "crop_table", h5::crop_type());
+  return hex64(hash.digest());
+}
+
 void Table::read_into(const std::string& name, const h5::Handle& type, void* to) const {
   const h5::Handle set = open(name), transfer(H5Pcreate(H5P_DATASET_XFER), H5Pclose);
   // HDF5 clears a buffer of 1 MiB for each read, which took most of the time of an opening.

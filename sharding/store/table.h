@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "sharding/store/h5.h"
 
 namespace homolog::store {
@@ -17,6 +18,10 @@ struct Table {
 
   // Rows of the dataset `name`, whose columns on disk are `type`, packed; at most `limit`.
   std::int64_t rows(const std::string& name, const h5::Handle& type, std::int64_t limit) const;
+  // What the attributes tables_xxh3 and crop_table_xxh3 hold: XXH3-64 of the rows as they are on
+  // disk. REQUIRES: rows() has accepted the tables.
+  std::string tables_hash() const;  // of study_table, chunk_table, pair_table, in this order
+  std::string crop_table_hash() const;
   // REQUIRES: `type` is Row's in memory.
   template <class Row>
   std::vector<Row> read(const std::string& name, const h5::Handle& type, std::int64_t limit) const {
@@ -26,6 +31,7 @@ struct Table {
   }
 
  private:
+  void add_to(Xxh3& hash, const std::string& name, const h5::Handle& type) const;
   h5::Handle open(const std::string& name) const;
   void read_into(const std::string& name, const h5::Handle& type, void* to) const;
 };

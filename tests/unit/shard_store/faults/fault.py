@@ -2,7 +2,7 @@
 
 
 def collector(faults):
-    """sealed: "all" sizes and hashes are made true again, "json" the document's own hash alone,
+    """sealed: "all" sizes and hashes are made true again, "file" all but those of the shard's tables, "json" the document's own hash alone,
     "unhashed" store.json is written with the hash it had, "nothing" the fault writes by itself."""
 
     def fault(finding, training, sealed="all"):

@@ -33,11 +33,13 @@ class PlantedStore:
         return h5py.File(self.file, "r+")
 
     # ---- seals ----
-    def seal_shards(self):
-        """Sizes and hashes of the shards, as they are now."""
+    def seal_shards(self, tables=True):
+        """Sizes and hashes of the shards and their tables, as they are now."""
         for shard in self.json["shards"]:
             path = self.folder / shard["file"]
             if path.is_file():
+                if tables:
+                    seal_tables(path)
                 data = path.read_bytes()
                 shard["bytes"], shard["xxh3"] = len(data), xxh3(data)
 
@@ -46,6 +48,19 @@ class PlantedStore:
             self.json.pop("hash", None)
             self.json["hash"] = xxh3(json.dumps(self.json, separators=(",", ":")).encode())
         (self.folder / "store.json").write_text(json.dumps(self.json, indent=2) + "\n")
+
+
+def seal_tables(path):
+    """The checksums of the tables, as these are now; a file that h5py cannot open has none."""
+    try:
+        with ShardBytes(path) as s, h5py.File(path) as f:
+            def rows(name):
+                size = f[name].shape[0] * s.ROW[name]
+                return s.data[s.tables[name]:s.tables[name] + size] if size else b""
+            s.put(s.attribute("tables_xxh3", 8), xxh3(b"".join(map(rows, ("study_table", "chunk_table", "pair_table")))).encode())
+            s.put(s.attribute("crop_table_xxh3", 8), xxh3(rows("crop_table")).encode())
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError):
+        pass
 
 
 class ShardBytes:
