@@ -41,15 +41,33 @@ void in_threads(int threads, std::size_t count, const std::function<void(std::si
   if (fault) std::rethrow_exception(fault);
 }
 
-bool is_store_folder(const fs::directory_entry& entry) {
-  return entry.is_directory() && !entry.is_symlink() && is_hex_id(entry.path().filename().string());
+// "shard-00012.h5", or a copy of it that a kill has left unfinished.
+bool is_staged_name(const std::string& name) {
+  return is_shard_file_name(name.substr(0, name.find(".tmp-")));
 }
 
-// Only folders of our names, and in them only what a stage puts there.
+bool is_stage_folder(const fs::directory_entry& entry) {
+  return entry.is_directory() && !entry.is_symlink() &&
+         is_hex_id(entry.path().filename().string()) && !fs::exists(entry.path() / "store.json") &&
+         fs::exists(entry.path() / StageLock::kName);
+}
+
+// Copies beside a store's own shards would be taken for them, and cleared away with them.
+void refuse_stores(const fs::path& folder) {
+  for (fs::path at = fs::weakly_canonical(folder); !at.empty(); at = at.parent_path()) {
+    if (fs::exists(at / "store.json"))
+      throw Error(Fault::Usage, "--to " + folder.string() + " lies in the store " + at.string(),
+                  "choose a folder outside of every store");
+    if (at == at.root_path()) return;
+  }
+}
+
+// Only folders that a stage has made, known by their lock, and in them only what a stage puts
+// there.
 std::int64_t prune_others(const fs::path& to, const fs::path& keep) {
   std::vector<fs::path> others;
   for (const auto& entry : fs::directory_iterator(to)) {
-    if (is_store_folder(entry) && entry.path() != keep && StageLock::is_free(entry.path()))
+    if (is_stage_folder(entry) && entry.path() != keep && StageLock::is_free(entry.path()))
       others.push_back(entry.path());
   }
   std::int64_t pruned = 0;
@@ -57,7 +75,7 @@ std::int64_t prune_others(const fs::path& to, const fs::path& keep) {
     std::error_code code;
     for (const auto& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      if (name.starts_with("shard-") || name == StageLock::kName) fs::remove(entry.path(), code);
+      if (is_staged_name(name) || name == StageLock::kName) fs::remove(entry.path(), code);
     }
     pruned += fs::remove(folder, code);
   }
@@ -74,6 +92,7 @@ class Staging {
   }
 
   StageResult run() {
+    refuse_stores(result_.folder);
     make_folder();
     const StageLock lock(result_.folder, progress_.waiting);
     if (plan_.prune) result_.pruned = prune_others(plan_.to, result_.folder);
@@ -109,7 +128,8 @@ class Staging {
   void remove_leftovers() const {
     std::vector<fs::path> dead;
     for (const auto& entry : fs::directory_iterator(result_.folder)) {
-      if (entry.path().filename().string().find(".tmp-") != std::string::npos)
+      const std::string name = entry.path().filename().string();
+      if (name.find(".tmp-") != std::string::npos && is_staged_name(name))
         dead.push_back(entry.path());
     }
     for (const fs::path& file : dead) fs::remove(file);

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "sharding/store/commands/stage_lock.h"
 #include "sharding/store/pair_store.h"
+#include "sharding/store/verify.h"
 #include "tests/unit/data/synthetic_store.h"
 #include "tests/unit/shard_store/flipped_bit.h"
 #include "tests/unit/store_commands/temporary_folder.h"
@@ -131,6 +132,34 @@ TEST_F(Stage, OtherStoresGoOnlyWhenAskedAndOnlyWhatAStageMakes) {
   EXPECT_EQ(stage(store_, plan_).pruned, 1);
   EXPECT_FALSE(fs::exists(older));
   EXPECT_TRUE(fs::exists(mine / "shard-00000.h5"));
+}
+
+TEST_F(Stage, AStoreIsNeverTakenForAFolderOfCopies) {
+  const fs::path lookalike = folder_.path() / "stores" / hex64(manifest_.hash),
+                 other = folder_.path() / "stores" / "0123456789abcdef";
+  fs::create_directories(lookalike.parent_path());
+  fs::copy(store_, lookalike);
+  fs::copy(store_, other);
+  const auto whole = [&](const fs::path& store) { return verify(store).findings.empty(); };
+  plan_.limit = manifest_.shards[0].bytes + 10;
+  for (const fs::path& to : {lookalike.parent_path(), store_, store_ / "deeper"}) {
+    plan_.to = to;
+    EXPECT_EQ(fault_of(), Fault::Usage) << to;
+    EXPECT_TRUE(whole(store_) && whole(lookalike)) << to;
+  }
+  fs::remove_all(lookalike);
+  plan_.to = lookalike.parent_path();
+  plan_.prune = true;
+  EXPECT_EQ(stage(store_, plan_).pruned, 0);
+  EXPECT_TRUE(whole(other));
+}
+
+TEST_F(Stage, ABadCopyIsLeftOutAndTheStoresOwnShardIsRead) {
+  stage(store_, plan_);
+  flip_a_bit(copy(0), 10);
+  const PairStore pairs({store_, "train", plan_.to});
+  EXPECT_EQ(pairs.at(0).shard->file(), store_ / manifest_.shards[0].file);
+  EXPECT_EQ(pairs.at(15).shard->file(), copy(3));
 }
 
 TEST_F(Stage, ASecondProcessWaitsAndThenFindsAllThere) {
