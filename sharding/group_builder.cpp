@@ -10,6 +10,26 @@
 
 namespace homolog::shard {
 namespace fs = std::filesystem;
+namespace {
+
+// Whether a shard holds what was put into it: by its record's hash, or by its own checksums.
+bool is_sound(const fs::path& file, const std::optional<GroupResult>& recorded) try {
+  if (recorded) return xxh3_64_file(file) == recorded->shard.xxh3;
+  const store::ShardReader shard(file);
+  shard.read_crop_table();
+  std::vector<std::byte> stored(static_cast<std::size_t>(shard.header().bytes())), packed;
+  for (std::int64_t crop = 0; crop < shard.crops(); ++crop) {
+    stop_if_asked("finished shards are in " + file.parent_path().string(),
+                  "run the same command again to go on");
+    shard.read_stored(crop, stored, packed);
+  }
+  return true;
+} catch (const Error& damaged) {
+  if (damaged.fault() != Fault::Data) throw;
+  return false;
+}
+
+}  // namespace
 
 store::ShardHeader GroupBuilder::header_of(const Group& group) const {
   store::ShardHeader h = header_;
@@ -51,14 +71,25 @@ Group GroupBuilder::readable(const Group& group, GroupResult& result) {
 }
 
 void GroupBuilder::require_own(const fs::path& file, const Group& group) const {
-  if (!fs::exists(file) || store::ShardReader(file).header() == header_of(group)) return;
+  if (!fs::exists(file)) return;
+  try {
+    if (store::ShardReader(file).header() == header_of(group)) return;
+  } catch (const Error& damaged) {
+    if (damaged.fault() != Fault::Data) throw;
+    return;
+  }
   throw Error(Fault::Usage, file.string() + " is a shard of other settings, studies or SAM weights",
               "choose another --out, or remove that folder");
 }
 
-std::optional<GroupResult> GroupBuilder::kept(const fs::path& file, const Group& group) {
+std::optional<GroupResult> GroupBuilder::kept(const fs::path& file, const Group& group,
+                                              const std::optional<GroupResult>& recorded) {
   if (!fs::exists(file)) return std::nullopt;
   require_own(file, group);
+  if (!is_sound(file, recorded)) {
+    log::warn("shard damaged, written again", {{"shard", file.filename().string()}});
+    return std::nullopt;
+  }
   const store::ShardReader shard(file);
   std::set<std::string> held;
   for (const store::StudyRecord& study : shard.studies()) held.insert(study.name());
@@ -81,8 +112,9 @@ std::optional<GroupResult> GroupBuilder::kept(const fs::path& file, const Group&
 }
 
 GroupResult GroupBuilder::finish(const fs::path& file, const Group& group,
+                                 const std::optional<GroupResult>& recorded,
                                  const std::function<void(std::int64_t)>& advanced) {
-  if (auto result = kept(file, group)) return *result;
+  if (auto result = kept(file, group, recorded)) return *result;
   GroupResult result;
   const Group rest = readable(group, result);
   if (rest.studies.empty()) return result;

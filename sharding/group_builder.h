@@ -20,19 +20,23 @@ class GroupBuilder {
                const store::ShardHeader& header, const std::filesystem::path& where)
       : plan_(plan), ids_(ids), studies_(studies), header_(header), where_(where) {}
 
+  // `recorded`: what was told of the group's shard, if anything was. A shard that lies there is
+  // kept when it is the recorded one; without a record, when every checksum in it holds.
   // `advanced(n)`: n landmarks more are done. A study that cannot be read is left out; a shard that
   // lacks one which can be read by now is written again, so that a store does not tell when it was
   // interrupted. Throws Fault::Usage: `file` is a shard of other settings; Fault::Environment: disk
   // full; Fault::Stopped: a signal.
   GroupResult finish(const std::filesystem::path& file, const Group& group,
+                     const std::optional<GroupResult>& recorded,
                      const std::function<void(std::int64_t)>& advanced);
-  // Throws Fault::Usage when a shard of other settings lies there, Fault::Data for a damaged one.
+  // Throws Fault::Usage when a shard of other settings lies there. A damaged one is nobody's.
   void require_own(const std::filesystem::path& file, const Group& group) const;
 
  private:
   store::ShardHeader header_of(const Group& group) const;
   bool can_be_read(std::size_t study, GroupResult& result);
-  std::optional<GroupResult> kept(const std::filesystem::path& file, const Group& group);
+  std::optional<GroupResult> kept(const std::filesystem::path& file, const Group& group,
+                                  const std::optional<GroupResult>& recorded);
   Group readable(const Group& group, GroupResult& result);
   void stop_if_asked() const;
 

@@ -13,6 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "sharding/store_folder.h"
 
 namespace homolog::shard {
 namespace fs = std::filesystem;
@@ -164,13 +165,6 @@ GroupLedger::Sight GroupLedger::look() {
   return sight;
 }
 
-void GroupLedger::close() {
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
-  for (const auto& entry : fs::directory_iterator(store_, ignored)) {
-    if (entry.path().filename().string().find(kTemporary) != std::string::npos)
-      fs::remove_all(entry.path(), ignored);
-  }
-}
+void GroupLedger::close() { clear_leftovers(store_); }
 
 }  // namespace homolog::shard

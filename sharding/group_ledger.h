@@ -51,7 +51,7 @@ class GroupLedger {
     std::int64_t landmarks = 0;               // done in those that are claimed
   };
   Sight look();
-  // The store is finished: removes the folder, and what dead processes left in the store.
+  // The store is finished: clear_leftovers().
   void close();
 
  private:

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/stop_signal.h"
+#include "sharding/store_folder.h"
 
 namespace homolog::shard {
 namespace fs = std::filesystem;
@@ -119,10 +120,12 @@ bool ShardBuilder::finish(std::size_t group, GroupLedger& ledger) {
     results_[group] = std::move(done);
   } else {
     std::int64_t landmarks = 0;
-    results_[group] = builder_.finish(file_of(group), groups_[group], [&](std::int64_t n) {
+    const auto advanced = [&](std::int64_t n) {
       claim->tell(landmarks += n);
       show(ledger, false);
-    });
+    };
+    results_[group] =
+        builder_.finish(file_of(group), groups_[group], ledger.result(group), advanced);
     ledger.record(group, *results_[group]);
   }
   pending_.erase(group);
@@ -178,6 +181,7 @@ store::StoreManifest ShardBuilder::build(BuildCounts& counts,
   if (ec)
     throw Error(Fault::Environment, "cannot create " + out_.string() + ": " + ec.message(),
                 "choose another --out");
+  require_no_strangers(out_);
   remove_leftovers(out_);
   if (auto manifest = finished(counts, true)) {
     GroupLedger(out_, plan_hash_).close();

@@ -69,6 +69,7 @@ void build(const Arguments& a, const Team& team) {
   const bool first = team.own().index == 0;  // it speaks for all
   log::set_terminal_level(first ? "info" : "error");
   shard::BuildCounts counts;
+  shard::require_no_strangers(a.out);
   match::Embedder embedder(a.sam);
   auto found =
       import::usable(import::read_catalog(a.catalog), embedder.spacing_mm(), embedder.cell());

@@ -16,6 +16,7 @@
 #include "sharding/store/pair_store.h"
 #include "sharding/store/verify.h"
 #include "tests/unit/shard_build/moved_bodies.h"
+#include "tests/unit/shard_store/flipped_bit.h"
 
 namespace homolog::shard {
 namespace {
@@ -119,6 +120,46 @@ TEST_F(BuilderTest, GoesOnWhereItStoodWithTheSameBytes) {
   EXPECT_EQ(again.kept_shards, static_cast<std::int64_t>(whole.shards.size()) - 1);
   EXPECT_EQ(again.written_shards, 1);
   EXPECT_EQ(resumed.hash, whole.hash);
+}
+
+TEST_F(BuilderTest, AShardThatIsDamagedWhileNothingTellsOfItIsWrittenAgain) {
+  BuildCounts counts;
+  const auto whole = build(counts);
+  const fs::path shard = out_ / whole.shards[0].file;
+  std::uint64_t chunk = 0;
+  {
+    const store::ShardReader reader(shard);
+    chunk = reader.chunk(1).offset + reader.chunk(1).size / 2;
+  }
+  const std::uint64_t size = fs::file_size(shard);
+  for (const std::uint64_t at : {chunk, std::uint64_t{40}, size / 2, size - 1, size}) {
+    fs::remove(out_ / "store.json");
+    if (at == size) {
+      fs::resize_file(shard, size / 2);
+    } else {
+      store::flip_a_bit(shard, at);
+    }
+    BuildCounts again;
+    EXPECT_EQ(build(again).hash, whole.hash) << "byte " << at;
+    EXPECT_TRUE(store::verify(out_).findings.empty()) << "byte " << at;
+  }
+}
+
+TEST_F(BuilderTest, AFolderThatHoldsSomethingElseIsRefusedAndKeepsIt) {
+  for (const fs::path stranger : {"notes.txt", "a.tmp-1", "draft.tmp-final", "building/thesis.txt",
+                                  "building/src/thesis.txt", "shard-1.h5/x", "shards/x"}) {
+    fs::remove_all(out_);
+    fs::create_directories((out_ / stranger).parent_path());
+    std::ofstream(out_ / stranger) << "x";
+    BuildCounts counts;
+    try {
+      build(counts);
+      ADD_FAILURE() << stranger << " is accepted";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Usage) << e.what();
+    }
+    EXPECT_TRUE(fs::exists(out_ / stranger));
+  }
 }
 
 TEST_F(BuilderTest, RefusesAFolderOfOtherSettings) {
