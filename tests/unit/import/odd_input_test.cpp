@@ -213,8 +213,32 @@ TEST_F(OddInput, AScanThatIsGoneIsCalledMissing) {
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::Data);
     EXPECT_EQ(error.summary(),
-              (folder_ / "a.nii").string() + " is missing since the catalogue was made");
+              "study " + entry.id + ": file 1 of 1 is missing since the catalogue was made");
   }
+}
+
+TEST_F(OddInput, WhatALoadSaysHoldsNoNameOfAFileOrFolder) {
+  fs::create_directories(folder_ / "DOE^JANE 1970");
+  const fs::path file = folder_ / "DOE^JANE 1970" / "DOE.nii";
+  std::ofstream(file) << nifti(body(), spaced(2));
+  const Survey found = survey({file.parent_path()}, "key", 1);
+  ASSERT_EQ(found.entries.size(), 1U);
+  const auto said = [&] {
+    try {
+      load_volume(found.entries[0]);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing, which is DOE too");
+  };
+  const auto size = fs::file_size(file);
+  for (const std::uintmax_t bytes : {size / 2, std::uintmax_t{100}, std::uintmax_t{0}}) {
+    fs::resize_file(file, bytes);
+    EXPECT_THAT(said(), testing::Not(testing::HasSubstr("DOE"))) << bytes;
+    EXPECT_THAT(said(), testing::HasSubstr(found.entries[0].id));
+  }
+  fs::remove(file);
+  EXPECT_THAT(said(), testing::Not(testing::HasSubstr("DOE")));
 }
 
 TEST_F(OddInput, AScanThatCannotBeReachedIsADataFaultWithItsCause) {
@@ -226,7 +250,7 @@ TEST_F(OddInput, AScanThatCannotBeReachedIsADataFaultWithItsCause) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::Data);
-    EXPECT_THAT(error.summary(), testing::HasSubstr(entry.files.front().string()));
+    EXPECT_THAT(error.summary(), testing::HasSubstr(entry.id + ": file 1 of 1"));
     EXPECT_THAT(error.summary(), testing::HasSubstr(std::strerror(ELOOP)));
   }
 }
