@@ -56,7 +56,6 @@ class Trainer {
   const TrainState& state() const noexcept { return state_; }
 
  private:
-  struct Tally;  // sums over the micro batches of a step
   World step(StepFacts& facts, Laps& laps);
   Batch take_batch(Laps& laps);
   objective::StepInfo info(std::int64_t step, bool training) const;

@@ -11,6 +11,7 @@ import sys
 
 import faults_in_json
 import faults_in_shards
+import faults_in_tables
 import hostile_shards
 from planted_store import PlantedStore
 
@@ -18,7 +19,7 @@ from planted_store import PlantedStore
 def main():
     clean, out = map(pathlib.Path, sys.argv[1:3])
     expected = {}
-    for module in (faults_in_json, faults_in_shards, hostile_shards):
+    for module in (faults_in_json, faults_in_shards, faults_in_tables, hostile_shards):
         for fault in module.FAULTS:
             store = PlantedStore(clean, out / fault.__name__)
             fault(store)
