@@ -1,5 +1,7 @@
 #include "sharding/disk_forecast.h"
 
+#include <algorithm>
+
 #include "base/byte_count.h"
 #include "base/error.h"
 #include "base/hash.h"
@@ -11,14 +13,29 @@ struct Shares {
   double least, most;
 };
 
-// Compressed bytes to stored integers. Least: phantoms and crops that reach far outside; most: CT
-// with much noise.
+// Compressed bytes to stored integers, as a rule. Least: phantoms; most: CT with much noise. Crops
+// that reach far outside fall below it: 0.04 was seen.
 Shares shares_of(const ShardPlan& plan) {
   Shares shares = plan.voxel == "u8"    ? Shares{0.30, 0.80}
                   : plan.voxel == "i16" ? Shares{0.30, 0.75}
                                         : Shares{0.25, 0.50};
   if (plan.codec == "zstd") shares = {0.8 * shares.least, 0.9 * shares.most};
   return shares;
+}
+
+// No store of scans beats it: air alone compresses better, and crops of air are refused.
+constexpr double kFloorShare = 1.0 / 64;
+
+// Bytes beside the voxels (FORMAT.md): rows of crop_table and chunk_table, of pair_table, of
+// study_table; then what HDF5 and store.json add, at most.
+constexpr std::uint64_t kCropRow = 140 + 20, kPairRow = 12, kStudyRow = 52;
+constexpr std::uint64_t kLeastOfShard = 4 << 10, kMostOfShard = 16 << 10;
+constexpr std::uint64_t kIndexOfCrop = 128, kCodecOfCrop = 16, kNamesOfStudy = 128;
+// What ShardWriter keeps free behind the crops of the shard that it writes.
+constexpr std::uint64_t kWriting = 4 << 20;
+
+std::uint64_t share_of(double share, std::uint64_t bytes) {
+  return static_cast<std::uint64_t>(share * static_cast<double>(bytes));
 }
 
 }  // namespace
@@ -31,6 +48,9 @@ DiskForecast& operator+=(DiskForecast& sum, const DiskForecast& more) {
   sum.most_crops += more.most_crops;
   sum.least_bytes += more.least_bytes;
   sum.most_bytes += more.most_bytes;
+  sum.floor_voxel_bytes += more.floor_voxel_bytes;
+  sum.floor_bytes += more.floor_bytes;
+  sum.bound_bytes += more.bound_bytes;
   return sum;
 }
 
@@ -41,12 +61,27 @@ DiskForecast forecast_of(const Group& group, const ShardPlan& plan) {
   f.landmarks = f.studies * plan.landmarks_per_study;
   f.least_crops = 2 * f.landmarks;
   f.most_crops = f.studies * f.landmarks;
-  const auto crop = static_cast<double>(header_of(plan, hex64(0), hex64(0)).bytes());
+  const auto crop = static_cast<std::uint64_t>(header_of(plan, hex64(0), hex64(0)).bytes());
+  const auto studies = static_cast<std::uint64_t>(f.studies),
+             landmarks = static_cast<std::uint64_t>(f.landmarks),
+             least = static_cast<std::uint64_t>(f.least_crops),
+             most = static_cast<std::uint64_t>(f.most_crops);
+  const std::uint64_t least_tables =
+      kLeastOfShard + studies * kStudyRow + least * kCropRow + landmarks * kPairRow;
+  const std::uint64_t most_tables = kMostOfShard + studies * (kStudyRow + kNamesOfStudy) +
+                                    most * (kCropRow + kIndexOfCrop) +
+                                    most * (studies - 1) * kPairRow;
   const Shares shares = shares_of(plan);
-  f.least_bytes =
-      static_cast<std::uint64_t>(shares.least * crop * static_cast<double>(f.least_crops));
-  f.most_bytes = static_cast<std::uint64_t>(shares.most * crop * static_cast<double>(f.most_crops));
+  f.least_bytes = share_of(shares.least, crop * least) + least_tables;
+  f.most_bytes = share_of(shares.most, crop * most) + most_tables;
+  f.floor_voxel_bytes = share_of(kFloorShare, crop * least);
+  f.floor_bytes = f.floor_voxel_bytes + least_tables;
+  f.bound_bytes = (crop + kCodecOfCrop) * most + most_tables;
   return f;
+}
+
+std::uint64_t needed_bytes(const DiskForecast& f) {
+  return f.shards == 0 ? 0 : std::max(f.floor_bytes, f.floor_voxel_bytes + kWriting);
 }
 
 std::uint64_t free_bytes(const std::filesystem::path& folder) {
@@ -63,10 +98,11 @@ std::uint64_t free_bytes(const std::filesystem::path& folder) {
 
 void require_space(const DiskForecast& f, const std::filesystem::path& folder) {
   const std::uint64_t free = free_bytes(folder);
-  if (f.least_bytes <= free) return;
+  if (needed_bytes(f) <= free) return;
   throw Error(Fault::Environment,
-              "the store needs at least " + human_bytes(f.least_bytes) + " more, " +
-                  folder.string() + " has " + human_bytes(free) + " free",
+              "the store needs at least " + human_bytes(needed_bytes(f)) +
+                  " more, if all crops compress 64 times (as a rule " + human_bytes(f.least_bytes) +
+                  "), " + folder.string() + " has " + human_bytes(free) + " free",
               "free space or choose another --out; or write less: fewer --landmarks-per-study or "
               "--studies-per-landmark, a smaller --crop or --margin, --voxel u8, --codec zstd");
 }

@@ -11,7 +11,7 @@ namespace homolog::shard {
 EmbedCounts embed_catalogue(const std::vector<import::CatalogEntry>& entries,
                             match::Embedder& embedder, const std::filesystem::path& folder,
                             const std::function<void()>& advanced) {
-  std::filesystem::create_directories(folder);
+  match::make_embedding_folder(folder);
   EmbedCounts counts;
   for (const auto& entry : entries) {
     stop_if_asked("finished embeddings are in " + folder.string(),

@@ -18,7 +18,8 @@ struct EmbedCounts {
 };
 
 // `advanced` is called after each scan. A scan that cannot be read costs itself alone. Throws
-// Fault::Data when none could be embedded, Fault::Stopped on a signal.
+// Fault::Data when none could be embedded, Fault::Environment: the folder cannot be written;
+// Fault::Stopped on a signal.
 EmbedCounts embed_catalogue(const std::vector<import::CatalogEntry>& entries,
                             match::Embedder& embedder, const std::filesystem::path& folder,
                             const std::function<void()>& advanced);

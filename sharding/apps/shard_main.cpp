@@ -10,6 +10,7 @@
 #include "sharding/apps/shard/own_part.h"
 #include "sharding/apps/shard/shard_report.h"
 #include "sharding/apps/shard/siblings.h"
+#include "sharding/match/embedding_folder.h"
 #include "sharding/shard_builder.h"
 #include "sharding/study_cache.h"
 
@@ -75,7 +76,7 @@ void build(const Arguments& a, const Team& team) {
       import::usable(import::read_catalog(a.catalog), embedder.spacing_mm(), embedder.cell());
   counts.left_out = found.left_out;
   const auto entries = shard::distinct(std::move(found.entries), counts.duplicates);
-  if (!a.embeddings.empty()) std::filesystem::create_directories(a.embeddings);
+  if (!a.embeddings.empty()) match::make_embedding_folder(a.embeddings);
   shard::StudyCache studies(entries, embedder, a.embeddings, a.plan.mode(),
                             static_cast<std::size_t>(a.plan.studies_in_memory),
                             a.plan.match_neighbours);

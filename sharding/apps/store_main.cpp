@@ -26,16 +26,20 @@ constexpr Command kCommands[] = {
     {"stage", "copy shards to this node's own disk", store_app::stage},
 };
 
-void print_help() {
-  std::printf("usage: homolog store COMMAND STORE [options]   (each command has --help)\n\n");
+void print_help(std::FILE* to) {
+  std::fprintf(to, "usage: homolog store COMMAND STORE [options]   (each command has --help)\n\n");
   for (const Command& command : kCommands)
-    std::printf("  %-8s %s\n", command.name, command.summary);
+    std::fprintf(to, "  %-8s %s\n", command.name, command.summary);
 }
 
 int store_main(int argc, char** argv) {
-  const std::string word = argc > 1 ? argv[1] : "--help";
+  if (argc < 2) {
+    print_help(stderr);
+    throw Error(Fault::Usage, "no command is named", "name one of those above, and a store");
+  }
+  const std::string word = argv[1];
   if (word == "--help" || word == "-h") {
-    print_help();
+    print_help(stdout);
     return 0;
   }
   std::vector<std::string> names;
@@ -55,6 +59,9 @@ int store_main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   homolog::allow_many_open_files();
-  return homolog::run_main(argc, argv, "homolog store",
-                           [&] { return homolog::store_main(argc, argv); });
+  return homolog::run_main(argc, argv, "homolog store", [&] {
+    const int code = homolog::store_main(argc, argv);
+    homolog::store_app::require_printed();
+    return code;
+  });
 }

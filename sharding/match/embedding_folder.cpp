@@ -10,6 +10,15 @@ std::filesystem::path embedding_file(const std::filesystem::path& folder,
   return folder / (volume_id + ".safetensors");
 }
 
+void make_embedding_folder(const std::filesystem::path& folder) {
+  std::error_code code;
+  std::filesystem::create_directories(folder, code);
+  if (code)
+    throw Error(Fault::Environment,
+                "cannot create the folder of embeddings " + folder.string() + ": " + code.message(),
+                "name one that is there or can be written");
+}
+
 bool is_current(const std::filesystem::path& file, const std::string& sam_hash,
                 const std::string& content_hash) {
   if (!std::filesystem::exists(file)) return false;

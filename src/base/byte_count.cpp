@@ -40,8 +40,9 @@ std::uint64_t bytes_of(const std::string& key, const std::string& text) {
   const double number = std::strtod(text.c_str(), &end);
   std::string unit = end;
   while (!unit.empty() && unit.front() == ' ') unit.erase(0, 1);
-  const double bytes = end == text.c_str() ? -1 : number * unit_of(unit);
-  if (!(bytes > 0 && bytes < 9e18)) {
+  const double size = end == text.c_str() ? 0 : unit_of(unit);
+  const double bytes = number * size;
+  if (!(size > 0 && !std::signbit(number) && bytes < 9e18)) {
     throw Error(Fault::Usage, key + ": \"" + text + "\" is no number of bytes",
                 "write it as 200GiB, 1.5TiB or 500MB");
   }

@@ -23,7 +23,9 @@ struct Picture {
   void paint(std::int64_t x, std::int64_t y, const Colour& colour);
 };
 
-// Throws Fault::Usage unless the name ends in .png.
+// Does the name end in .png, in small letters or capitals?
+bool is_png_name(const std::filesystem::path& file);
+// Throws Fault::Usage unless it does.
 void check_png_name(const std::filesystem::path& file);
 // Atomic. Throws Fault::Usage: not .png; Fault::Environment.
 void write_png(const Picture& picture, const std::filesystem::path& file);

@@ -1,5 +1,6 @@
 // The one use of libpng: an RGB picture to a file or to bytes.
 #include <png.h>
+#include <strings.h>
 
 #include <cstring>
 
@@ -22,8 +23,12 @@ png_image image_of(const Picture& picture) {
 
 }  // namespace
 
+bool is_png_name(const std::filesystem::path& file) {
+  return ::strcasecmp(file.extension().c_str(), ".png") == 0;
+}
+
 void check_png_name(const std::filesystem::path& file) {
-  if (file.extension() != ".png")
+  if (!is_png_name(file))
     throw Error(Fault::Usage, "cannot write " + file.string() + ": the picture is a PNG",
                 "give a name that ends in .png");
 }

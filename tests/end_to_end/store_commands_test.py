@@ -1,7 +1,8 @@
 """The commands of `homolog store` as a user types them, on made-up stores.
 
-Claims: each has its own help, reports as JSON, and answers a newcomer's mistake with its exit code and a remedy; `stage` survives
-kill -9 in the middle of a copy, and goes on; nothing is left under a final name that is not whole.
+Claims: each has its own help, reports as JSON, and answers a newcomer's mistake with its exit code and a remedy; a stop ends with 75, output
+that cannot be written with 4; `stage` survives kill -9 in the middle of a copy, and goes on; nothing is left under a final name that is
+not whole.
 """
 import json
 import os
@@ -62,6 +63,11 @@ def previews():
     again = work / "again.png"
     good("homolog", "store", "preview", store, "--out", again, "--pairs", 5)
     check("the same seed, the same picture", again.read_bytes() == data)
+    capitals = work / "PAIRS.PNG"
+    good("homolog", "store", "preview", store, "--out", capitals, "--pairs", 5)
+    check("an ending in capitals", capitals.read_bytes() == data)
+    few = json.loads(good("homolog", "store", "preview", store, "--out", html, "--split", "validation", "--json").stdout)
+    check("without --pairs, all that there are", few["pairs"] == 4, few)
 
 
 def mistakes():
@@ -94,6 +100,35 @@ def mistakes():
     (work / "file").write_text("")
     refused("stage into a file", homolog("stage", store, "--to", work / "file"), 4, "--to", "fix:")
     check("no picture of a refused preview", not (work / "x.png").exists())
+
+
+def endings():
+    """What a script sees of a command that could not do its work, or was told to stop."""
+    refused("no command", homolog(), 2, "no command is named", "usage: homolog store COMMAND", "inspect")
+    with open("/dev/full", "w") as full:
+        for words in (["inspect", store], ["stats", store, "--json"], ["verify", store], ["--help"]):
+            done = subprocess.run([BIN / "homolog-store", *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            refused(f"{words[0]} to a full disk", done, 4, "cannot write the output", "no space left", "fix:")
+    large = work / "large"
+    good("make_store", large, 2000, 0)
+    for words in (["verify", large], ["stats", large, "--sample", "4000"], ["preview", large, "--pairs", "500", "--out", work / "stopped.html"],
+                  ["bench", large, "--seconds", "100"]):
+        process = subprocess.Popen([BIN / "homolog-store", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not listens(process.pid):
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=120)[1]
+        check(f"{words[0]} ends a stop with 75", process.returncode == 75 and "stopped on request" in said, (process.returncode, said[-600:]))
+    check("a stopped preview leaves nothing", not list(work.glob("stopped*")) and not list(work.glob("*.tmp-*")))
+
+
+def listens(pid):
+    """Does the process catch SIGTERM by now?"""
+    try:
+        caught = [line.split()[1] for line in open(f"/proc/{pid}/status") if line.startswith("SigCgt")]
+    except OSError:
+        return False
+    return bool(caught) and bool(int(caught[0], 16) & 1 << (signal.SIGTERM - 1))
 
 
 def is_whole(folder, shards):
@@ -138,7 +173,7 @@ def two_at_once():
 
 try:
     good("make_store", store, 40, 4)
-    for step in (helps, reports, previews, mistakes, kill_in_mid_copy, two_at_once):
+    for step in (helps, reports, previews, mistakes, endings, kill_in_mid_copy, two_at_once):
         step()
 finally:
     shutil.rmtree(work, ignore_errors=True)

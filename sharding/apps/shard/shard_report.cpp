@@ -75,6 +75,7 @@ void tell_forecast(const shard::DiskForecast& f, const std::filesystem::path& ou
                       {"landmarks", f.landmarks},
                       {"crops", range(std::to_string(f.least_crops), std::to_string(f.most_crops))},
                       {"disk", range(human_bytes(f.least_bytes), human_bytes(f.most_bytes))},
+                      {"at_most", human_bytes(f.bound_bytes)},
                       {"free", human_bytes(free)}});
   if (f.most_bytes > free)
     log::warn("the store may not fit on that disk", {{"free", human_bytes(free)}});

@@ -44,6 +44,7 @@ int bench(int argc, char** argv) {
       "measure from the disk too; drops the shards from the page cache, for others as well");
   options.add("json", json, "a JSON line for each row, as ./run bench writes them");
   if (!options.parse(argc, argv)) return 0;
+  listen_while_reading();
   const store::PairStore pairs({the_store("homolog store bench", words), split, staged});
   if (!json)
     std::printf("%-28s %10s %10s %7s %8s  %-12s %s\n", "what", "ours", "peer", "ratio", "spread",

@@ -1,6 +1,12 @@
 #include "sharding/apps/store/command.h"
 
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
 #include "base/error.h"
+#include "base/stop_signal.h"
 
 namespace homolog::store_app {
 
@@ -19,6 +25,19 @@ std::filesystem::path the_store(const std::string& program, const std::vector<st
     throw Error(Fault::Data, folder.string() + " is a file, and a store is a folder",
                 "give the folder that homolog shard wrote with --out");
   return folder;
+}
+
+void listen_while_reading() {
+  listen_for_stop_signals();
+  std::signal(SIGPIPE, SIG_DFL);  // a reader that has seen enough (| head) ends the command
+}
+
+void require_printed() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
+  throw Error(Fault::Environment, "cannot write the output" + why,
+              "free space where it goes, or send it elsewhere");
 }
 
 }  // namespace homolog::store_app

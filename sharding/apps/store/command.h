@@ -18,4 +18,9 @@ int stage(int argc, char** argv);
 // The one folder that was named. Throws Fault::Usage: none, several; Fault::Data: no folder.
 std::filesystem::path the_store(const std::string& program, const std::vector<std::string>& words);
 
+// From here on a signal asks for a stop, which the reading commands end with Fault::Stopped.
+void listen_while_reading();
+// Throws Fault::Environment unless all that was printed has been written.
+void require_printed();
+
 }  // namespace homolog::store_app

@@ -8,6 +8,14 @@
 #include "sharding/apps/store/command.h"
 
 namespace homolog::store_app {
+namespace {
+
+std::string text(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_number_float() ? number("%.2f", value) : value.dump();
+}
+
+}  // namespace
 
 int inspect(int argc, char** argv) {
   std::vector<std::string> words;
@@ -24,9 +32,7 @@ int inspect(int argc, char** argv) {
     return 0;
   }
   for (const auto& [key, value] : row.items()) {
-    if (key != "splits")
-      std::printf("%-12s %s\n", key.c_str(),
-                  value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+    if (key != "splits") std::printf("%-12s %s\n", key.c_str(), text(value).c_str());
   }
   for (const auto& [split, facts] : row["splits"].items()) {
     std::printf("%-12s %s pairs of %s studies; by score\n", split.c_str(),

@@ -1,6 +1,7 @@
 // homolog store preview: pairs to look at.
 #include "sharding/store/commands/preview.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -20,14 +21,18 @@ int preview(int argc, char** argv) {
                   "beneath: one PNG, or one HTML page that needs no network.");
   options.positional("STORE", words, "the store's folder");
   options.add("out", out, "file to write, .html or .png", {.required = true});
-  options.add("pairs", plan.pairs, "how many, up to 64 in a PNG", {.min = 1, .max = 500});
+  options.add("pairs", plan.pairs,
+              "how many, up to 64 in a PNG; where it is not given, all if there are fewer",
+              {.min = 1, .max = 500});
   options.add("split", plan.split, "whose pairs", {.choices = {"train", "validation"}});
   options.add("seed", plan.seed, "another seed shows other pairs");
   options.add("json", json, "report as one JSON line");
   if (!options.parse(argc, argv)) return 0;
   store::check_preview(plan, out);
   require_writable("--out", out, "pairs.html");
+  listen_while_reading();
   const store::PairStore pairs({the_store("homolog store preview", words), plan.split});
+  if (!options.was_set("pairs")) plan.pairs = std::min(plan.pairs, pairs.pairs());
   store::write_preview(pairs, plan, out);
   if (json) {
     const nlohmann::ordered_json row{

@@ -77,6 +77,7 @@ int stats(int argc, char** argv) {
   options.add("json", json, "report as one JSON line");
   if (!options.parse(argc, argv)) return 0;
   const auto folder = the_store("homolog store stats", words);
+  listen_while_reading();
   Progress progress(
       "looking", static_cast<std::int64_t>(store::load_manifest(folder).shards.size()), "shards");
   const Json row = store::stats(folder, plan, [&](std::int64_t n) { progress.advance(n); });

@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/progress.h"
 #include "sharding/apps/store/command.h"
+#include "sharding/store/commands/read_stop.h"
 #include "sharding/store/store_manifest.h"
 
 namespace homolog::store_app {
@@ -30,6 +31,24 @@ Json to_json(const store::VerifyResult& result) {
           {"findings", findings}};
 }
 
+// No Error: store::verify would take one for a finding.
+struct StopAsked {};
+
+store::VerifyResult verify_unless_stopped(const std::filesystem::path& folder) {
+  Progress progress("verifying", store::load_manifest(folder).crops(), "crops");
+  try {
+    auto result = store::verify(folder, [&progress](std::int64_t n) {
+      if (stop_signals_received() > 0) throw StopAsked{};
+      progress.advance(n);
+    });
+    progress.finish();
+    return result;
+  } catch (const StopAsked&) {
+    store::stop_reading_if_asked();
+    throw;
+  }
+}
+
 }  // namespace
 
 int verify(int argc, char** argv) {
@@ -42,9 +61,8 @@ int verify(int argc, char** argv) {
   options.add("json", json, "report as one JSON line");
   if (!options.parse(argc, argv)) return 0;
   const auto folder = the_store("homolog store verify", words);
-  Progress progress("verifying", store::load_manifest(folder).crops(), "crops");
-  const auto result = store::verify(folder, [&progress](std::int64_t n) { progress.advance(n); });
-  progress.finish();
+  listen_while_reading();
+  const auto result = verify_unless_stopped(folder);
   if (json) {
     std::printf("%s\n", to_json(result).dump().c_str());
   } else {

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "sharding/store/codec.h"
 #include "sharding/store/commands/disk_pass.h"
+#include "sharding/store/commands/read_stop.h"
 #include "sharding/store/commands/timed_loop.h"
 
 namespace homolog::store {
@@ -96,6 +97,7 @@ class Bench {
       warm_.push_back({pairs_.at(i), {}});
     }
     for (WarmPair& pair : warm_) {
+      stop_reading_if_asked();
       pair.packed[0] = packed_chunk(*pair.at.shard, pair.at.pair.query);
       pair.packed[1] = packed_chunk(*pair.at.shard, pair.at.pair.key);
     }

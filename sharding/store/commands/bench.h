@@ -32,7 +32,7 @@ nlohmann::ordered_json to_json(const BenchRow& row);
 // Two rows a number of threads (pairs read, decoded and checked, against decoding alone and against
 // memcpy), with `cold` one more (bytes from disk, against reading the same files from end to end).
 // `done(row)` after each. Throws Fault::Usage for a split without pairs; what reading threw, from
-// whichever thread: Fault::Data for a damaged crop.
+// whichever thread: Fault::Data for a damaged crop; Fault::Stopped.
 std::vector<BenchRow> bench(const PairStore& pairs, const BenchPlan& plan,
                             const std::function<void(const BenchRow&)>& done = {});
 

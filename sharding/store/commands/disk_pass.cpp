@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "sharding/store/commands/read_stop.h"
 
 namespace homolog::store {
 namespace fs = std::filesystem;
@@ -85,9 +86,11 @@ DiskRate read_through(const std::vector<fs::path>& files, double seconds) {
     do {
       n = ::read(descriptor, block.get(), kBlock);
       rate.bytes += static_cast<std::uint64_t>(std::max<ssize_t>(0, n));
-    } while ((n > 0 || (n < 0 && errno == EINTR)) && watch.seconds() < seconds);
+    } while ((n > 0 || (n < 0 && errno == EINTR)) && watch.seconds() < seconds &&
+             stop_signals_received() == 0);
     const int code = errno;
     ::close(descriptor);
+    stop_reading_if_asked();
     errno = code;
     if (n < 0) fail(file);
     if (watch.seconds() >= seconds) break;

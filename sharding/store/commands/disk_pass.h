@@ -18,7 +18,7 @@ struct DiskRate {
   double per_second() const { return static_cast<double>(bytes) / seconds; }
 };
 // Reads the files from end to end, 8 MiB at a time, for at most `seconds`. Throws
-// Fault::Environment.
+// Fault::Environment, Fault::Stopped.
 DiskRate read_through(const std::vector<std::filesystem::path>& files, double seconds);
 
 }  // namespace homolog::store

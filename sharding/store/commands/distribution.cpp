@@ -18,9 +18,10 @@ nlohmann::ordered_json to_json(const Distribution& d) {
 void Histogram::add(double value, std::int64_t times) {
   const double bins = static_cast<double>(counts_.size());
   const double at = (value - low_) / (high_ - low_) * bins;
-  // Scores are float32: 0.7F is a little below the edge that it stands for.
   counts_[static_cast<std::size_t>(std::clamp(at + 1e-5, 0.0, bins - 1))] += times;
 }
+
+Histogram score_histogram() { return {-1, 1, 20}; }
 
 nlohmann::ordered_json Histogram::to_json() const {
   return {{"low", low_}, {"high", high_}, {"counts", counts_}};

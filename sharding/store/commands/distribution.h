@@ -14,7 +14,9 @@ struct Distribution {
 Distribution distribution_of(std::vector<double> values);
 nlohmann::ordered_json to_json(const Distribution& distribution);
 
-// Values outside [low, high] count in the outermost bins.
+// Values outside [low, high] count in the outermost bins; a value at an edge, or a
+// hundred-thousandth of a bin below it, in the bin above: scores are float32, and 0.9F is a little
+// below 0.9.
 class Histogram {
  public:
   Histogram(double low, double high, std::size_t bins) : low_(low), high_(high), counts_(bins) {}
@@ -27,5 +29,8 @@ class Histogram {
   double low_, high_;
   std::vector<std::int64_t> counts_;
 };
+
+// Empty, in tenths from -1 to 1: every command counts scores in the same bins.
+Histogram score_histogram();
 
 }  // namespace homolog::store

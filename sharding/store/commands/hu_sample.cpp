@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "sharding/store/commands/distribution.h"
+#include "sharding/store/commands/read_stop.h"
 
 namespace homolog::store {
 
@@ -18,6 +19,7 @@ void HuSample::add(const ShardReader& shard) {
   while (taken_ < wanted_) {
     const std::int64_t next = taken_ * total_ / wanted_;  // row over all shards
     if (next >= passed_ + shard.crops()) break;
+    stop_reading_if_asked();
     shard.read_window(next - passed_, crop_, scratch_);
     for (const std::uint16_t value : crop_) ++levels_[value];
     ++taken_;

@@ -13,7 +13,8 @@ class HuSample {
  public:
   // Every `total / wanted`-th of the store's `total` crops will be read.
   HuSample(const ShardHeader& header, std::int64_t total, std::int64_t wanted);
-  // Those of the next shard, in listed order. Throws as ShardReader::read_window.
+  // Those of the next shard, in listed order. Throws as ShardReader::read_window;
+  // Fault::Stopped.
   void add(const ShardReader& shard);
   // Crops, HU at 1, 50 and 99 % of the voxels, shares at the window's ends, levels used, histogram.
   nlohmann::ordered_json to_json() const;

@@ -1,20 +1,16 @@
 #include "sharding/store/commands/inspect.h"
 
-#include <algorithm>
-
 #include "base/hash.h"
+#include "sharding/store/commands/distribution.h"
 #include "sharding/store/pair_store.h"
 
 namespace homolog::store {
 namespace {
 
-std::vector<std::int64_t> histogram(const PairStore& pairs) {
-  std::vector<std::int64_t> bins(20);
-  for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
-    const double score = pairs.at(i).pair.score;
-    ++bins[static_cast<std::size_t>(std::clamp<double>((score + 1) * 10, 0, 19))];
-  }
-  return bins;
+Histogram scores_of(const PairStore& pairs) {
+  Histogram scores = score_histogram();
+  for (std::int64_t i = 0; i < pairs.pairs(); ++i) scores.add(pairs.at(i).pair.score);
+  return scores;
 }
 
 }  // namespace
@@ -34,7 +30,7 @@ nlohmann::ordered_json inspect(const std::filesystem::path& folder) {
     const auto studies = m.studies.find(split);
     row["splits"][split] = {{"pairs", pairs.pairs()},
                             {"studies", studies == m.studies.end() ? 0 : studies->second.size()},
-                            {"score_histogram", histogram(pairs)}};
+                            {"score_histogram", scores_of(pairs).counts()}};
   }
   return row;
 }

@@ -2,6 +2,7 @@
 #include "sharding/store/commands/preview.h"
 
 #include <openssl/evp.h>
+#include <strings.h>
 
 #include <cctype>
 #include <cstdio>
@@ -15,6 +16,10 @@ namespace homolog::store {
 namespace {
 
 constexpr std::int64_t kMostInPng = 64;
+
+bool is_html_name(const std::filesystem::path& file) {
+  return ::strcasecmp(file.extension().c_str(), ".html") == 0;
+}
 
 constexpr const char* kStyle = R"(
 :root { color-scheme: light dark; --line: #8886; --weak: #b45309; }
@@ -98,7 +103,9 @@ std::string page(const PairStore& pairs, const PreviewPlan& plan) {
       std::string(kStyle) + "</style>\n</head>\n<body>\n<h1>Pairs of a store</h1>\n<p>" +
       title_of(pairs, plan) +
       ". Query beside key in each plane through the landmark (cross); the patient's right is at "
-      "the left. In each plane, query and key are at one scale in millimetres." +
+      "the left. In each plane, query and key are at one scale in millimetres; one that would be "
+      "less "
+      "than half as large is enlarged, and says how much." +
       (pairs.header().margin > 0 ? " The frame is what is left without the margin." : "") +
       "</p>\n";
   read_preview(pairs, plan, [&](const PreviewPair& pair) { text += figure(pairs, pair); });
@@ -108,10 +115,10 @@ std::string page(const PairStore& pairs, const PreviewPlan& plan) {
 }  // namespace
 
 void check_preview(const PreviewPlan& plan, const std::filesystem::path& out) {
-  if (out.extension() != ".png" && out.extension() != ".html")
+  if (!is_png_name(out) && !is_html_name(out))
     throw Error(Fault::Usage, "cannot write " + out.string() + ": a preview is PNG or HTML",
                 "give a name that ends in .png or .html");
-  if (out.extension() == ".png" && plan.pairs > kMostInPng) {
+  if (is_png_name(out) && plan.pairs > kMostInPng) {
     throw Error(Fault::Usage,
                 "--pairs " + std::to_string(plan.pairs) + ": one PNG holds up to " +
                     std::to_string(kMostInPng),
@@ -122,7 +129,7 @@ void check_preview(const PreviewPlan& plan, const std::filesystem::path& out) {
 void write_preview(const PairStore& pairs, const PreviewPlan& plan,
                    const std::filesystem::path& out) {
   check_preview(plan, out);
-  if (out.extension() == ".html") return write_file_atomically(out, page(pairs, plan));
+  if (is_html_name(out)) return write_file_atomically(out, page(pairs, plan));
   PreviewSheet sheet(pairs.header(), plan.pairs, capitals(pairs, plan));
   read_preview(pairs, plan, [&](const PreviewPair& pair) { sheet.add(pair); });
   write_png(sheet.picture(), out);

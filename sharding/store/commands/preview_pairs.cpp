@@ -5,6 +5,7 @@
 
 #include "base/counter_rng.h"
 #include "base/error.h"
+#include "sharding/store/commands/read_stop.h"
 
 namespace homolog::store {
 namespace {
@@ -47,6 +48,7 @@ void read_preview(const PairStore& pairs, const PreviewPlan& plan,
     return c;
   };
   for (const std::int64_t index : draw(plan.pairs, pairs.pairs(), plan.seed)) {
+    stop_reading_if_asked();
     const PairStore::Place at = pairs.at(index);
     if (at.shard != open) {
       open = at.shard;

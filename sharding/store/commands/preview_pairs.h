@@ -30,7 +30,8 @@ struct PreviewPair {
 };
 
 // Hands over `plan.pairs` different pairs of the split, drawn by the seed, in the store's order,
-// one at a time. Throws Fault::Usage when the split holds fewer; Fault::Data for a damaged crop.
+// one at a time. Throws Fault::Usage when the split holds fewer; Fault::Data for a damaged crop;
+// Fault::Stopped.
 void read_preview(const PairStore& pairs, const PreviewPlan& plan,
                   const std::function<void(const PreviewPair&)>& take);
 

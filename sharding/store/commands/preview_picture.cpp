@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "picture/font.h"
 #include "volume/crop.h"
 
 namespace homolog::store {
@@ -12,6 +11,8 @@ namespace {
 
 constexpr Colour kMark{255, 200, 0}, kFrame{90, 160, 255};
 constexpr std::uint8_t kGround = 16;
+constexpr std::int64_t kInset = 7;   // pixels from a panel's edge to its letters
+constexpr double kLeastShare = 0.5;  // of a panel that a crop fills without being enlarged
 
 // Axes 0, 1, 2 are x (to the patient's left), y (to the back), z (to the head).
 struct Plane {
@@ -136,28 +137,39 @@ class Panel {
   double per_voxel_[3] = {1, 1, 1};  // pixels
 };
 
-// What the panel shows, and the patient's sides.
+// What the panel shows stands above it, the patient's sides within.
 void label(Picture& p, std::int64_t left, std::int64_t top, const char* whose, const Plane& plane) {
   const std::int64_t middle = (kPreviewPanel - kTextHeight) / 2,
                      centre = (kPreviewPanel - kTextAdvance) / 2;
-  const std::int64_t far_x = kPreviewPanel - kTextAdvance, far_y = kPreviewPanel - kTextHeight - 2;
-  draw_text(p, left + 2, top + middle, plane.left);
+  const std::int64_t far_x = kPreviewPanel - kTextAdvance - kInset,
+                     far_y = kPreviewPanel - kTextHeight - kInset;
+  draw_text(p, left + kInset, top + middle, plane.left);
   draw_text(p, left + far_x, top + middle, plane.right);
-  draw_text(p, left + centre, top + kTextHeight + 8, plane.top);
+  draw_text(p, left + centre, top + kInset, plane.top);
   draw_text(p, left + centre, top + far_y, plane.bottom);
-  draw_text(p, left + 2, top + 3, std::string(whose) + " " + plane.name);
+  draw_text(p, left, top - kTextHeight - 4, std::string(whose) + " " + plane.name);
+}
+
+// How much a panel is enlarged beyond the pair's common scale, in its lower corner.
+void label_enlarged(Picture& p, std::int64_t left, std::int64_t top, double times) {
+  char text[24];
+  std::snprintf(text, sizeof text, "X%.1f", times);
+  draw_text(p, left + kInset, top + kPreviewPanel - kTextHeight - kInset, text);
 }
 
 void draw_row(Picture& picture, std::int64_t top, const ShardHeader& header,
               const PreviewPair& pair) {
   std::int64_t left = kPreviewGap;
   for (const Plane& plane : kPlanes) {
-    const double mm =
-        std::max(longest_mm(header, pair.query, plane), longest_mm(header, pair.key, plane)) /
-        kPreviewPanel;
+    const double longest =
+        std::max(longest_mm(header, pair.query, plane), longest_mm(header, pair.key, plane));
     for (const bool is_query : {true, false}) {
-      Panel(picture, left, top, header, is_query ? pair.query : pair.key, plane, mm).draw();
+      const PreviewCrop& crop = is_query ? pair.query : pair.key;
+      const double own = longest_mm(header, crop, plane);
+      const double shown = own < kLeastShare * longest ? own : longest;
+      Panel(picture, left, top, header, crop, plane, shown / kPreviewPanel).draw();
       label(picture, left, top, is_query ? "QUERY" : "KEY", plane);
+      if (shown < longest) label_enlarged(picture, left, top, longest / shown);
       left += kPreviewPanel + kPreviewGap;
     }
   }
@@ -175,14 +187,14 @@ std::string caption(const PreviewPair& pair) {
 }
 
 constexpr std::int64_t kRowWidth = 6 * kPreviewPanel + 7 * kPreviewGap;
-constexpr std::int64_t kLine = kTextHeight + 2 * kPreviewGap,
-                       kSheetRow = kPreviewPanel + kLine + 10;
+constexpr std::int64_t kLine = kTextHeight + 2 * kPreviewGap, kTitle = kPreviewTop - kPreviewGap,
+                       kSheetRow = kTitle + kPreviewPanel + kLine + 10;
 
 }  // namespace
 
 Picture picture_of_pair(const ShardHeader& header, const PreviewPair& pair) {
-  Picture picture = Picture::blank(kRowWidth, kPreviewPanel + 2 * kPreviewGap, kGround);
-  draw_row(picture, kPreviewGap, header, pair);
+  Picture picture = Picture::blank(kRowWidth, kPreviewTop + kPreviewPanel + kPreviewGap, kGround);
+  draw_row(picture, kPreviewTop, header, pair);
   return picture;
 }
 
@@ -194,8 +206,8 @@ PreviewSheet::PreviewSheet(const ShardHeader& header, std::int64_t pairs, const 
 }
 
 void PreviewSheet::add(const PreviewPair& pair) {
-  draw_row(picture_, top_, header_, pair);
-  draw_text(picture_, kPreviewGap, top_ + kPreviewPanel + kPreviewGap, caption(pair));
+  draw_row(picture_, top_ + kTitle, header_, pair);
+  draw_text(picture_, kPreviewGap, top_ + kTitle + kPreviewPanel + kPreviewGap, caption(pair));
   top_ += kSheetRow;
 }
 

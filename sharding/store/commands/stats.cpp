@@ -10,6 +10,7 @@
 #include "sharding/store/commands/distribution.h"
 #include "sharding/store/commands/hu_sample.h"
 #include "sharding/store/commands/landmark_groups.h"
+#include "sharding/store/commands/read_stop.h"
 #include "sharding/store/shard_reader.h"
 #include "sharding/store/store_manifest.h"
 
@@ -19,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct SplitStats {
-  Histogram score{-1, 1, 20};
+  Histogram score = score_histogram();
   std::vector<double> scores;
 };
 
@@ -119,6 +120,7 @@ nlohmann::ordered_json stats(const std::filesystem::path& store, const StatsPlan
   const StoreManifest manifest = load_manifest(store);
   Stats stats(manifest, plan);
   for (const ShardSummary& shard : manifest.shards) {
+    stop_reading_if_asked();
     stats.add(ShardReader(store / shard.file));
     if (advanced) advanced(1);
   }

@@ -14,7 +14,8 @@ struct StatsPlan {
 };
 
 // Reads every table and `sample` crops; `advanced(n)`: n shards more are done. The same store gives
-// the same answer. Throws Fault::Data when the folder holds no whole store or a crop is damaged.
+// the same answer. Throws Fault::Data when the folder holds no whole store or a crop is damaged;
+// Fault::Stopped.
 nlohmann::ordered_json stats(const std::filesystem::path& store, const StatsPlan& plan,
                              const std::function<void(std::int64_t)>& advanced = {});
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "sharding/store/commands/read_stop.h"
 
 namespace homolog::store {
 
@@ -23,6 +24,7 @@ LoopRate timed_loop(int threads, double seconds,
       LoopBuffers buffers;
       try {
         for (std::int64_t i; !stop && (i = next++) < most; ++ended) {
+          stop_reading_if_asked();
           work(i, buffers);
           if (watch.seconds() > seconds) stop = true;
         }

@@ -22,7 +22,7 @@ struct LoopRate {
 };
 
 // `work(i, buffers)` for i = 0, 1, ... until `seconds` are over or `most` are done. What a thread
-// threw is thrown.
+// threw is thrown; Fault::Stopped on a signal.
 LoopRate timed_loop(int threads, double seconds,
                     const std::function<void(std::int64_t, LoopBuffers&)>& work,
                     std::int64_t most = std::numeric_limits<std::int64_t>::max());

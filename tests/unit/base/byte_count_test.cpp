@@ -17,8 +17,14 @@ TEST(ByteCount, ReadsUnitsOfBothKinds) {
   EXPECT_EQ(bytes_of("--limit", "4096"), 4096ULL);
 }
 
+TEST(ByteCount, NothingIsANumberOfBytesToo) {
+  EXPECT_EQ(bytes_of("--reserve", "0"), 0ULL);
+  EXPECT_EQ(bytes_of("--reserve", "0B"), 0ULL);
+  EXPECT_EQ(bytes_of("--reserve", "0 GiB"), 0ULL);
+}
+
 TEST(ByteCount, RefusesWhatIsNoNumberOfBytesNamingTheOption) {
-  for (const char* text : {"", "GiB", "-1GiB", "0", "12XB", "5 GiBs", "nan", "1e30"}) {
+  for (const char* text : {"", "GiB", "-1GiB", "-0", "0 XB", "12XB", "5 GiBs", "nan", "1e30"}) {
     try {
       bytes_of("--limit", text);
       ADD_FAILURE() << '"' << text << "\" was taken";

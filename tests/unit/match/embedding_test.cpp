@@ -107,6 +107,19 @@ TEST_F(EmbeddingFiles, OtherSettingsWithTheSameTensorsAreOtherWeights) {
   EXPECT_NE(write_sam_weights(sam_, weights_), before);
 }
 
+TEST_F(EmbeddingFiles, AFolderThatCannotBeMadeIsAFaultOfTheMachineWithARemedy) {
+  std::ofstream(folder_ / "file") << "in the way";
+  try {
+    make_embedding_folder(folder_ / "file" / "embeddings");
+    ADD_FAILURE() << "a folder within a file";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Environment);
+    EXPECT_NE(e.summary().find("embeddings"), std::string::npos);
+    EXPECT_FALSE(e.remedy().empty());
+  }
+  EXPECT_NO_THROW(make_embedding_folder(folder_));
+}
+
 TEST_F(EmbeddingFiles, AVolumeBelowOneCoarseCellIsRefusedByName) {
   Embedder embedder(sam_);
   volume_.grid.size = {4, 50, 40};

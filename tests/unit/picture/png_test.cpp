@@ -31,6 +31,13 @@ TEST(Png, GivesBackEveryPixel) {
   EXPECT_EQ(picture.at(1, 0)[0], 20);
 }
 
+TEST(Png, ANameMayEndInCapitals) {
+  EXPECT_TRUE(is_png_name("pairs.png"));
+  EXPECT_TRUE(is_png_name("PAIRS.PNG"));
+  EXPECT_FALSE(is_png_name("pairs.jpg"));
+  EXPECT_FALSE(is_png_name("png"));
+}
+
 TEST(Font, TellsTheLettersOfAPseudonymApart) {
   std::vector<std::vector<std::uint8_t>> seen;
   for (const char letter : std::string("0123456789abcdefABCDEF")) {

@@ -1,4 +1,4 @@
-// Claims about the settings of a store, what they cost on disk and what they lose.
+// Claims about the settings of a store, and what they lose.
 #include "sharding/shard_plan.h"
 
 #include <gmock/gmock.h>
@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "sharding/disk_forecast.h"
 #include "sharding/quantisation.h"
 
 namespace homolog::shard {
@@ -110,35 +109,6 @@ TEST(QuantisationTest, IsNoneButForStepsWiderThanOneHu) {
   EXPECT_DOUBLE_EQ(some.rms_hu, std::sqrt(125.0 / 381));
   plan.window_high = 130;  // 256 values
   EXPECT_EQ(quantisation_error(header_of(plan, hex64(0), hex64(0))).largest_hu, 0);
-}
-
-TEST(DiskForecastTest, CountsLandmarksCropsAndBytes) {
-  ShardPlan plan;
-  plan.crop = {64, 64, 32};
-  plan.landmarks_per_study = 10;
-  const auto f = forecast_of({"train", {0, 1, 2, 3}}, plan);
-  EXPECT_EQ(f.landmarks, 40);
-  EXPECT_EQ(f.least_crops, 80);
-  EXPECT_EQ(f.most_crops, 160);
-  EXPECT_EQ(f.most_bytes, 160ULL * 64 * 64 * 32 * 2 / 2);
-  EXPECT_LT(f.least_bytes, f.most_bytes);
-  plan.voxel = "u8";
-  EXPECT_LT(forecast_of({"train", {0, 1, 2, 3}}, plan).most_bytes, f.most_bytes);
-}
-
-TEST(DiskForecastTest, ADiskThatCannotHoldTheLeastIsRefused) {
-  DiskForecast f;
-  const auto out = std::filesystem::temp_directory_path() / "not" / "yet" / "there";
-  f.least_bytes = free_bytes(out) / 2;
-  EXPECT_NO_THROW(require_space(f, out));
-  f.least_bytes = ~std::uint64_t{0};
-  try {
-    require_space(f, out);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(exit_code(e.fault()), 4);
-    EXPECT_THAT(e.remedy(), ::testing::HasSubstr("--voxel u8"));
-  }
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ enum Panel { kAxial = 0, kCoronal = 2, kSagittal = 4 };  // of the query; the ke
 
 // Mean grey of a strip, 8 pixels wide, at one side of a panel; without the corners' letters.
 double strip(Picture& p, int panel, char side) {
-  const std::int64_t left = kPreviewGap + panel * (kPreviewPanel + kPreviewGap), top = kPreviewGap;
+  const std::int64_t left = kPreviewGap + panel * (kPreviewPanel + kPreviewGap), top = kPreviewTop;
   double sum = 0;
   int count = 0;
   for (std::int64_t along = 40; along < 90; ++along) {
@@ -102,7 +102,7 @@ TEST(PreviewPicture, TheMarkPointsAtTheLandmarksVoxel) {
     std::int64_t brightest = 0, bx = 0, by = 0, mark_x = 0, mark_y = 0, marks = 0;
     for (std::int64_t y = 60; y < 160; ++y) {
       for (std::int64_t x = 60; x < 160; ++x) {
-        const std::uint8_t* c = p.at(left + x, kPreviewGap + y);
+        const std::uint8_t* c = p.at(left + x, kPreviewTop + y);
         if (c[0] == c[2] && c[0] > brightest) {
           brightest = c[0];
           bx = x;
@@ -120,6 +120,70 @@ TEST(PreviewPicture, TheMarkPointsAtTheLandmarksVoxel) {
     EXPECT_NEAR(static_cast<double>(mark_x) / static_cast<double>(marks), bx, 2) << panel;
     EXPECT_NEAR(static_cast<double>(mark_y) / static_cast<double>(marks), by, 2) << panel;
   }
+}
+
+bool is_white(Picture& p, std::int64_t x, std::int64_t y) {
+  const std::uint8_t* c = p.at(x, y);
+  return c[0] == 255 && c[1] == 255 && c[2] == 255;
+}
+
+// A crop of zeros: what is white is a letter.
+Picture letters_alone() {
+  PreviewPair pair;
+  pair.query = {"00000000000000aa", {}, std::vector<std::uint16_t>(kSide * kSide * kSide)};
+  pair.key = pair.query;
+  return picture_of_pair(header_of_cube(), pair);
+}
+
+TEST(PreviewPicture, LettersOfNeighbouringPanelsStandTwoLettersApart) {
+  Picture p = letters_alone();
+  std::int64_t last = -1, least = p.width;  // across the panels' middle line
+  for (std::int64_t x = 0; x < p.width; ++x) {
+    bool white = false;
+    for (std::int64_t y = -kTextHeight / 2; y < kTextHeight / 2; ++y)
+      white = white || is_white(p, x, kPreviewTop + kPreviewPanel / 2 + y);
+    if (!white) continue;
+    if (last >= 0 && x - last > kTextScale) least = std::min(least, x - last);
+    last = x;
+  }
+  EXPECT_GE(least, 2 * kTextAdvance);
+}
+
+TEST(PreviewPicture, TitlesStandAbovePanelsAndSidesWithin) {
+  Picture p = letters_alone();
+  std::int64_t title = -1, side = -1;  // lowest row of titles, highest of the letters
+  for (std::int64_t y = 0; y < kPreviewTop + 60; ++y) {
+    for (std::int64_t x = 0; x < p.width; ++x) {
+      if (!is_white(p, x, y)) continue;
+      if (y < kPreviewTop) title = y;
+      if (y >= kPreviewTop && side < 0) side = y;
+    }
+  }
+  ASSERT_GE(title, 0);
+  EXPECT_GE(side - title, 8);
+}
+
+// Pixels of the panel's middle row that a bright crop covers.
+std::int64_t covered(Picture& p, int panel) {
+  const std::int64_t left = kPreviewGap + panel * (kPreviewPanel + kPreviewGap);
+  std::int64_t count = 0;
+  for (std::int64_t x = 0; x < kPreviewPanel; ++x)
+    count += *p.at(left + x, kPreviewTop + kPreviewPanel / 2 + 30) > 100;
+  return count;
+}
+
+TEST(PreviewPicture, ACropOfFinerVoxelsKeepsItsScaleUntilItWouldFillLessThanHalf) {
+  PreviewPair pair;
+  pair.query = {"00000000000000aa", {}, std::vector<std::uint16_t>(kSide * kSide * kSide, 200)};
+  pair.key = pair.query;
+  pair.key.record.spacing_mm = {1.5, 1.5, 1.5};
+  Picture near = picture_of_pair(header_of_cube(), pair);
+  EXPECT_NEAR(static_cast<double>(covered(near, kAxial)), kPreviewPanel / 1.5, 2);
+  EXPECT_EQ(covered(near, kAxial + 1), kPreviewPanel);
+  pair.key.record.spacing_mm = {5, 5, 5};
+  Picture far = picture_of_pair(header_of_cube(), pair);
+  EXPECT_EQ(covered(far, kAxial), kPreviewPanel);
+  EXPECT_EQ(covered(far, kAxial + 1), kPreviewPanel);
 }
 
 std::set<std::uint64_t> drawn(const PairStore& pairs, const PreviewPlan& plan) {
