@@ -12,6 +12,7 @@
 #include "sharding/apps/shard/siblings.h"
 #include "sharding/match/embedding_folder.h"
 #include "sharding/shard_builder.h"
+#include "sharding/store_folder.h"
 #include "sharding/study_cache.h"
 
 namespace homolog {
