@@ -52,12 +52,13 @@ HOMOLOG_INLINE Softmax<L> attend(const Problem& p, const float* q_panel, const f
     const Pair<L> top = scores<L, D, Masked>(p, q_panel, k_rows + first * D, bias + first * kPanel,
                                              Masked ? bits + first : nullptr, count, at.top, score);
     const Pair<L> keep = exp2(at.top - top);
-    at = {top, at.sum * keep};
+    Pair<L> sum = Pair<L>::of(0);
     for (int j = 0; j < count; ++j) {
       const Pair<L> e = exp2(Pair<L>::read(score + j * kPanel) - top);
-      at.sum = at.sum + e;
+      sum = sum + e;
       e.write(score + j * kPanel);
     }
+    at = {top, at.sum * keep + sum};
     add_weighted<L, D>(
         v_rows + first * D, score, kPanel, count, [&](Pair<L> x) { return x * keep; }, out_panel);
   }

@@ -82,12 +82,7 @@ HOMOLOG_INLINE void query_gradients(const GradientTile& t, const float* k_rows, 
   for (int i = 0; i < t.queries; i += kQueries) {
     for (int first = 0; first < kVectors; first += kWide) {
       float* sum = q_gradient + (i * kVectors + first) * L;
-      Float<L> acc[kQueries][kWide];
-#pragma GCC unroll 8
-      for (int r = 0; r < kQueries; ++r) {
-#pragma GCC unroll 2
-        for (int v = 0; v < kWide; ++v) acc[r][v] = load<L>(sum + (r * kVectors + v) * L);
-      }
+      Float<L> acc[kQueries][kWide] = {};
       for (int j = 0; j < keys; j += kInRow) {
         const float* k = k_rows + (j / kInRow * kVectors + first) * L;
 #pragma GCC unroll 8
@@ -101,7 +96,10 @@ HOMOLOG_INLINE void query_gradients(const GradientTile& t, const float* k_rows, 
 #pragma GCC unroll 8
       for (int r = 0; r < kQueries; ++r) {
 #pragma GCC unroll 2
-        for (int v = 0; v < kWide; ++v) store<L>(sum + (r * kVectors + v) * L, acc[r][v]);
+        for (int v = 0; v < kWide; ++v) {
+          float* to = sum + (r * kVectors + v) * L;
+          store<L>(to, load<L>(to) + acc[r][v]);
+        }
       }
     }
   }

@@ -40,22 +40,24 @@ HOMOLOG_INLINE void add_scores(const float* rows, const float* panel, Pair<L> (&
 }
 
 // sum (channel, lane) = sum * keep + sum over rows of rows (row, channel) times weight (row, lane),
-// whose rows are `step` apart.
+// whose rows are `step` apart. The new part is summed by itself: the fewer addends in a row, the
+// less rounding, and what cancels over keys is left to rounding alone.
 template <int L, int D, class Keep>
 HOMOLOG_INLINE void add_weighted(const float* rows, const float* weight, int step, int count,
                                  Keep keep, float* sum) {
   constexpr int kChannels = kTile<L>;
   for (int first = 0; first < D; first += kChannels) {
-    Pair<L> acc[kChannels];
-#pragma GCC unroll 8
-    for (int c = 0; c < kChannels; ++c) acc[c] = keep(Pair<L>::read(sum + (first + c) * 2 * L));
+    Pair<L> acc[kChannels] = {};
     for (int j = 0; j < count; ++j) {
       const Pair<L> w = Pair<L>::read(weight + j * step);
 #pragma GCC unroll 8
       for (int c = 0; c < kChannels; ++c) acc[c].add_product(w, splat<L>(rows[j * D + first + c]));
     }
 #pragma GCC unroll 8
-    for (int c = 0; c < kChannels; ++c) acc[c].write(sum + (first + c) * 2 * L);
+    for (int c = 0; c < kChannels; ++c) {
+      float* to = sum + (first + c) * 2 * L;
+      (keep(Pair<L>::read(to)) + acc[c]).write(to);
+    }
   }
 }
 
