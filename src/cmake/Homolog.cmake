@@ -69,6 +69,15 @@ function(homolog_library name)
   endif()
 endfunction()
 
+# homolog_vectors(SOURCE FLAG…): a file compiled for processors that have what the flags say; which of
+# such files runs is decided at run time. Precompiled headers were compiled without the flags.
+function(homolog_vectors source)
+  set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ARGN}")
+  endif()
+endfunction()
+
 # homolog_program(NAME SOURCE [TORCH] LINK…): one composition root.
 function(homolog_program name source)
   cmake_parse_arguments(A "TORCH" "" "LINK" ${ARGN})

@@ -4,7 +4,8 @@ Parts: data (the pair stream against h5py, MosaicML streaming, memory maps, the 
 data_part.py), step (one training step of one worker, whole and by phase, those that take no time left out; no peer),
 allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; then its share
 of a two-worker step, no peer), numerics (each golden fixture's deviation that uses most of its tolerance;
-the goal is the tolerance), encoders (processor time and peak memory of a step of each encoder, against the
+the goal is the tolerance), attention (window attention forward and backward, one thread, against plain products in
+PyTorch: processor time), encoders (processor time and peak memory of a step of each encoder, against the
 same network in PyTorch with MONAI, each measurement a process of its own). Where there is a peer, ours and the peer run in turns. Medians over
 --repeats turns, and the spread (max - min) / median of ours. A ratio is above 1 where ours is better;
 a goal that is not met is shown as such. Rows: part, name, ours, peer, ratio, spread, goal, met, unit,
@@ -24,10 +25,11 @@ import time
 
 from data_part import DataPart
 
-PARTS = ["data", "step", "allreduce", "numerics", "encoders"]
+PARTS = ["data", "step", "allreduce", "numerics", "attention", "encoders"]
 NEED_STORE = {"step", "allreduce"}
 BUFFERS = {"64 KiB": 16384, "4 MiB": 1048576, "16 MiB": 4194304}  # floats
 SIDES = [64, 96]
+ATTENTION_GOALS = {16: 8.0, 8: 7.5}  # times plain PyTorch, by lanes of the vectors that the processor has
 # Name shown, backbone, output that the loss reads (what MONAI's network gives, too), its options.
 ENCODERS = [
     ("nnformer", "nnformer", "reconstruction", []),
@@ -121,6 +123,14 @@ class Bench:
             fixture = next((name for name in lines if re.sub(r"\W", "_", name) == test["name"]), test["name"])
             rows.append(numbers_row(fixture, lines.get(fixture, []), said[1] if len(said) > 1 else "".join(said) or None))
         return rows
+
+    def attention(self):
+        """Both in one process, in turns."""
+        done = json.loads(run([self.bin / "bench_attention", self.repeats], env=dict(os.environ, OMP_NUM_THREADS="1")))
+        return [row("attention", f"attention_fwd_bwd {case['case']}{' masked' if case['masked'] else ''}", case["ours"],
+                    case["plain"], "s", goal=ATTENTION_GOALS.get(done["lanes"]), better="less",
+                    note="{windows} windows, {heads} heads, {tokens} tokens, {channels} channels; ".format(**case) + done["kernel"])
+                for case in done["rows"]]
 
     def encoders(self):
         rows = []

@@ -1,0 +1,16 @@
+// Stands in for on_cuda.cu in a build without CUDA.
+#include "base/error.h"
+#include "model/attention/on_cuda.h"
+
+namespace homolog::model::attention {
+namespace {
+[[noreturn]] void absent() {
+  throw Error(Fault::Environment, "this build has no CUDA code",
+              "build the preset `cuda`, or train with --device cpu");
+}
+}  // namespace
+
+void forward_cuda(const DeviceProblem&, void*) { absent(); }
+void backward_cuda(const DeviceProblem&, bool, void*) { absent(); }
+
+}  // namespace homolog::model::attention
