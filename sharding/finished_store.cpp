@@ -154,7 +154,7 @@ void ShardBuilder::refuse_empty(const BuildCounts& counts) const {
               what + std::to_string(counts.crops.refused()) + " crops were refused, " +
                   std::to_string(counts.plan.small_studies) +
                   " studies were too small for a landmark",
-              "mend what cannot be read, choose a smaller shard.crop, or raise "
+              "mend what cannot be read, choose a smaller --crop or --margin, or raise "
               "shard.refuse_outside");
 }
 
