@@ -19,7 +19,7 @@ TEST(SlidingWindow, AnIdentityPredictorGivesTheImageBack) {
         plan.windows_at_once = at_once;
         for (const std::int64_t side : {4, 8, 13}) {  // padded, exact, many
           const at::Tensor image = at::randn({2, 3, side, side + 1, side + 2}).clamp(-4, 4);
-          // A voxel is a float32 sum over at most 240 windows: 240 * 2^-24 * 4 and the weights' own.
+          // A float32 sum over at most 240 windows: 240 * 2^-24 * 4, and the weights' own.
           EXPECT_LT((slide(image, same, plan) - image).abs().max().item<float>(), 1e-4);
         }
       }
