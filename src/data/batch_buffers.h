@@ -11,7 +11,7 @@ namespace homolog::data {
 
 class BatchBuffers {
  public:
-  // int16 [batch, z, y, x]; pinned where a GPU is.
+  // int16 [batch, z, y, x]; pinned where a GPU is, else on huge pages where the system has them.
   explicit BatchBuffers(std::vector<std::int64_t> shape_BDHW);
   // Contents undefined. Thread-safe.
   at::Tensor take();
