@@ -1,5 +1,6 @@
-// See window_attention.h. Torch operators: where the bias needs no gradient the library's fused
-// attention serves (3 times faster on a CPU); with a gradient it gains nothing, so plain products.
+// See window_attention.h. What homolog's own operator does not serve goes to the library: to its
+// fused attention where the bias needs no gradient, to plain products where it does, because with
+// that gradient the library's gains nothing.
 #include "model/blocks/window_attention.h"
 
 #include <torch/types.h>
@@ -7,12 +8,14 @@
 
 #include <cmath>
 
+#include "model/attention/fused.h"
+
 namespace homolog::model {
 namespace {
 
 // The bias is shared by all windows of an image, the mask differs between them: one call per image.
-at::Tensor fused(const at::Tensor& q_WHND, const at::Tensor& k_WHND, const at::Tensor& v_WHND,
-                 const at::Tensor& bias_HNN, const at::Tensor& mask_VNN) {
+at::Tensor library(const at::Tensor& q_WHND, const at::Tensor& k_WHND, const at::Tensor& v_WHND,
+                   const at::Tensor& bias_HNN, const at::Tensor& mask_VNN) {
   if (!mask_VNN.defined()) {
     return at::scaled_dot_product_attention(q_WHND, k_WHND, v_WHND, bias_HNN.unsqueeze(0));
   }
@@ -46,11 +49,13 @@ at::Tensor plain(const at::Tensor& q_WHND, const at::Tensor& k_WHND, const at::T
 at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
                             const at::Tensor& v_WNHD, const at::Tensor& bias_HNN,
                             const at::Tensor& mask_VNN) {
+  if (const auto out_WNC = attention::fused(q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask_VNN))
+    return *out_WNC;
   const at::Tensor q_WHND = q_WNHD.transpose(1, 2), k_WHND = k_WNHD.transpose(1, 2),
                    v_WHND = v_WNHD.transpose(1, 2);
   const bool learns_bias = at::GradMode::is_enabled() && bias_HNN.requires_grad();
   const at::Tensor out_WHND = learns_bias ? plain(q_WHND, k_WHND, v_WHND, bias_HNN, mask_VNN)
-                                          : fused(q_WHND, k_WHND, v_WHND, bias_HNN, mask_VNN);
+                                          : library(q_WHND, k_WHND, v_WHND, bias_HNN, mask_VNN);
   return out_WHND.transpose(1, 2).reshape({q_WNHD.size(0), q_WNHD.size(1), -1});
 }
 

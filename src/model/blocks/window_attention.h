@@ -1,5 +1,5 @@
 // Attention inside windows with a relative-position bias, and the geometry of windows. Every block
-// attends through window_attention(), the one seam where a fused kernel goes in.
+// attends through window_attention().
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,6 +16,7 @@ using backbone::Size3;
 // softmax(q k^T / sqrt(D) + bias + mask) v, per window and head.
 //   q, k, v (W, N, H, D), any strides, W = images x V with the windows of an image together;
 //   bias (H, N, N); mask (V, N, N) or undefined. Returns (W, N, H*D), contiguous.
+// By one operator of homolog's own where it serves (model/attention/fused.h), else by the library.
 at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
                             const at::Tensor& v_WNHD, const at::Tensor& bias_HNN,
                             const at::Tensor& mask_VNN);
