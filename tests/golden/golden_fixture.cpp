@@ -92,6 +92,17 @@ void Fixture::expect_differing(const std::string& tensor, const torch::Tensor& v
   judge(tensor, rule, value, reason);
 }
 
+void Fixture::expect_but(const std::string& tensor, const torch::Tensor& value,
+                         const std::set<std::size_t>& apart, double limit,
+                         const std::string& reason) const {
+  const std::vector<double> stored = numbers(at(tensor));
+  torch::Tensor others = value.clone(), those = value.clone();  // the rest of each as stored
+  for (std::size_t i = 0; i < stored.size(); ++i)
+    (apart.count(i) != 0 ? others : those).view(-1)[static_cast<std::int64_t>(i)] = stored[i];
+  expect(tensor, others);
+  expect_differing(tensor, those, limit, reason);
+}
+
 void Fixture::judge(const std::string& tensor, Rule rule, const torch::Tensor& value,
                     const std::string& reason) const {
   looked_at_->insert(tensor);

@@ -85,6 +85,11 @@ class Fixture {
   // tensor's rule.
   void expect_differing(const std::string& tensor, const torch::Tensor& value, double limit,
                         const std::string& reason) const;
+  // The tensor's tolerance for all elements but `apart` (positions, row-major), and `limit` for
+  // those, for a reason that docs/method/deviations.md explains. REQUIRES: stored whole.
+  void expect_but(const std::string& tensor, const torch::Tensor& value,
+                  const std::set<std::size_t>& apart, double limit,
+                  const std::string& reason) const;
 
   // Stored tensors that no check looked at; inputs (`in.*`) are none.
   std::vector<std::string> unchecked() const;

@@ -123,6 +123,14 @@ TEST_F(GoldenHarness, FailsAValueThatIsOffAndATensorThatIsNotStored) {
   fixture.expect_differing("y", torch::full({2}, 2.1), 0.06, "a documented difference");
 }
 
+TEST_F(GoldenHarness, HoldsAllButTheElementsNamedToTheFixturesTolerance) {
+  const Fixture fixture(file_);
+  const torch::Tensor off = torch::tensor({2.0, 2.1});
+  fixture.expect_but("y", off, {1}, 0.06, "a documented difference");
+  EXPECT_NONFATAL_FAILURE(fixture.expect_but("y", off, {0}, 0.06, ""), "worst at 1");
+  EXPECT_NONFATAL_FAILURE(fixture.expect_but("y", off, {1}, 0.01, ""), "allowed 0.01");
+}
+
 TEST_F(GoldenHarness, RefusesATruncatedFixtureAndAMissingListOfNames) {
   EXPECT_THROW(Fixture(file_).rows("small"), Error);
   std::filesystem::resize_file(file_, std::filesystem::file_size(file_) - 4);

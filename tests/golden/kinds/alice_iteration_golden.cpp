@@ -223,6 +223,13 @@ void Run::expect_weights(const std::string& at) {
                   over_target([&](const std::string& name) { return l2(target.at(name)); }));
 }
 
+// The key part of a projection's bias moves no softmax, so its gradient is rounding, which AdamW's
+// first step blows up to the size of any other.
+bool is_key_bias(const std::string& name) { return name.ends_with("kv.bias"); }
+
+constexpr const char* kKeyBias =
+    "the key part of a projection's bias has a gradient of rounding alone";
+
 void Run::expect_changes(const std::string& at, const Tensors& before,
                          const Tensors& target_before) {
   const Tensors online = named(alice_->online()), target = named(*alice_->target());
@@ -230,17 +237,29 @@ void Run::expect_changes(const std::string& at, const Tensors& before,
     return online.at(name).to(torch::kDouble) - before.at(name);
   };
   const auto nothing = [](const NamedEntry&) { return 0; };
-  fixture_.expect(at + "deltanorm",
-                  over_rows([&](const std::string& name) { return l2(change(name)); }, nothing));
-  fixture_.expect(at + "delta_dot_param",
-                  over_rows(
-                      [&](const std::string& name) {
+  const auto of_rows = [&](const std::function<double(const std::string&)>& of) {
+    return over_rows(of, nothing);
+  };
+  const auto key_biases = [](const torch::Tensor& marks) {
+    std::set<std::size_t> places;
+    for (std::int64_t i = 0; i < marks.numel(); ++i) {
+      if (marks[i].item<double>() != 0) places.insert(static_cast<std::size_t>(i));
+    }
+    return places;
+  };
+  const auto in_rows = key_biases(of_rows(is_key_bias)),
+             in_target = key_biases(over_target(is_key_bias));
+  fixture_.expect_but(at + "deltanorm",
+                      of_rows([&](const std::string& name) { return l2(change(name)); }), in_rows,
+                      0.1, kKeyBias);
+  fixture_.expect_but(at + "delta_dot_param", of_rows([&](const std::string& name) {
                         return (change(name) * before.at(name)).sum().item<double>();
-                      },
-                      nothing));
-  fixture_.expect(at + "emadeltanorm", over_target([&](const std::string& name) {
-                    return l2(target.at(name).to(torch::kDouble) - target_before.at(name));
-                  }));
+                      }),
+                      in_rows, 0.25, kKeyBias);
+  fixture_.expect_but(at + "emadeltanorm", over_target([&](const std::string& name) {
+                        return l2(target.at(name).to(torch::kDouble) - target_before.at(name));
+                      }),
+                      in_target, 0.1, kKeyBias);
 }
 
 train::StepRates rates_of(const json& c) { return {c.at("lr"), c.at("weight_decay"), c.at("ema")}; }
