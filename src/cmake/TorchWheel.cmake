@@ -43,10 +43,16 @@ endif()
 add_library(homolog_torch_pch STATIC ${CMAKE_SOURCE_DIR}/src/cmake/torch_pch.cpp)
 target_link_libraries(homolog_torch_pch PUBLIC homolog_flags homolog_libtorch)
 # Not torch/torch.h: each file that reuses it would instantiate every module of torch::nn (9 s a file).
-target_precompile_headers(homolog_torch_pch PRIVATE <torch/types.h> <torch/utils.h> <torch/nn/module.h>)
+set(HOMOLOG_TORCH_HEADERS <torch/types.h> <torch/utils.h> <torch/nn/module.h>)
+target_precompile_headers(homolog_torch_pch PRIVATE ${HOMOLOG_TORCH_HEADERS})
+# homolog_torch(TARGET [PRECOMPILED]): PRECOMPILED holds the precompiled headers, homolog_torch_pch if not said.
 function(homolog_torch target)
+  set(precompiled homolog_torch_pch)
+  if(ARGC GREATER 1)
+    set(precompiled ${ARGV1})
+  endif()
   target_link_libraries(${target} PUBLIC homolog_libtorch)
-  target_precompile_headers(${target} REUSE_FROM homolog_torch_pch)
+  target_precompile_headers(${target} REUSE_FROM ${precompiled})
   get_target_property(type ${target} TYPE)
   if(type STREQUAL "EXECUTABLE")  # -fPIE would make the compiler refuse the precompiled header
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
