@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <thread>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/stop_signal.h"
+#include "sharding/store/store_names.h"
 #include "sharding/store_folder.h"
 
 namespace homolog::shard {
@@ -182,7 +182,7 @@ store::StoreManifest ShardBuilder::build(BuildCounts& counts,
     throw Error(Fault::Environment, "cannot create " + out_.string() + ": " + ec.message(),
                 "choose another --out");
   require_no_strangers(out_);
-  remove_leftovers(out_);
+  remove_dead_files(out_);
   if (auto manifest = finished(counts, true)) {
     GroupLedger(out_, plan_hash_).close();
     return *manifest;

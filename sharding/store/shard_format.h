@@ -102,10 +102,8 @@ struct PairRecord {
   float score = 0;  // SAM similarity of the two points, -1..1
 };
 
-bool is_hex_id(std::string_view text) noexcept;    // 16 digits 0-9a-f
-std::string shard_file_name(std::int64_t number);  // "shard-00000.h5"
-bool is_shard_file_name(std::string_view name) noexcept;
-bool is_split(std::string_view name) noexcept;  // train or validation
+bool is_hex_id(std::string_view text) noexcept;  // 16 digits 0-9a-f
+bool is_split(std::string_view name) noexcept;   // train or validation
 
 // HU -> stored integers, little-endian; `stored` takes header.voxel_bytes() a voxel.
 void encode(const ShardHeader& header, std::span<const std::int16_t> hu,

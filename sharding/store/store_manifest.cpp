@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "sharding/store/store_names.h"
 
 namespace homolog::store {
 namespace {
@@ -153,11 +154,11 @@ void save_manifest(const std::filesystem::path& store, StoreManifest& manifest) 
   Json json = to_json(manifest);
   manifest.hash = xxh3_64(json.dump());
   json["hash"] = hex64(manifest.hash);
-  write_file_atomically(store / "store.json", json.dump(2) + "\n");
+  write_file_atomically(store / kManifestName, json.dump(2) + "\n");
 }
 
 StoreManifest load_manifest(const std::filesystem::path& store) {
-  const auto file = store / "store.json";
+  const auto file = store / kManifestName;
   const auto refuse = [&](const std::string& what, const std::string& remedy) {
     throw Error(Fault::Data, file.string() + ": " + what, remedy);
   };

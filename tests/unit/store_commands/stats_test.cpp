@@ -7,6 +7,7 @@
 #include "sharding/store/commands/body_coverage.h"
 #include "sharding/store/commands/landmark_groups.h"
 #include "sharding/store/store_manifest.h"
+#include "sharding/store/store_names.h"
 #include "tests/unit/data/synthetic_store.h"
 #include "tests/unit/store_commands/temporary_folder.h"
 
