@@ -37,8 +37,7 @@ enum class Encoding {
   RawI16,      // HU as it is
 };
 const char* encoding_name(Encoding encoding) noexcept;
-// Throws Fault::Data for any other name.
-Encoding encoding_named(std::string_view name);
+Encoding encoding_named(std::string_view name);  // throws Fault::Data for any other name
 
 // Compressor within Blosc, behind byte shuffle. Persisted by Blosc's name ("lz4", "zstd").
 enum class Codec { Lz4, Zstd };
@@ -96,6 +95,7 @@ struct ChunkRecord {
   std::uint64_t offset = 0;    // byte in the file
   std::uint64_t checksum = 0;  // xxh3-64 of the stored integers
   std::uint32_t size = 0;      // bytes, compressed
+  bool operator==(const ChunkRecord&) const = default;
 };
 
 // One row of "pair_table": a query and its key, rows of "crops" of the same shard.
@@ -103,6 +103,7 @@ struct PairRecord {
   static constexpr std::uint64_t kRowBytes = 12;
   std::uint32_t query = 0, key = 0;
   float score = 0;  // SAM similarity of the two points, -1..1
+  bool operator==(const PairRecord&) const = default;
 };
 
 bool is_hex_id(std::string_view text) noexcept;  // 16 digits 0-9a-f

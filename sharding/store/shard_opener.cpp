@@ -150,6 +150,7 @@ void ShardOpener::check_pairs() {
 
 std::vector<CropRecord> ShardOpener::crop_table(const ShardReader& reader,
                                                 std::uint64_t file_bytes) {
+  const auto lock = h5::lock();
   const h5::Handle file = open_file(reader.file());
   const auto refuse = [&](const std::string& what) { refuse_file(reader.file(), what); };
   const Table table{file, file_bytes, refuse};

@@ -21,7 +21,7 @@
 
 namespace homolog::store {
 
-ShardReader::ShardReader(const std::filesystem::path& file) : file_(file) {
+ShardReader::ShardReader(const std::filesystem::path& file, Role role) : file_(file), role_(role) {
   const auto refuse = [&](const std::string& what) {
     throw Error(Fault::Data, file.string() + ": " + what,
                 "copy this shard again or write it again with homolog shard");
@@ -34,6 +34,7 @@ ShardReader::ShardReader(const std::filesystem::path& file) : file_(file) {
     struct stat info {};
     if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) refuse("not a regular file");
     if (info.st_size == 0) refuse("an empty file");
+    const auto lock = h5::lock();
     ShardOpener(*this, static_cast<std::uint64_t>(info.st_size)).open();
   } catch (...) {
     ::close(descriptor_);
@@ -47,6 +48,7 @@ ShardReader::~ShardReader() {
 
 ShardReader::ShardReader(ShardReader&& other) noexcept
     : file_(std::move(other.file_)),
+      role_(other.role_),
       descriptor_(std::exchange(other.descriptor_, -1)),
       header_(std::move(other.header_)),
       studies_(std::move(other.studies_)),
@@ -54,7 +56,8 @@ ShardReader::ShardReader(ShardReader&& other) noexcept
       chunks_(std::move(other.chunks_)) {}
 
 std::string ShardReader::where(std::int64_t row) const {
-  return file_.filename().string() + ", crop " + std::to_string(row) + " at byte " +
+  const char* of = role_ == Role::StagedCopy ? "staged copy of " : "";
+  return of + file_.filename().string() + ", crop " + std::to_string(row) + " at byte " +
          std::to_string(chunk(row).offset);
 }
 
