@@ -8,26 +8,23 @@ namespace {
 
 constexpr const char* kStageAgain = "run homolog store stage again";
 
-void check(const ShardReader& shard, const NearestShard::Said& said) {
+void check(const ShardReader& shard, const ShardSaid& said) {
+  std::vector<std::string> found = differences(shard, said);
   std::error_code ignored;
-  const char* what = nullptr;
-  if (std::filesystem::file_size(shard.file(), ignored) != said.summary.bytes)
-    what = "its size is not the one in store.json";
-  if (!(shard.header() == said.header)) what = "its settings are not those of store.json";
-  if (static_cast<std::int64_t>(shard.pairs().size()) != said.summary.pairs ||
-      shard.crops() != said.summary.crops) {
-    what = "it holds another number of pairs or crops than store.json says";
-  }
-  if (what) {
-    throw Error(Fault::Data, shard.file().string() + ": " + what,
-                "shards of two stores were mixed: copy the store again, or write it again with "
-                "homolog shard");
-  }
+  const std::uint64_t bytes = std::filesystem::file_size(shard.file(), ignored);
+  if (bytes != said.summary.bytes)
+    found.push_back("its size differs from store.json: " + std::to_string(bytes) +
+                    " bytes, there " + std::to_string(said.summary.bytes));
+  if (found.empty()) return;
+  std::string what;
+  for (const std::string& one : found) what += (what.empty() ? "" : "; ") + one;
+  throw Error(Fault::Data, shard.file().string() + ": " + what,
+              "shards of two stores were mixed: copy the store again, or write it again with "
+              "homolog shard");
 }
 
 // A bad copy does not stop a run.
-std::optional<ShardReader> open_copy(const std::filesystem::path& copy,
-                                     const NearestShard::Said& said) {
+std::optional<ShardReader> open_copy(const std::filesystem::path& copy, const ShardSaid& said) {
   std::error_code absent;
   if (copy.empty() || std::filesystem::file_size(copy, absent) != said.summary.bytes)
     return std::nullopt;
@@ -45,7 +42,8 @@ std::optional<ShardReader> open_copy(const std::filesystem::path& copy,
 
 }  // namespace
 
-NearestShard::NearestShard(std::filesystem::path own, const std::filesystem::path& copy, Said said)
+NearestShard::NearestShard(std::filesystem::path own, const std::filesystem::path& copy,
+                           ShardSaid said)
     : own_file_(std::move(own)), said_(std::move(said)), copy_(open_copy(copy, said_)) {
   current_ = copy_ ? &*copy_ : &open_own();
 }

@@ -9,20 +9,15 @@
 
 #include "base/error.h"
 #include "sharding/store/shard_reader.h"
-#include "sharding/store/shard_writer.h"
+#include "sharding/store/shard_said.h"
 
 namespace homolog::store {
 
 class NearestShard {
  public:
-  // What store.json says of the shard.
-  struct Said {
-    ShardHeader header;  // split of the shard
-    ShardSummary summary;
-  };
   // Opens `copy` where there is a good one (an empty path: none is staged), else `own`, the
   // store's. Throws Fault::Data: that one is missing, broken, of another size or of other settings.
-  NearestShard(std::filesystem::path own, const std::filesystem::path& copy, Said said);
+  NearestShard(std::filesystem::path own, const std::filesystem::path& copy, ShardSaid said);
 
   // The one that is read now; it stays valid as long as this.
   const ShardReader& reader() const noexcept { return *current_; }
@@ -40,7 +35,7 @@ class NearestShard {
   void leave_copy(const Error& bad) const;
 
   std::filesystem::path own_file_;
-  Said said_;
+  ShardSaid said_;
   std::optional<ShardReader> copy_;
   mutable std::mutex mutex_;
   mutable std::optional<ShardReader> own_;  // opened when it is needed

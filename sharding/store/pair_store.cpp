@@ -29,11 +29,9 @@ PairStore::PairStore(const StorePlace& place) : manifest_(load_manifest(place.fo
     const std::int64_t first = global;
     global += said.pairs;
     if (said.split != place.split || said.pairs == 0) continue;
-    ShardHeader header = manifest_.header;
-    header.split = said.split;
     const auto copy = place.staged.empty() ? "" : staged_file(place.staged, manifest_, said);
-    shards_.push_back(std::make_unique<NearestShard>(place.folder / said.file, copy,
-                                                     NearestShard::Said{header, said}));
+    shards_.push_back(
+        std::make_unique<NearestShard>(place.folder / said.file, copy, said_of(manifest_, said)));
     staged += shards_.back()->is_staged();
     first_.push_back(pairs_);
     global_first_.push_back(first);

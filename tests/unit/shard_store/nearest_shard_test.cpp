@@ -108,6 +108,18 @@ TEST_F(NearestShardTest, AnotherShardUnderTheNameOfTheOriginalIsNotReadInTheCopy
   EXPECT_THAT(refusal(pairs, 2), HasSubstr("its tables are not those of its staged copy"));
 }
 
+TEST_F(NearestShardTest, AShardOfAnotherStoreIsRefusedNamingWhatDiffersWithBothValues) {
+  test::write_synthetic_store(folder_ / "other", {.margin = 2});
+  const ShardSummary& first = manifest_.shards[0];
+  fs::copy_file(folder_ / "other" / first.file, own(first), fs::copy_options::overwrite_existing);
+  try {
+    open(false);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.summary(), own(first).string() + ": margin differs from store.json: 2, there 0");
+  }
+}
+
 TEST_F(NearestShardTest, ThreadsThatMeetOneBadCopyAllReadTheStore) {
   for (std::int64_t crop = 0; crop < 8; ++crop) flip_a_bit_of_crop(copy(manifest_.shards[0]), crop);
   const PairStore pairs = open(), plain = open(false);

@@ -111,17 +111,17 @@ def json_nested_deeply(store):
     path.write_text(path.read_text().replace('"synthetic"', "[" * 300000 + "]" * 300000))
 
 
-@fault("number of pairs or crops differs", "open", sealed="json")
+@fault("number of crops differs from store.json: 8, there 7", "open", sealed="json")
 def json_crops_of_a_shard_differ(store):
     store.json["shards"][0]["crops"] -= 1
 
 
-@fault("crop_xyz differs", "open", sealed="json")
+@fault("crop_xyz differs from store.json: [32,32,16], there [34,32,16]", "open", sealed="json")
 def json_crop_differs(store):
     store.json["crop_xyz"] = [34, 32, 16]
 
 
-@fault("margin differs", "open", sealed="json")
+@fault("margin differs from store.json: 0, there 2", "open", sealed="json")
 def json_margin_differs(store):
     store.json["margin"] = 2
 
@@ -136,7 +136,7 @@ def json_codec_differs(store):
     store.json["codec"] = "zstd"
 
 
-@fault("encoding differs", "open", sealed="json")
+@fault("encoding differs from store.json: uint16, there int16", "open", sealed="json")
 def json_encoding_differs(store):
     store.json["encoding"] = "int16"
 
@@ -151,7 +151,7 @@ def json_plan_differs(store):
     store.json["plan_hash"] = "00000000000000aa"
 
 
-@fault("split differs", "open", sealed="json")
+@fault("split differs from store.json: validation, there train", "open", sealed="json")
 def json_split_differs(store):
     store.json["shards"][-1]["split"] = "train"  # it is a validation shard
     pairs = store.json["shards"][-1]["pairs"]
