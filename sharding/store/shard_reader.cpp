@@ -26,9 +26,14 @@ ShardReader::ShardReader(const std::filesystem::path& file, Role role) : file_(f
     throw Error(Fault::Data, file.string() + ": " + what,
                 "copy this shard again or write it again with homolog shard");
   };
-  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe does not hold us
+  // A pipe does not hold us, and a link, which may point anywhere by tomorrow, is none of a
+  // store's.
+  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   if (descriptor_ < 0 && is_open_file_limit(errno))
     throw Error(Fault::Environment, file.string() + ": " + std::strerror(errno), kOpenFileRemedy);
+  if (descriptor_ < 0 && errno == ELOOP)
+    throw Error(Fault::Data, file.string() + ": a symbolic link, not a file of the store",
+                "put the file itself in its place, or link the whole folder of the store");
   if (descriptor_ < 0) refuse(std::strerror(errno));
   try {
     struct stat info {};

@@ -226,7 +226,7 @@ def folder_holds_a_folder(store):
     (store.folder / "DOE^JOHN").mkdir()
 
 
-@fault("is a symbolic link", "passes")
+@fault("a symbolic link, not a file of the store", "open")
 def folder_holds_a_symbolic_link(store):
     elsewhere = store.folder.parent / "elsewhere.h5"
     store.file.rename(elsewhere)
