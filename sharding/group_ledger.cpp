@@ -56,21 +56,32 @@ GroupLedger::~GroupLedger() {
 
 fs::path GroupLedger::record_of(std::size_t group) const { return folder_ / record_name(group); }
 
-std::optional<GroupResult> GroupLedger::result(std::size_t group) const {
+std::optional<GroupResult> GroupLedger::recorded(std::size_t group) const {
   std::ifstream in(record_of(group));
   if (!in) return std::nullopt;
   try {
     const auto json = nlohmann::json::parse(in);
     if (json.at("plan") != plan_hash_) return std::nullopt;
-    GroupResult result = group_result_of(json.at("result"));
-    std::error_code absent;
-    const auto& shard = result.shard;
-    if (!shard.file.empty() && fs::file_size(store_ / shard.file, absent) != shard.bytes)
-      return std::nullopt;
-    return result;
+    return group_result_of(json.at("result"));
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;  // not ours, or of another version: the group is looked at again
   }
+}
+
+bool GroupLedger::has_shard(const GroupResult& result) const {
+  std::error_code absent;
+  const auto& shard = result.shard;
+  return shard.file.empty() || fs::file_size(store_ / shard.file, absent) == shard.bytes;
+}
+
+std::optional<GroupResult> GroupLedger::result(std::size_t group) const {
+  auto result = recorded(group);
+  return result && has_shard(*result) ? result : std::nullopt;
+}
+
+bool GroupLedger::lost(std::size_t group) const {
+  const auto result = recorded(group);
+  return result && !has_shard(*result);
 }
 
 void GroupLedger::record(std::size_t group, const GroupResult& result) const {

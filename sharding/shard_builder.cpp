@@ -124,9 +124,11 @@ bool ShardBuilder::finish(std::size_t group, GroupLedger& ledger) {
       claim->tell(landmarks += n);
       show(ledger, false);
     };
-    results_[group] =
-        builder_.finish(file_of(group), groups_[group], ledger.result(group), advanced);
-    ledger.record(group, *results_[group]);
+    const bool lost = ledger.lost(group);
+    auto result = builder_.finish(file_of(group), groups_[group], ledger.result(group), advanced);
+    result.repaired |= lost && !result.found;
+    ledger.record(group, result);
+    results_[group] = std::move(result);
   }
   pending_.erase(group);
   look_again_.erase(group);
