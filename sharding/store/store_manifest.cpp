@@ -138,7 +138,7 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
     refuse(e.summary(), restore);
   } catch (const Json::parse_error& e) {
     refuse("damaged: no JSON at " + place_of(e, text), restore);
-  } catch (const Json::exception&) {
+  } catch (const std::exception&) {
     refuse("damaged: no document of a store", restore);
   }
   return manifest;
