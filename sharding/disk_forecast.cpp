@@ -5,6 +5,7 @@
 #include "base/byte_count.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "sharding/store/shard_writer.h"
 
 namespace homolog::shard {
 namespace {
@@ -26,13 +27,12 @@ Shares shares_of(const ShardPlan& plan) {
 // No store of scans beats it: air alone compresses better, and crops of air are refused.
 constexpr double kFloorShare = 1.0 / 64;
 
-// Bytes beside the voxels (FORMAT.md): rows of crop_table and chunk_table, of pair_table, of
-// study_table; then what HDF5 and store.json add, at most.
-constexpr std::uint64_t kCropRow = 140 + 20, kPairRow = 12, kStudyRow = 52;
+// Bytes beside the voxels: rows of the tables; then what HDF5 and store.json add, at most.
+constexpr std::uint64_t kCropRow = store::CropRecord::kRowBytes + store::ChunkRecord::kRowBytes,
+                        kPairRow = store::PairRecord::kRowBytes,
+                        kStudyRow = store::StudyRecord::kRowBytes;
 constexpr std::uint64_t kLeastOfShard = 4 << 10, kMostOfShard = 16 << 10;
 constexpr std::uint64_t kIndexOfCrop = 128, kCodecOfCrop = 16, kNamesOfStudy = 128;
-// What ShardWriter keeps free behind the crops of the shard that it writes.
-constexpr std::uint64_t kWriting = 4 << 20;
 
 std::uint64_t share_of(double share, std::uint64_t bytes) {
   return static_cast<std::uint64_t>(share * static_cast<double>(bytes));
@@ -81,7 +81,9 @@ DiskForecast forecast_of(const Group& group, const ShardPlan& plan) {
 }
 
 std::uint64_t needed_bytes(const DiskForecast& f) {
-  return f.shards == 0 ? 0 : std::max(f.floor_bytes, f.floor_voxel_bytes + kWriting);
+  return f.shards == 0
+             ? 0
+             : std::max(f.floor_bytes, f.floor_voxel_bytes + store::ShardWriter::kRoomBehindCrops);
 }
 
 std::uint64_t free_bytes(const std::filesystem::path& folder) {

@@ -24,8 +24,8 @@ DiskForecast& operator+=(DiskForecast& sum, const DiskForecast& more);
 
 DiskForecast forecast_of(const Group& group, const ShardPlan& plan);
 
-// What cannot be done without: the floor, and 4 MiB that ShardWriter keeps free behind the crops of
-// the shard that it writes.
+// What cannot be done without: the floor, and what ShardWriter keeps free behind the crops of the
+// shard that it writes.
 std::uint64_t needed_bytes(const DiskForecast& forecast);
 // Free bytes for an ordinary user where `folder` is or will be; quotas are not seen.
 std::uint64_t free_bytes(const std::filesystem::path& folder);

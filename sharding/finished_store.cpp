@@ -43,19 +43,22 @@ std::set<std::string> ShardBuilder::damaged(const store::StoreManifest& manifest
   return files;
 }
 
-// Makes the store an unfinished one without its broken shards. The others are recorded, so that
-// nobody reads them again.
+// Makes the store an unfinished one without its broken shards. All are recorded: the whole ones, so
+// that nobody reads them again; the broken ones, so that it is known that they were there.
 void ShardBuilder::reopen(const store::StoreManifest& manifest,
                           const std::set<std::string>& broken) const {
   std::set<std::string> held;
   for (const auto& [split, ids] : manifest.studies) held.insert(ids.begin(), ids.end());
-  std::map<std::string, const store::ShardSummary*> whole;
-  for (const store::ShardSummary& shard : manifest.shards)
-    if (!broken.contains(shard.file)) whole[shard.file] = &shard;
+  std::map<std::string, const store::ShardSummary*> shards;
+  for (const store::ShardSummary& shard : manifest.shards) shards[shard.file] = &shard;
+  for (const std::string& file : broken) {  // first: a record beside them would make them whole
+    log::warn("shard missing or damaged, written again", {{"shard", file}});
+    fs::remove(out_ / file);
+  }
   const GroupLedger ledger(out_, plan_hash_);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const auto shard = whole.find(file_of(g).filename().string());
-    if (shard == whole.end()) continue;
+    const auto shard = shards.find(file_of(g).filename().string());
+    if (shard == shards.end() || ledger.result(g)) continue;
     GroupResult result;
     result.shard = *shard->second;
     for (const std::size_t study : groups_[g].studies) {
@@ -68,10 +71,6 @@ void ShardBuilder::reopen(const store::StoreManifest& manifest,
     ledger.record(g, result);
   }
   fs::remove(out_ / "store.json");
-  for (const std::string& file : broken) {
-    log::warn("shard missing or damaged, written again", {{"shard", file}});
-    fs::remove(out_ / file);
-  }
 }
 
 // The store that is there already. `verify`: read its shards; damaged ones are removed, and the
@@ -121,6 +120,7 @@ void ShardBuilder::count(BuildCounts& counts) const {
     counts.crops += result->crops;
     counts.left_out.insert(counts.left_out.end(), result->left_out.begin(), result->left_out.end());
     if (result->shard.pairs > 0) ++(result->found ? counts.kept_shards : counts.written_shards);
+    if (result->repaired) counts.repaired.push_back(result->shard.file);
   }
 }
 

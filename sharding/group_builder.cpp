@@ -83,11 +83,13 @@ void GroupBuilder::require_own(const fs::path& file, const Group& group) const {
 }
 
 std::optional<GroupResult> GroupBuilder::kept(const fs::path& file, const Group& group,
-                                              const std::optional<GroupResult>& recorded) {
+                                              const std::optional<GroupResult>& recorded,
+                                              bool& damaged) {
   if (!fs::exists(file)) return std::nullopt;
   require_own(file, group);
   if (!is_sound(file, recorded)) {
     log::warn("shard damaged, written again", {{"shard", file.filename().string()}});
+    damaged = true;
     return std::nullopt;
   }
   const store::ShardReader shard(file);
@@ -114,8 +116,8 @@ std::optional<GroupResult> GroupBuilder::kept(const fs::path& file, const Group&
 GroupResult GroupBuilder::finish(const fs::path& file, const Group& group,
                                  const std::optional<GroupResult>& recorded,
                                  const std::function<void(std::int64_t)>& advanced) {
-  if (auto result = kept(file, group, recorded)) return *result;
   GroupResult result;
+  if (auto there = kept(file, group, recorded, result.repaired)) return *there;
   const Group rest = readable(group, result);
   if (rest.studies.empty()) return result;
   for (const std::size_t study : rest.studies) result.studies.push_back(ids_[study]);

@@ -36,7 +36,7 @@ class GroupBuilder {
   store::ShardHeader header_of(const Group& group) const;
   bool can_be_read(std::size_t study, GroupResult& result);
   std::optional<GroupResult> kept(const std::filesystem::path& file, const Group& group,
-                                  const std::optional<GroupResult>& recorded);
+                                  const std::optional<GroupResult>& recorded, bool& damaged);
   Group readable(const Group& group, GroupResult& result);
   void stop_if_asked() const;
 

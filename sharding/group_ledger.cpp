@@ -17,23 +17,6 @@
 
 namespace homolog::shard {
 namespace fs = std::filesystem;
-namespace {
-
-constexpr const char* kTemporary = ".tmp-";  // of base/atomic_file
-
-std::string stem(std::size_t group) { return "group-" + std::to_string(group); }
-
-// "group-12.json" with ending ".json" -> 12. "group-12.json.tmp-..." is neither.
-std::optional<std::size_t> group_of(const std::string& name, const std::string& ending) {
-  std::size_t group = 0;
-  int used = 0;
-  if (std::sscanf(name.c_str(), "group-%zu%n", &group, &used) != 1) return std::nullopt;
-  const std::string rest = name.substr(static_cast<std::size_t>(used));
-  const bool fits = ending == ".json" ? rest == ending : rest.starts_with(ending);
-  return fits ? std::optional(group) : std::nullopt;
-}
-
-}  // namespace
 
 GroupClaim::GroupClaim(fs::path file, std::string plan_hash)
     : file_(std::move(file)), plan_hash_(std::move(plan_hash)) {
@@ -71,25 +54,34 @@ GroupLedger::~GroupLedger() {
   fs::remove(folder_, ignored);  // where nothing is in it
 }
 
-fs::path GroupLedger::record_of(std::size_t group) const {
-  return folder_ / (stem(group) + ".json");
-}
+fs::path GroupLedger::record_of(std::size_t group) const { return folder_ / record_name(group); }
 
-std::optional<GroupResult> GroupLedger::result(std::size_t group) const {
+std::optional<GroupResult> GroupLedger::recorded(std::size_t group) const {
   std::ifstream in(record_of(group));
   if (!in) return std::nullopt;
   try {
     const auto json = nlohmann::json::parse(in);
     if (json.at("plan") != plan_hash_) return std::nullopt;
-    GroupResult result = group_result_of(json.at("result"));
-    std::error_code absent;
-    const auto& shard = result.shard;
-    if (!shard.file.empty() && fs::file_size(store_ / shard.file, absent) != shard.bytes)
-      return std::nullopt;
-    return result;
+    return group_result_of(json.at("result"));
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;  // not ours, or of another version: the group is looked at again
   }
+}
+
+bool GroupLedger::has_shard(const GroupResult& result) const {
+  std::error_code absent;
+  const auto& shard = result.shard;
+  return shard.file.empty() || fs::file_size(store_ / shard.file, absent) == shard.bytes;
+}
+
+std::optional<GroupResult> GroupLedger::result(std::size_t group) const {
+  auto result = recorded(group);
+  return result && has_shard(*result) ? result : std::nullopt;
+}
+
+bool GroupLedger::lost(std::size_t group) const {
+  const auto result = recorded(group);
+  return result && !has_shard(*result);
 }
 
 void GroupLedger::record(std::size_t group, const GroupResult& result) const {
@@ -109,11 +101,11 @@ bool GroupLedger::silent(const fs::path& file) {
 }
 
 std::vector<GroupLedger::Other> GroupLedger::others() {
-  remove_leftovers(folder_);
+  remove_dead_records(folder_);
   std::vector<Other> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
-    const auto group = group_of(entry.path().filename().string(), kTemporary);
+    const auto group = claimed_group(entry.path().filename().string());
     if (!group || silent(entry.path())) continue;
     Other other{*group, entry.path(), "", 0};
     std::ifstream(entry.path()) >> other.plan >> other.landmarks;
@@ -134,7 +126,8 @@ std::unique_ptr<GroupClaim> GroupLedger::new_claim(std::size_t group) const {
     std::error_code ignored;
     fs::create_directories(folder_, ignored);
     try {
-      return std::make_unique<GroupClaim>(temporary_beside(folder_ / stem(group)), plan_hash_);
+      return std::make_unique<GroupClaim>(temporary_beside(folder_ / claim_name(group)),
+                                          plan_hash_);
     } catch (const Error&) {
       if (attempt == 9 || fs::exists(folder_)) throw;
     }
@@ -159,7 +152,7 @@ GroupLedger::Sight GroupLedger::look() {
   }
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
-    if (const auto group = group_of(entry.path().filename().string(), ".json"))
+    if (const auto group = recorded_group(entry.path().filename().string()))
       sight.recorded.insert(*group);
   }
   return sight;

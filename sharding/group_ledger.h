@@ -41,6 +41,8 @@ class GroupLedger {
 
   // Nothing: not recorded, of another plan, or not whole.
   std::optional<GroupResult> result(std::size_t group) const;
+  // Recorded for this plan, but its shard is not there, or of another size.
+  bool lost(std::size_t group) const;
   void record(std::size_t group, const GroupResult& result) const;
   // Nothing: a living process has it. Throws Fault::Usage when a living process works in this store
   // with other settings.
@@ -65,6 +67,8 @@ class GroupLedger {
     std::filesystem::file_time_type changed;
     std::chrono::steady_clock::time_point at;
   };
+  std::optional<GroupResult> recorded(std::size_t group) const;  // whatever lies there
+  bool has_shard(const GroupResult& result) const;
   std::vector<Other> others();
   bool silent(const std::filesystem::path& file);
   std::filesystem::path record_of(std::size_t group) const;

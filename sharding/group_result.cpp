@@ -29,7 +29,7 @@ json to_json(const GroupResult& r) {
   return {{"file", r.shard.file},   {"split", r.shard.split}, {"pairs", r.shard.pairs},
           {"crops", r.shard.crops}, {"bytes", r.shard.bytes}, {"xxh3", r.shard.xxh3},
           {"studies", r.studies},   {"left_out", left_out},   {"plan_counts", plan},
-          {"crop_counts", crops},   {"found", r.found}};
+          {"crop_counts", crops},   {"found", r.found},       {"repaired", r.repaired}};
 }
 
 GroupResult group_result_of(const json& j) {
@@ -41,6 +41,7 @@ GroupResult group_result_of(const json& j) {
   for (const auto& [name, count] : kPlan) r.plan.*count = j.at("plan_counts").at(name);
   for (const auto& [name, count] : kCrops) r.crops.*count = j.at("crop_counts").at(name);
   r.found = j.at("found");
+  r.repaired = j.at("repaired");
   return r;
 }
 

@@ -16,7 +16,8 @@ struct GroupResult {
   std::vector<import::LeftOut> left_out;  // that could not be used, and why
   PlanCounts plan;                        // 0s where the shard was found, not made
   CropCounts crops;
-  bool found = false;  // was there before this build
+  bool found = false;     // was there before this build
+  bool repaired = false;  // made in the place of a shard that was damaged or got lost
 };
 
 nlohmann::json to_json(const GroupResult& result);

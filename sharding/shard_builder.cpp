@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <thread>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/stop_signal.h"
+#include "sharding/store/store_names.h"
 #include "sharding/store_folder.h"
 
 namespace homolog::shard {
@@ -124,9 +124,11 @@ bool ShardBuilder::finish(std::size_t group, GroupLedger& ledger) {
       claim->tell(landmarks += n);
       show(ledger, false);
     };
-    results_[group] =
-        builder_.finish(file_of(group), groups_[group], ledger.result(group), advanced);
-    ledger.record(group, *results_[group]);
+    const bool lost = ledger.lost(group);
+    auto result = builder_.finish(file_of(group), groups_[group], ledger.result(group), advanced);
+    result.repaired |= lost && !result.found;
+    ledger.record(group, result);
+    results_[group] = std::move(result);
   }
   pending_.erase(group);
   look_again_.erase(group);
@@ -182,7 +184,7 @@ store::StoreManifest ShardBuilder::build(BuildCounts& counts,
     throw Error(Fault::Environment, "cannot create " + out_.string() + ": " + ec.message(),
                 "choose another --out");
   require_no_strangers(out_);
-  remove_leftovers(out_);
+  remove_dead_files(out_);
   if (auto manifest = finished(counts, true)) {
     GroupLedger(out_, plan_hash_).close();
     return *manifest;

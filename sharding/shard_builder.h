@@ -23,6 +23,7 @@ struct BuildCounts {  // of all processes, as far as they were seen
   PlanCounts plan;
   CropCounts crops;
   std::int64_t kept_shards = 0, written_shards = 0;
+  std::vector<std::string> repaired;      // of the written: shards that were damaged or got lost
   std::int64_t duplicates = 0;            // studies with the content of another
   std::vector<import::LeftOut> left_out;  // studies that could not be used, and why
 };

@@ -3,30 +3,27 @@
 #include <cstdio>
 #include <string>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
-#include "sharding/store/shard_format.h"
+#include "sharding/store/store_names.h"
 
 namespace homolog::shard {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kTemporary = ".tmp-";  // of base/atomic_file
+std::string name_of(const fs::path& path) { return path.filename().string(); }
 
-std::string final_name(const std::string& name) { return name.substr(0, name.find(kTemporary)); }
-
-bool is_of_a_store(const fs::path& path) {
-  const std::string name = final_name(path.filename().string());
-  return name == "store.json" || store::is_shard_file_name(name);
-}
-
-// "group-12.json", "group-12" with a temporary ending.
-bool is_a_record(const fs::path& path) {
-  const std::string name = path.filename().string();
+// "group-12" -> 12.
+std::optional<std::size_t> group_named(const std::string& name) {
   std::size_t group = 0;
   int used = 0;
-  if (std::sscanf(name.c_str(), "group-%zu%n", &group, &used) != 1) return false;
-  const std::string rest = name.substr(static_cast<std::size_t>(used));
-  return rest == ".json" || final_name(rest).empty() || final_name(rest) == ".json";
+  if (std::sscanf(name.c_str(), "group-%zu%n", &group, &used) != 1) return std::nullopt;
+  return name == claim_name(group) ? std::optional(group) : std::nullopt;
+}
+
+// A record, or one that is being written; a claim.
+bool is_of_a_build(const std::string& name) {
+  return recorded_group(final_name_of(name).value_or(name)) || claimed_group(name);
 }
 
 [[noreturn]] void refuse(const fs::path& store, const fs::path& stranger) {
@@ -38,26 +35,47 @@ bool is_a_record(const fs::path& path) {
 
 }  // namespace
 
+std::string claim_name(std::size_t group) { return "group-" + std::to_string(group); }
+std::string record_name(std::size_t group) { return claim_name(group) + ".json"; }
+
+std::optional<std::size_t> recorded_group(const std::string& name) {
+  const fs::path path(name);
+  return path.extension() == ".json" ? group_named(path.stem().string()) : std::nullopt;
+}
+
+std::optional<std::size_t> claimed_group(const std::string& name) {
+  const auto final_name = final_name_of(name);
+  return final_name ? group_named(*final_name) : std::nullopt;
+}
+
 void require_no_strangers(const fs::path& store) {
   std::error_code absent;
   for (const auto& entry : fs::directory_iterator(store, absent)) {
     const bool records = entry.path().filename() == "building" && entry.is_directory();
-    if (!records && !is_of_a_store(entry.path())) refuse(store, entry.path());
+    if (!records && !store::is_of_a_store(name_of(entry.path()))) refuse(store, entry.path());
   }
   for (const auto& entry : fs::directory_iterator(store / "building", absent))
-    if (!is_a_record(entry.path())) refuse(store, entry.path());
+    if (!is_of_a_build(name_of(entry.path()))) refuse(store, entry.path());
 }
 
 void clear_leftovers(const fs::path& store) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(store / "building", ignored))
-    if (is_a_record(entry.path())) fs::remove(entry.path(), ignored);
+    if (is_of_a_build(name_of(entry.path()))) fs::remove(entry.path(), ignored);
   fs::remove(store / "building", ignored);
   for (const auto& entry : fs::directory_iterator(store, ignored)) {
-    const fs::path& path = entry.path();
-    const bool temporary = path.filename().string().find(kTemporary) != std::string::npos;
-    if (temporary && is_of_a_store(path)) fs::remove(path, ignored);
+    const std::string name = name_of(entry.path());
+    if (final_name_of(name) && store::is_of_a_store(name)) fs::remove(entry.path(), ignored);
   }
+}
+
+void remove_dead_files(const fs::path& store) {
+  remove_leftovers(store, [](const std::string& name) { return store::is_of_a_store(name); });
+}
+
+void remove_dead_records(const fs::path& building) {
+  remove_leftovers(
+      building, [](const std::string& name) { return group_named(name) || recorded_group(name); });
 }
 
 }  // namespace homolog::shard

@@ -12,6 +12,7 @@
 #include "sharding/apps/shard/siblings.h"
 #include "sharding/match/embedding_folder.h"
 #include "sharding/shard_builder.h"
+#include "sharding/store/landmark_groups.h"
 #include "sharding/store_folder.h"
 #include "sharding/study_cache.h"
 
@@ -95,7 +96,7 @@ void build(const Arguments& a, const Team& team) {
   siblings.join();
   if (!first) return;
   warn(manifest, counts, a.plan);
-  report({manifest, counts, a.out, a.plan.spacing}, a.json);
+  report({manifest, counts, a.out, a.plan.spacing, store::landmarks_of(a.out, manifest)}, a.json);
 }
 
 int shard_main(int argc, char** argv) {

@@ -58,6 +58,15 @@ std::string why(const std::exception& problem) {
   return problem.what();
 }
 
+void require_spacing(const CatalogEntry& e) {
+  const Point3& s = e.grid.spacing;
+  for (const auto& [axis, mm] : {std::pair{"x", s.x}, std::pair{"y", s.y}, std::pair{"z", s.z}}) {
+    if (mm > 0) continue;
+    throw std::invalid_argument("study " + e.id + " has a spacing of " + json(mm).dump() +
+                                " mm along " + axis + ", which must be above 0");
+  }
+}
+
 CatalogEntry from_json(const json& j) {
   CatalogEntry e;
   e.verdict = verdict_of(j.at("verdict").get<std::string>());
@@ -85,6 +94,7 @@ CatalogEntry from_json(const json& j) {
   if (e.files.empty() || e.grid.size.x < 1 || e.grid.size.y < 1 || e.grid.size.z < 1) {
     throw std::invalid_argument("an accepted CT needs files and a grid");
   }
+  require_spacing(e);
   return e;
 }
 

@@ -29,8 +29,7 @@ void make_folder(const fs::path& folder) {
   }
 }
 
-bool is_body(const fs::path& file) {
-  const std::string name = file.filename().string();
+bool is_body(const std::string& name) {
   return name.starts_with("phantom-") && name.ends_with(".nii.gz");
 }
 
@@ -41,9 +40,9 @@ void clear_unfinished_set(const fs::path& out) {
   for (const char* part : {"images", "labels"}) {
     const fs::path folder = out / part;
     if (!fs::is_directory(folder)) continue;
-    remove_leftovers(folder);
+    remove_leftovers(folder, is_body);
     for (const auto& entry : fs::directory_iterator(folder)) {
-      if (fs::exists(out / "landmarks.json") || !is_body(entry.path()))
+      if (fs::exists(out / "landmarks.json") || !is_body(entry.path().filename().string()))
         throw Error(Fault::Usage, folder.string() + " already holds files",
                     "remove the older set, or give another --out");
       bodies.push_back(entry.path());

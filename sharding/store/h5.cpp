@@ -17,6 +17,11 @@ Handle array_of(hid_t base, hsize_t n) { return {H5Tarray_create2(base, 1, &n), 
 
 }  // namespace
 
+std::unique_lock<std::mutex> lock() {
+  static std::mutex mutex;
+  return std::unique_lock(mutex);
+}
+
 void be_quiet() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 std::string last_message() {

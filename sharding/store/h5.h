@@ -5,6 +5,7 @@
 #include <hdf5.h>
 
 #include <filesystem>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -35,6 +36,8 @@ class Handle {
   Closer closer_ = nullptr;
 };
 
+// Held while HDF5 is called in a program that reads in threads: it need not be built for them.
+std::unique_lock<std::mutex> lock();
 // HDF5 prints its error stack by itself; libraries of ours do not print. Per thread.
 void be_quiet();
 // The innermost message of HDF5's error stack, "" when none.

@@ -3,9 +3,7 @@
 #include "sharding/store/pair_store.h"
 
 #include <algorithm>
-#include <optional>
 
-#include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
 
@@ -16,45 +14,6 @@ std::size_t shard_of(const std::vector<std::int64_t>& first, std::int64_t index)
   return static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), index) -
                                   first.begin()) -
          1;
-}
-
-void check(const std::filesystem::path& file, const ShardSummary& said, const ShardReader& shard,
-           const StoreManifest& manifest) {
-  std::error_code ignored;
-  ShardHeader expected = manifest.header;
-  expected.split = said.split;
-  const char* what = nullptr;
-  if (std::filesystem::file_size(file, ignored) != said.bytes)
-    what = "its size is not the one in store.json";
-  if (!(shard.header() == expected)) what = "its settings are not those of store.json";
-  if (static_cast<std::int64_t>(shard.pairs().size()) != said.pairs ||
-      shard.crops() != said.crops) {
-    what = "it holds another number of pairs or crops than store.json says";
-  }
-  if (what) {
-    throw Error(Fault::Data, file.string() + ": " + what,
-                "shards of two stores were mixed: copy the store again, or write it again with "
-                "homolog shard");
-  }
-}
-
-// The staged copy of a shard where there is a good one. A bad one does not stop a run.
-std::optional<ShardReader> open_staged(const StorePlace& place, const StoreManifest& manifest,
-                                       const ShardSummary& said) {
-  if (place.staged.empty()) return std::nullopt;
-  const auto copy = staged_file(place.staged, manifest, said);
-  std::error_code absent;
-  if (std::filesystem::file_size(copy, absent) != said.bytes) return std::nullopt;
-  try {
-    ShardReader shard(copy);
-    check(copy, said, shard, manifest);
-    return shard;
-  } catch (const Error& e) {
-    if (e.fault() != Fault::Data) throw;
-    log::warn("staged copy left out, the store's own shard is read",
-              {{"reason", e.summary()}, {"fix", "run homolog store stage again"}});
-    return std::nullopt;
-  }
 }
 
 }  // namespace
@@ -70,13 +29,10 @@ PairStore::PairStore(const StorePlace& place) : manifest_(load_manifest(place.fo
     const std::int64_t first = global;
     global += said.pairs;
     if (said.split != place.split || said.pairs == 0) continue;
-    if (auto copy = open_staged(place, manifest_, said)) {
-      shards_.push_back(std::move(*copy));
-      ++staged;
-    } else {
-      shards_.emplace_back(place.folder / said.file);
-      check(place.folder / said.file, said, shards_.back(), manifest_);
-    }
+    const auto copy = place.staged.empty() ? "" : staged_file(place.staged, manifest_, said);
+    shards_.push_back(
+        std::make_unique<NearestShard>(place.folder / said.file, copy, said_of(manifest_, said)));
+    staged += shards_.back()->is_staged();
     first_.push_back(pairs_);
     global_first_.push_back(first);
     pairs_ += said.pairs;
@@ -89,7 +45,18 @@ PairStore::PairStore(const StorePlace& place) : manifest_(load_manifest(place.fo
 PairStore::Place PairStore::at(std::int64_t index) const {
   const std::size_t s = shard_of(first_, index);
   const std::int64_t row = index - first_[s];
-  return {&shards_[s], shards_[s].pairs()[static_cast<std::size_t>(row)], row};
+  const ShardReader& shard = shards_[s]->reader();
+  return {&shard, shard.pairs()[static_cast<std::size_t>(row)], row};
+}
+
+bool PairStore::read_window(std::int64_t index, std::int64_t crop, std::span<std::uint16_t> out,
+                            ShardReader::Scratch& scratch) const {
+  return shards_[shard_of(first_, index)]->read_window(crop, out, scratch);
+}
+
+std::int64_t PairStore::bad_copies() const {
+  return std::count_if(shards_.begin(), shards_.end(),
+                       [](const auto& shard) { return shard->left_its_copy(); });
 }
 
 std::uint64_t PairStore::global_index(std::int64_t index) const {

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "sharding/store/shard_reader.h"
+#include "sharding/store/nearest_shard.h"
 #include "sharding/store/store_manifest.h"
 
 namespace homolog::store {
@@ -32,17 +33,22 @@ class PairStore {
   std::int64_t pairs() const noexcept { return pairs_; }
 
   struct Place {
-    const ShardReader* shard;
+    const ShardReader* shard;  // the staged copy or the store's own
     PairRecord pair;
     std::int64_t row;  // in the shard's pair_table
   };
   Place at(std::int64_t index) const;  // 0 <= index < pairs()
+  // A crop of the shard of pair `index`, from the store itself where the staged copy has it bad
+  // (NearestShard). Thread-safe.
+  bool read_window(std::int64_t index, std::int64_t crop, std::span<std::uint16_t> out,
+                   ShardReader::Scratch& scratch) const;
+  std::int64_t bad_copies() const;  // staged ones that were left since the opening
   // The pair's index over all splits: unique in the store.
   std::uint64_t global_index(std::int64_t index) const;
 
  private:
   StoreManifest manifest_;
-  std::vector<ShardReader> shards_;
+  std::vector<std::unique_ptr<NearestShard>> shards_;
   std::vector<std::int64_t> first_;  // first index of each shard within the split
   std::vector<std::int64_t> global_first_;
   std::int64_t pairs_ = 0;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "base/error.h"
 
@@ -40,18 +39,6 @@ bool is_hex_id(std::string_view text) noexcept {
   return text.size() == 16 && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
          });
-}
-
-std::string shard_file_name(std::int64_t number) {
-  char name[40];
-  std::snprintf(name, sizeof name, "shard-%05lld.h5", static_cast<long long>(number));
-  return name;
-}
-
-bool is_shard_file_name(std::string_view name) noexcept {
-  return name.size() >= 14 && name.size() <= 24 && name.starts_with("shard-") &&
-         name.ends_with(".h5") &&
-         std::all_of(name.begin() + 6, name.end() - 3, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 bool is_split(std::string_view name) noexcept { return name == "train" || name == "validation"; }

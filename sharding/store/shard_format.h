@@ -8,7 +8,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "volume/grid.h"
 
@@ -38,8 +37,7 @@ enum class Encoding {
   RawI16,      // HU as it is
 };
 const char* encoding_name(Encoding encoding) noexcept;
-// Throws Fault::Data for any other name.
-Encoding encoding_named(std::string_view name);
+Encoding encoding_named(std::string_view name);  // throws Fault::Data for any other name
 
 // Compressor within Blosc, behind byte shuffle. Persisted by Blosc's name ("lz4", "zstd").
 enum class Codec { Lz4, Zstd };
@@ -68,8 +66,9 @@ struct ShardHeader {
 // Throws Fault::Usage naming what is out of bounds.
 void validate(const ShardHeader& header);
 
-// One row of "study_table".
+// One row of "study_table". kRowBytes, here and below: of a row on disk, its columns packed.
 struct StudyRecord {
+  static constexpr std::uint64_t kRowBytes = 52;
   std::array<char, 16> id{};                 // pseudonym, 16 hex digits
   std::array<std::int32_t, 3> grid{};        // sides of the volume, voxels (x, y, z)
   std::array<std::int32_t, 3> body_first{};  // box of HU > -500, first and last index;
@@ -80,6 +79,7 @@ struct StudyRecord {
 
 // One row of "crop_table".
 struct CropRecord {
+  static constexpr std::uint64_t kRowBytes = 140;
   std::uint32_t study = 0;                    // row of "study_table"
   std::array<std::int32_t, 3> voxel{};        // the landmark's index (x, y, z) in the volume, LPS+
   std::array<double, 3> centre_lps_mm{};      // the landmark's position
@@ -91,21 +91,23 @@ struct CropRecord {
 // One row of "chunk_table": where a crop lies in the file, so that no reader has to walk HDF5's own
 // index, and what its decoded bytes hash to.
 struct ChunkRecord {
+  static constexpr std::uint64_t kRowBytes = 20;
   std::uint64_t offset = 0;    // byte in the file
   std::uint64_t checksum = 0;  // xxh3-64 of the stored integers
   std::uint32_t size = 0;      // bytes, compressed
+  bool operator==(const ChunkRecord&) const = default;
 };
 
 // One row of "pair_table": a query and its key, rows of "crops" of the same shard.
 struct PairRecord {
+  static constexpr std::uint64_t kRowBytes = 12;
   std::uint32_t query = 0, key = 0;
   float score = 0;  // SAM similarity of the two points, -1..1
+  bool operator==(const PairRecord&) const = default;
 };
 
-bool is_hex_id(std::string_view text) noexcept;    // 16 digits 0-9a-f
-std::string shard_file_name(std::int64_t number);  // "shard-00000.h5"
-bool is_shard_file_name(std::string_view name) noexcept;
-bool is_split(std::string_view name) noexcept;  // train or validation
+bool is_hex_id(std::string_view text) noexcept;  // 16 digits 0-9a-f
+bool is_split(std::string_view name) noexcept;   // train or validation
 
 // HU -> stored integers, little-endian; `stored` takes header.voxel_bytes() a voxel.
 void encode(const ShardHeader& header, std::span<const std::int16_t> hu,

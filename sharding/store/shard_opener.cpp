@@ -123,18 +123,28 @@ void ShardOpener::read_tables() {
 }
 
 void ShardOpener::check_chunks() {
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> extents;
+  std::vector<std::int64_t> by_offset;
   for (std::int64_t row = 0; row < count_; ++row) {
     const ChunkRecord& c = reader_.chunk(row);
     if (c.size == 0 || c.offset > file_bytes_ || c.size > file_bytes_ - c.offset) {
       refuse("crop " + std::to_string(row) + " lies outside the file (byte " +
              std::to_string(c.offset) + ")");
     }
-    extents.emplace_back(c.offset, c.offset + c.size);
+    by_offset.push_back(row);
   }
-  std::sort(extents.begin(), extents.end());
-  for (std::size_t i = 1; i < extents.size(); ++i) {
-    if (extents[i].first < extents[i - 1].second) refuse("crops that overlap in the file");
+  const auto offset = [this](std::int64_t row) { return reader_.chunk(row).offset; };
+  const auto end = [&](std::int64_t row) { return offset(row) + reader_.chunk(row).size; };
+  std::sort(by_offset.begin(), by_offset.end(), [&](std::int64_t a, std::int64_t b) {
+    return std::pair(offset(a), a) < std::pair(offset(b), b);
+  });
+  const auto text = [&](std::int64_t row) {
+    return std::to_string(row) + " (bytes " + std::to_string(offset(row)) + " to " +
+           std::to_string(end(row)) + ")";
+  };
+  for (std::size_t i = 1; i < by_offset.size(); ++i) {
+    const std::int64_t before = by_offset[i - 1], row = by_offset[i];
+    if (offset(row) < end(before))
+      refuse("crops " + text(before) + " and " + text(row) + " overlap in the file");
   }
 }
 
@@ -150,6 +160,7 @@ void ShardOpener::check_pairs() {
 
 std::vector<CropRecord> ShardOpener::crop_table(const ShardReader& reader,
                                                 std::uint64_t file_bytes) {
+  const auto lock = h5::lock();
   const h5::Handle file = open_file(reader.file());
   const auto refuse = [&](const std::string& what) { refuse_file(reader.file(), what); };
   const Table table{file, file_bytes, refuse};

@@ -21,19 +21,25 @@
 
 namespace homolog::store {
 
-ShardReader::ShardReader(const std::filesystem::path& file) : file_(file) {
+ShardReader::ShardReader(const std::filesystem::path& file, Role role) : file_(file), role_(role) {
   const auto refuse = [&](const std::string& what) {
     throw Error(Fault::Data, file.string() + ": " + what,
                 "copy this shard again or write it again with homolog shard");
   };
-  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe does not hold us
+  // A pipe does not hold us, and a link, which may point anywhere by tomorrow, is none of a
+  // store's.
+  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   if (descriptor_ < 0 && is_open_file_limit(errno))
     throw Error(Fault::Environment, file.string() + ": " + std::strerror(errno), kOpenFileRemedy);
+  if (descriptor_ < 0 && errno == ELOOP)
+    throw Error(Fault::Data, file.string() + ": a symbolic link, not a file of the store",
+                "put the file itself in its place, or link the whole folder of the store");
   if (descriptor_ < 0) refuse(std::strerror(errno));
   try {
     struct stat info {};
     if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) refuse("not a regular file");
     if (info.st_size == 0) refuse("an empty file");
+    const auto lock = h5::lock();
     ShardOpener(*this, static_cast<std::uint64_t>(info.st_size)).open();
   } catch (...) {
     ::close(descriptor_);
@@ -47,6 +53,7 @@ ShardReader::~ShardReader() {
 
 ShardReader::ShardReader(ShardReader&& other) noexcept
     : file_(std::move(other.file_)),
+      role_(other.role_),
       descriptor_(std::exchange(other.descriptor_, -1)),
       header_(std::move(other.header_)),
       studies_(std::move(other.studies_)),
@@ -54,7 +61,8 @@ ShardReader::ShardReader(ShardReader&& other) noexcept
       chunks_(std::move(other.chunks_)) {}
 
 std::string ShardReader::where(std::int64_t row) const {
-  return file_.filename().string() + ", crop " + std::to_string(row) + " at byte " +
+  const char* of = role_ == Role::StagedCopy ? "staged copy of " : "";
+  return of + file_.filename().string() + ", crop " + std::to_string(row) + " at byte " +
          std::to_string(chunk(row).offset);
 }
 

@@ -13,9 +13,11 @@ namespace homolog::store {
 
 class ShardReader {
  public:
+  // What messages about crops call it: "shard-00000.h5" or "staged copy of shard-00000.h5".
+  enum class Role { Own, StagedCopy };
   // Throws Fault::Data naming the file and what is wrong: missing, empty, truncated, no HDF5, other
-  // version, a link, attribute or layout outside the format, tables out of bounds.
-  explicit ShardReader(const std::filesystem::path& file);
+  // version, a link, attribute or layout outside the format, tables out of bounds. Thread-safe.
+  explicit ShardReader(const std::filesystem::path& file, Role role = Role::Own);
   ~ShardReader();
   ShardReader(ShardReader&& other) noexcept;
   ShardReader(const ShardReader&) = delete;
@@ -26,6 +28,10 @@ class ShardReader {
   std::int64_t crops() const noexcept { return static_cast<std::int64_t>(chunks_.size()); }
   const ChunkRecord& chunk(std::int64_t row) const {
     return chunks_.at(static_cast<std::size_t>(row));
+  }
+  // Whether pairs and crops lie where `other` has them, with the same checksums.
+  bool has_tables_of(const ShardReader& other) const noexcept {
+    return pairs_ == other.pairs_ && chunks_ == other.chunks_;
   }
   // Landmark, grid and study of every crop: not kept in memory, read from the file and checked.
   // Throws Fault::Data.
@@ -53,6 +59,7 @@ class ShardReader {
   friend class ShardOpener;
   bool read_packed(std::int64_t row, std::span<std::byte> packed) const;
   std::filesystem::path file_;
+  Role role_ = Role::Own;
   int descriptor_ = -1;
   ShardHeader header_;
   std::vector<StudyRecord> studies_;

@@ -18,8 +18,6 @@
 namespace homolog::store {
 namespace {
 
-constexpr off_t kSlack = 4 << 20;  // for tables, B-tree and headers, beyond the crops
-
 h5::Handle create_crops(hid_t file, const ShardHeader& header) {
   const hsize_t d = static_cast<hsize_t>(header.crop.z), h = static_cast<hsize_t>(header.crop.y),
                 w = static_cast<hsize_t>(header.crop.x);
@@ -75,7 +73,7 @@ struct ShardWriter::State {
         "free space there or choose another --out, then run again: finished shards are kept");
   }
   void reserve(std::uint64_t more) const {
-    const off_t size = static_cast<off_t>(written + more) + kSlack;
+    const off_t size = static_cast<off_t>(written + more + kRoomBehindCrops);
     if (::fallocate(reserve_fd, FALLOC_FL_KEEP_SIZE, 0, size) == 0) return;
     if (errno != EOPNOTSUPP && errno != ENOSYS) fail(std::strerror(errno));
   }
@@ -196,8 +194,8 @@ std::int64_t ShardWriter::pairs() const noexcept {
 
 ShardSummary ShardWriter::seal() {
   State& s = *state_;
-  s.reserve(s.crop_rows.size() * (sizeof(CropRecord) + sizeof(ChunkRecord)) +
-            s.pair_rows.size() * sizeof(PairRecord));
+  s.reserve(s.crop_rows.size() * (CropRecord::kRowBytes + ChunkRecord::kRowBytes) +
+            s.pair_rows.size() * PairRecord::kRowBytes);
   s.find_chunks();
   if (!write_table(s.file, "crop_table", h5::crop_type(), s.crop_rows.data(), s.crop_rows.size()) ||
       !write_table(s.file, "pair_table", h5::pair_type(), s.pair_rows.data(), s.pair_rows.size()) ||

@@ -24,6 +24,9 @@ struct ShardSummary {
 
 class ShardWriter {
  public:
+  // Bytes kept free on the disk behind the crops, for tables, B-tree and headers.
+  static constexpr std::uint64_t kRoomBehindCrops = 4 << 20;
+
   // Ids of `studies` are pseudonyms (16 hex digits), refused otherwise (Fault::Usage).
   // Throws Fault::Environment: folder missing, disk full.
   ShardWriter(std::filesystem::path file, ShardHeader header, std::vector<StudyRecord> studies);

@@ -1,15 +1,16 @@
 // store.json through nlohmann-json; its hash covers the rest of the document.
-// Keys are written and read in one place each, so the two cannot drift.
 #include "sharding/store/store_manifest.h"
 
+#include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "sharding/store/manifest_json.h"
+#include "sharding/store/store_names.h"
 
 namespace homolog::store {
 namespace {
@@ -17,59 +18,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uintmax_t kMaxManifestBytes = 256 << 20;  // a million studies are some 60 MB
-
-Json to_json(const StoreManifest& m) {
-  Json shards = Json::array();
-  for (const ShardSummary& s : m.shards) {
-    shards.push_back({{"file", s.file},
-                      {"split", s.split},
-                      {"pairs", s.pairs},
-                      {"crops", s.crops},
-                      {"bytes", s.bytes},
-                      {"xxh3", hex64(s.xxh3)}});
-  }
-  Json out{{"format", kStoreFormat}};
-  out.update(header_json(m.header));
-  out.update({{"config", m.config},
-              {"pairs", {{"train", m.pairs("train")}, {"validation", m.pairs("validation")}}},
-              {"studies", m.studies},
-              {"subjects", m.subjects},
-              {"shards", shards}});
-  return out;
-}
-
-// Whole numbers alone: a float beyond the integers has no value that C++ defines.
-template <class T>
-T whole(const Json& j) {
-  if (!j.is_number_integer()) throw Error(Fault::Data, "a number that is not whole");
-  return j.get<T>();
-}
-
-StoreManifest from_json(const Json& j) {
-  StoreManifest m;
-  ShardHeader& h = m.header;
-  const Json &crop = j.at("crop_xyz"), &window = j.at("window_hu");
-  h.crop = {whole<std::int64_t>(crop.at(0)), whole<std::int64_t>(crop.at(1)),
-            whole<std::int64_t>(crop.at(2))};
-  h.margin = whole<int>(j.at("margin"));
-  h.encoding = encoding_named(j.at("encoding").get<std::string>());
-  h.codec = codec_named(j.at("codec").get<std::string>());
-  h.window_low_hu = whole<int>(window.at(0));
-  h.window_high_hu = whole<int>(window.at(1));
-  h.sam_hash = j.at("sam_hash").get<std::string>();
-  h.plan_hash = j.at("plan_hash").get<std::string>();
-  m.config = j.at("config").get<std::map<std::string, std::string>>();
-  m.studies = j.at("studies").get<std::map<std::string, std::vector<std::string>>>();
-  m.subjects = j.value("subjects", std::map<std::string, std::string>{});
-  for (const Json& s : j.at("shards")) {
-    const auto xxh3 = s.at("xxh3").get<std::string>();
-    if (!is_hex_id(xxh3)) throw Error(Fault::Data, "an xxh3 that is not 16 hex digits");
-    m.shards.push_back({s.at("file").get<std::string>(), s.at("split").get<std::string>(),
-                        whole<std::int64_t>(s.at("pairs")), whole<std::int64_t>(s.at("crops")),
-                        whole<std::uint64_t>(s.at("bytes")), std::stoull(xxh3, nullptr, 16)});
-  }
-  return m;
-}
 
 // Names and counts that would lead a reader out of the store or beyond its bounds.
 void check(const StoreManifest& m) {
@@ -89,14 +37,26 @@ void check(const StoreManifest& m) {
     if (!is_split(split)) refuse("studies of a split that is neither train nor validation");
 }
 
-// What may be told of an exception: a parser's message repeats the text, which may be a patient's.
-std::string without_text(const std::exception& e) {
-  const auto* parse = dynamic_cast<const Json::parse_error*>(&e);
-  return parse ? "no JSON at byte " + std::to_string(parse->byte) : std::string(e.what());
+// The parser's own message repeats the text, which may be a patient's.
+std::string place_of(const Json::parse_error& error, const std::string& text) {
+  const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
+  return "byte " + std::to_string(error.byte) + " (line " +
+         std::to_string(1 + std::count(text.begin(), end, '\n')) + ")";
 }
 
-std::string version_of(const Json& json) {
-  return json.at("version").is_number() ? json.at("version").dump() : "unknown";
+void require_format(const Json& document, const std::string& file) {
+  const Json none, *format = &none, *version = &none;
+  if (document.contains("format")) format = &document.at("format");
+  if (document.contains("version")) version = &document.at("version");
+  if (*format != kStoreFormat)
+    throw Error(Fault::Data, file + ": not a pair store", "check data.store");
+  if (*version != kFormatVersion) {
+    throw Error(Fault::Data,
+                file + ": store format version " +
+                    (version->is_number() ? version->dump() : "unknown") +
+                    ", this program reads version " + std::to_string(kFormatVersion),
+                "use the homolog that wrote it, or write the store again with homolog shard");
+  }
 }
 
 std::string read_text(const std::filesystem::path& file) {
@@ -111,13 +71,6 @@ std::string read_text(const std::filesystem::path& file) {
 }
 
 }  // namespace
-
-Json header_json(const ShardHeader& h) {
-  return {{"version", kFormatVersion},    {"crop_xyz", {h.crop.x, h.crop.y, h.crop.z}},
-          {"margin", h.margin},           {"encoding", encoding_name(h.encoding)},
-          {"codec", codec_name(h.codec)}, {"window_hu", {h.window_low_hu, h.window_high_hu}},
-          {"sam_hash", h.sam_hash},       {"plan_hash", h.plan_hash}};
-}
 
 const std::string& StoreManifest::subject_of(const std::string& study) const {
   const auto found = subjects.find(study);
@@ -153,11 +106,11 @@ void save_manifest(const std::filesystem::path& store, StoreManifest& manifest) 
   Json json = to_json(manifest);
   manifest.hash = xxh3_64(json.dump());
   json["hash"] = hex64(manifest.hash);
-  write_file_atomically(store / "store.json", json.dump(2) + "\n");
+  write_file_atomically(store / kManifestName, json.dump(2) + "\n");
 }
 
 StoreManifest load_manifest(const std::filesystem::path& store) {
-  const auto file = store / "store.json";
+  const auto file = store / kManifestName;
   const auto refuse = [&](const std::string& what, const std::string& remedy) {
     throw Error(Fault::Data, file.string() + ": " + what, remedy);
   };
@@ -170,26 +123,23 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
   StoreManifest manifest;
   try {
     Json json = Json::parse(text);
-    if (json.at("format") != kStoreFormat) refuse("not a pair store", "check data.store");
-    if (json.at("version") != kFormatVersion) {
-      refuse("store format version " + version_of(json) + ", this program reads version " +
-                 std::to_string(kFormatVersion),
-             "use the homolog that wrote it, or write the store again with homolog shard");
-    }
-    const std::string hash = json.at("hash").get<std::string>();
+    require_format(json, file.string());
+    const std::string hash = text_of(json, "hash");
     json.erase("hash");
-    manifest = from_json(json);
+    manifest = manifest_of(json);
     check(manifest);
     // Entries that the format lacks, sums that do not add up: a document that we would not write.
     const Json ours = to_json(manifest);
-    if (ours != json) refuse("entries that are not of the format, or counts that differ", restore);
+    if (ours != json) refuse(first_difference(json, ours), restore);
     manifest.hash = xxh3_64(ours.dump());
     if (hex64(manifest.hash) != hash) refuse("was changed after it was written", restore);
   } catch (const Error& e) {
     if (e.summary().starts_with(file.string())) throw;
     refuse(e.summary(), restore);
-  } catch (const std::exception& e) {
-    refuse(std::string("damaged: ") + without_text(e), restore);
+  } catch (const Json::parse_error& e) {
+    refuse("damaged: no JSON at " + place_of(e, text), restore);
+  } catch (const std::exception&) {
+    refuse("damaged: no document of a store", restore);
   }
   return manifest;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "sharding/store/store_manifest.h"
+#include "sharding/store/store_names.h"
 #include "sharding/store/verify_shard.h"
 
 namespace homolog::store {
@@ -24,6 +25,17 @@ bool is_plain(const std::string& text) {
          });
 }
 
+constexpr const char* kCopyAgain =
+    "copy the named shards again, or write the store again with homolog shard";
+constexpr const char* kRestore = "restore store.json, or write the store again with homolog shard";
+constexpr const char* kMoveAway =
+    "move what store.json does not list out of the store's folder (ls -A shows it)";
+
+// What a reader's message says beside the place, which the finding bears itself.
+std::string without(const std::string& place, const std::string& message) {
+  return message.starts_with(place + ": ") ? message.substr(place.size() + 2) : message;
+}
+
 class Verifier {
  public:
   Verifier(const fs::path& folder, const std::function<void(std::int64_t)>& advanced)
@@ -37,27 +49,37 @@ class Verifier {
       try {
         check_shard(said);
       } catch (const Error& e) {
-        add(said.file, -1, e.summary());
+        add(said.file, -1, without((folder_ / said.file).string(), e.summary()));
       }
     }
     return std::move(result_);
   }
 
  private:
-  void add(const std::string& shard, std::int64_t crop, const std::string& what) {
-    result_.findings.push_back({shard, crop, what});
+  void add(const std::string& shard, std::int64_t crop, const std::string& what,
+           const char* remedy = kCopyAgain) {
+    result_.findings.push_back({shard, crop, 0, what, remedy});
+  }
+  void add_json(const std::string& what, const char* remedy = kRestore) {
+    add(std::string(kManifestName), -1, what, remedy);
+  }
+  void add(const ShardReader& shard, std::int64_t crop, const std::string& what) {
+    const std::string name = shard.file().filename().string();
+    if (crop < 0) return add(name, -1, without(shard.file().string(), what));
+    add(name, crop, without(shard.where(crop), what));
+    result_.findings.back().byte = shard.chunk(crop).offset;
   }
 
   void check_manifest() {
     std::size_t number = 0;
     for (const auto& [key, value] : manifest_.config) {
       if (!is_plain(key) || !is_plain(value))
-        add("store.json", -1, "config entry " + std::to_string(number) + " is no number or word");
+        add_json("config entry " + std::to_string(number) + " is no number or word");
       ++number;
     }
     for (const auto& [study, subject] : manifest_.subjects) {
       if (!is_hex_id(study) || !is_hex_id(subject))
-        add("store.json", -1, "a subject or its study is no pseudonym");
+        add_json("a subject or its study is no pseudonym");
     }
   }
 
@@ -66,17 +88,17 @@ class Verifier {
     for (const auto& [split, ids] : manifest_.studies) {
       for (const std::string& id : ids) {
         if (!is_hex_id(id)) {
-          add("store.json", -1, "a study id that is no pseudonym in split " + split);
+          add_json("a study id that is no pseudonym in split " + split);
           continue;
         }
         const auto [at, fresh] = split_of_study_.emplace(id, split);
         if (!fresh)
-          add("store.json", -1,
-              "study " + id + " is " + (at->second == split ? "listed twice" : "in two splits"));
+          add_json("study " + id + " is " +
+                   (at->second == split ? "listed twice" : "in two splits"));
         const std::string& subject = manifest_.subject_of(id);
         const auto [first, unseen] = split_of_subject.emplace(subject, split);
         if (!unseen && first->second != split && is_hex_id(subject))
-          add("store.json", -1, "subject " + subject + " is in two splits");
+          add_json("subject " + subject + " is in two splits");
       }
     }
   }
@@ -88,11 +110,12 @@ class Verifier {
       const std::string name = entry.path().filename().string();
       // A name that is not listed is not shown: it may bear a patient's.
       if (!listed.contains(name)) {
-        add("store.json", -1,
-            entry.is_directory() ? "a folder lies in the store"
-                                 : "a file lies in the store that is not listed");
-      } else if (entry.is_symlink()) {
-        add(name, -1, "is a symbolic link, not a file of the store");
+        add_json(entry.is_directory() ? "a folder lies in the store"
+                                      : "a file lies in the store that is not listed",
+                 kMoveAway);
+      } else if (entry.is_symlink() && name == kManifestName) {  // shards: when they are opened
+        add(name, -1, "a symbolic link, not a file of the store",
+            "put the file itself in its place");
       }
     }
   }
@@ -114,7 +137,7 @@ class Verifier {
         add(said.file, -1, "study " + id + " is in " + first->second + " too");
     }
     verify_shard({shard, said, manifest_,
-                  [&](std::int64_t crop, const std::string& what) { add(said.file, crop, what); },
+                  [&](std::int64_t crop, const std::string& what) { add(shard, crop, what); },
                   [&] {
                     ++result_.crops;
                     if (advanced_) advanced_(1);
@@ -129,6 +152,19 @@ class Verifier {
 };
 
 }  // namespace
+
+std::string place_of(const Finding& f) {
+  if (f.crop < 0) return f.shard;
+  return f.shard + ", crop " + std::to_string(f.crop) + " at byte " + std::to_string(f.byte);
+}
+
+std::string VerifyResult::remedy() const {
+  std::string all;
+  std::set<std::string> told;
+  for (const Finding& f : findings)
+    if (told.insert(f.remedy).second) all += (all.empty() ? "" : "; ") + f.remedy;
+  return all;
+}
 
 VerifyResult verify(const fs::path& store, const std::function<void(std::int64_t)>& advanced) {
   return Verifier(store, advanced).run();

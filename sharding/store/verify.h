@@ -10,14 +10,20 @@
 namespace homolog::store {
 
 struct Finding {
-  std::string shard;       // file name, "store.json" for the manifest
+  std::string shard;       // file name, "store.json" for the manifest and the folder
   std::int64_t crop = -1;  // row, -1: the whole shard
-  std::string what;
+  std::uint64_t byte = 0;  // where the crop begins in the file
+  std::string what;        // without its place
+  std::string remedy;
 };
+// "shard-00000.h5, crop 12 at byte 4711".
+std::string place_of(const Finding& finding);
 
 struct VerifyResult {
   std::vector<Finding> findings;  // empty: the store is whole
   std::int64_t shards = 0, crops = 0, pairs = 0;
+
+  std::string remedy() const;  // for all findings, each way of mending once
 };
 
 // All columns of FORMAT.md, "What is checked when": store.json and its folder, the

@@ -92,13 +92,11 @@ void verify_crops(const ShardToVerify& job, const std::vector<CropRecord>& crops
       continue;
     }
     if (const char* fault = fault_of_values(h, stored)) {
-      job.add(row, job.shard.where(row) + ": " + fault);
+      job.add(row, fault);
       continue;
     }
     const auto [first, fresh] = seen.emplace(job.shard.chunk(row).checksum, row);
-    if (!fresh)
-      job.add(row, job.shard.where(row) + ": repeats the voxels of crop " +
-                       std::to_string(first->second));
+    if (!fresh) job.add(row, "repeats the voxels of crop " + std::to_string(first->second));
   }
 }
 

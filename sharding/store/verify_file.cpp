@@ -20,8 +20,8 @@ void compare_index(const ShardToVerify& job, const std::vector<IndexedChunk>& in
     const auto row = static_cast<std::int64_t>(chunk.row);
     const ChunkRecord& said = job.shard.chunk(row);
     if (chunk.place.offset != said.offset || chunk.place.size != said.size)
-      job.add(row, job.shard.where(row) + ": HDF5's index has it at byte " +
-                       std::to_string(chunk.place.offset) + " or of another size");
+      job.add(row, "HDF5's index has it at byte " + std::to_string(chunk.place.offset) +
+                       " or of another size");
   }
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "sharding/store/shard_said.h"
 #include "sharding/store/verify_crops.h"
 #include "sharding/store/verify_file.h"
 
@@ -14,26 +15,6 @@ namespace {
 
 std::string numbered(const char* kind, std::size_t row) {
   return std::string(kind) + " " + std::to_string(row) + " ";
-}
-
-void check_header(const ShardToVerify& job) {
-  const ShardHeader &is = job.shard.header(), &said = job.manifest.header;
-  const auto differs = [&](const char* what) {
-    job.add(-1, std::string(what) + " differs from store.json");
-  };
-  if (!(is.crop == said.crop)) differs("crop_xyz");
-  if (is.margin != said.margin) differs("margin");
-  if (is.encoding != said.encoding) differs("encoding");
-  if (is.codec != said.codec) differs("codec");
-  if (is.window_low_hu != said.window_low_hu || is.window_high_hu != said.window_high_hu)
-    differs("window_hu");
-  if (is.split != job.said.split) differs("split");
-  if (is.sam_hash != said.sam_hash) differs("sam_hash");
-  if (is.plan_hash != said.plan_hash) differs("plan_hash");
-  if (static_cast<std::int64_t>(job.shard.pairs().size()) != job.said.pairs ||
-      job.shard.crops() != job.said.crops) {
-    differs("number of pairs or crops");
-  }
 }
 
 void check_studies(const ShardToVerify& job) {
@@ -81,7 +62,8 @@ void check_pairs(const ShardToVerify& job, const std::vector<CropRecord>& crops)
 }  // namespace
 
 void verify_shard(const ShardToVerify& job) {
-  check_header(job);
+  for (const std::string& one : differences(job.shard, said_of(job.manifest, job.said)))
+    job.add(-1, one);
   check_studies(job);
   verify_file(job);
   const std::vector<CropRecord> crops = job.shard.read_crop_table();

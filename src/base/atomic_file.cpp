@@ -97,6 +97,12 @@ fs::path temporary_beside(const fs::path& final_name) {
   return name;
 }
 
+std::optional<std::string> final_name_of(std::string_view name) {
+  const auto mark = name.rfind(kMark);
+  if (mark == std::string_view::npos) return std::nullopt;
+  return std::string(name.substr(0, mark));
+}
+
 void require_writable(const std::string& option, const fs::path& file, const std::string& example) {
   const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
   std::string why;
@@ -161,12 +167,14 @@ void PendingPath::publish() {
   fsync_path(final_.has_parent_path() ? final_.parent_path() : fs::path("."));
 }
 
-int remove_leftovers(const fs::path& folder) {
+int remove_leftovers(const fs::path& folder,
+                     const std::function<bool(const std::string&)>& is_ours) {
   int removed = 0;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.find(kMark) == std::string::npos || !is_dead(entry.path(), owner_of(name))) continue;
+    const auto final_name = final_name_of(name);
+    if (!final_name || !is_ours(*final_name) || !is_dead(entry.path(), owner_of(name))) continue;
     if (fs::remove_all(entry.path(), ignored) > 0) ++removed;
   }
   return removed;

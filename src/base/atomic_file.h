@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +16,9 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view t
 // A temporary name beside `final_name` (same file system, so that rename is atomic). Nothing lies
 // under it, and no other process draws the same.
 std::filesystem::path temporary_beside(const std::filesystem::path& final_name);
+// The way back, of names without a folder: "a.h5" of what temporary_beside("a.h5") gave. Nothing:
+// `name` is no temporary name.
+std::optional<std::string> final_name_of(std::string_view name);
 
 // Before long work, not after it: throws Fault::Environment, naming `option`, when `file` is a
 // folder or lies in none that can be written. `example` is a name that would do.
@@ -40,8 +45,10 @@ class PendingPath {
   bool published_ = false;
 };
 
-// Remove what dead processes left: entries of `folder` with our temporary names whose process no
-// longer lives on this host, or which another host's left unchanged for a day. Returns how many.
-int remove_leftovers(const std::filesystem::path& folder);
+// Remove what dead processes left: entries of `folder` under temporary names of a final name that
+// `is_ours` accepts, whose process no longer lives on this host, or which another host's left
+// unchanged for a day. Returns how many.
+int remove_leftovers(const std::filesystem::path& folder,
+                     const std::function<bool(const std::string& final_name)>& is_ours);
 
 }  // namespace homolog

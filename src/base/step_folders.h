@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 namespace homolog {
@@ -13,6 +15,8 @@ struct StepFolder {
   std::int64_t step;
   bool complete;  // manifest.json, which is written last, lies inside
 };
+// "step-00000012" -> 12; nothing for any other name.
+std::optional<std::int64_t> step_of(std::string_view folder_name);
 // Oldest first; empty when there is no such folder.
 std::vector<StepFolder> step_folders(const std::filesystem::path& checkpoints);
 

@@ -47,9 +47,9 @@ bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* ke
   const auto place = store_.at(index);
   try {
     watch = 2 * index;
-    read_crop(*place.shard, place.pair.query, query);
+    read_crop(index, place.pair.query, query);
     watch = 2 * index + 1;
-    read_crop(*place.shard, place.pair.key, key);
+    read_crop(index, place.pair.key, key);
     watch = -1;
     return true;
   } catch (const Error& e) {
@@ -59,13 +59,13 @@ bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* ke
   }
 }
 
-void PairFetcher::read_crop(const store::ShardReader& shard, std::uint32_t row, std::int16_t* out) {
+void PairFetcher::read_crop(std::int64_t index, std::uint32_t row, std::int16_t* out) {
   thread_local store::ShardReader::Scratch scratch;
   const std::span window(reinterpret_cast<std::uint16_t*>(out),
-                         static_cast<std::size_t>(shard.header().voxels()));
+                         static_cast<std::size_t>(store_.header().voxels()));
   for (int attempt = 0;; ++attempt) {
     try {
-      waits_ = shard.read_window(row, window, scratch);
+      waits_ = store_.read_window(index, row, window, scratch);
       break;
     } catch (const Error& e) {
       if (e.fault() != Fault::Environment || attempt == kRetries) throw;
@@ -73,7 +73,7 @@ void PairFetcher::read_crop(const store::ShardReader& shard, std::uint32_t row, 
       std::this_thread::sleep_for(std::chrono::milliseconds(50 << (2 * attempt)));
     }
   }
-  bytes_read_ += shard.chunk(row).size;
+  bytes_read_ += store_.at(index).shard->chunk(row).size;
   bytes_decoded_ += window.size_bytes();
 }
 

@@ -37,7 +37,7 @@ class PairFetcher {
 
  private:
   bool read(std::int64_t index, std::int16_t* query, std::int16_t* key, Watch& watch);
-  void read_crop(const store::ShardReader& shard, std::uint32_t row, std::int16_t* out);
+  void read_crop(std::int64_t index, std::uint32_t row, std::int16_t* out);
   void quarantine(std::int64_t index, const std::string& reason);
 
   store::PairStore store_;

@@ -6,11 +6,14 @@
 #include "base/atomic_file.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/step_folders.h"
 
 namespace homolog::train {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kBest = "best";  // the link's name
 
 // Copies into the buffers of the last snapshot where shape and type still agree.
 void copy_into(TensorFiles& snapshot, const TensorFiles& live) {
@@ -32,7 +35,8 @@ void copy_into(TensorFiles& snapshot, const TensorFiles& live) {
 CheckpointWriter::CheckpointWriter(fs::path checkpoints, const CheckpointPlan& plan, bool writes)
     : checkpoints_(std::move(checkpoints)), plan_(plan), writes_(writes) {
   if (!writes_) return;
-  remove_leftovers(checkpoints_);
+  remove_leftovers(checkpoints_,
+                   [](const std::string& name) { return name == kBest || step_of(name); });
   thread_ = std::thread([this] { work(); });
 }
 
@@ -109,7 +113,7 @@ void CheckpointWriter::write() {
 
 // The best one is a link to one of the folders, swapped by rename; that folder outlives the others.
 void CheckpointWriter::retain(const fs::path& newest, bool best) {
-  const fs::path link = checkpoints_ / "best";
+  const fs::path link = checkpoints_ / kBest;
   if (best) {
     const PendingPath pending(link);
     fs::create_directory_symlink(newest.filename(), pending.temporary());

@@ -32,6 +32,7 @@ struct ShardOutcome {
   const shard::BuildCounts& counts;
   std::filesystem::path store;
   std::string spacing;
+  std::int64_t landmarks;  // of the whole store
 };
 // On stdout: lines of key and value, or one JSON line.
 void report(const ShardOutcome& outcome, bool json);

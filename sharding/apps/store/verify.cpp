@@ -16,14 +16,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string place_of(const store::Finding& f) {
-  return f.shard + (f.crop < 0 ? "" : ", crop " + std::to_string(f.crop));
-}
-
 Json to_json(const store::VerifyResult& result) {
   Json findings = Json::array();
   for (const auto& f : result.findings)
-    findings.push_back({{"shard", f.shard}, {"crop", f.crop}, {"what", f.what}});
+    findings.push_back({{"shard", f.shard}, {"crop", f.crop}, {"byte", f.byte}, {"what", f.what}});
   return {{"whole", result.findings.empty()},
           {"shards", result.shards},
           {"crops", result.crops},
@@ -75,7 +71,7 @@ int verify(int argc, char** argv) {
                 std::to_string(result.findings.size()) +
                     (result.findings.size() == 1 ? " finding: " : " findings; the first: ") +
                     place_of(f) + ": " + f.what,
-                "copy the named shards again, or write the store again with homolog shard");
+                result.remedy());
   }
   if (!json)
     std::printf("whole: %lld shards, %lld crops, %lld pairs\n",

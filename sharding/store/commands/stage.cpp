@@ -8,12 +8,14 @@
 #include <thread>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/byte_count.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "sharding/store/commands/file_copy.h"
 #include "sharding/store/commands/stage_lock.h"
 #include "sharding/store/pair_store.h"
+#include "sharding/store/store_names.h"
 
 namespace homolog::store {
 namespace fs = std::filesystem;
@@ -41,21 +43,16 @@ void in_threads(int threads, std::size_t count, const std::function<void(std::si
   if (fault) std::rethrow_exception(fault);
 }
 
-// "shard-00012.h5", or a copy of it that a kill has left unfinished.
-bool is_staged_name(const std::string& name) {
-  return is_shard_file_name(name.substr(0, name.find(".tmp-")));
-}
-
 bool is_stage_folder(const fs::directory_entry& entry) {
   return entry.is_directory() && !entry.is_symlink() &&
-         is_hex_id(entry.path().filename().string()) && !fs::exists(entry.path() / "store.json") &&
+         is_hex_id(entry.path().filename().string()) && !fs::exists(entry.path() / kManifestName) &&
          fs::exists(entry.path() / StageLock::kName);
 }
 
 // Copies beside a store's own shards would be taken for them, and cleared away with them.
 void refuse_stores(const fs::path& folder) {
   for (fs::path at = fs::weakly_canonical(folder); !at.empty(); at = at.parent_path()) {
-    if (fs::exists(at / "store.json"))
+    if (fs::exists(at / kManifestName))
       throw Error(Fault::Usage, "--to " + folder.string() + " lies in the store " + at.string(),
                   "choose a folder outside of every store");
     if (at == at.root_path()) return;
@@ -75,7 +72,7 @@ std::int64_t prune_others(const fs::path& to, const fs::path& keep) {
     std::error_code code;
     for (const auto& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      if (is_staged_name(name) || name == StageLock::kName) fs::remove(entry.path(), code);
+      if (is_of_a_shard(name) || name == StageLock::kName) fs::remove(entry.path(), code);
     }
     pruned += fs::remove(folder, code);
   }
@@ -129,8 +126,7 @@ class Staging {
     std::vector<fs::path> dead;
     for (const auto& entry : fs::directory_iterator(result_.folder)) {
       const std::string name = entry.path().filename().string();
-      if (name.find(".tmp-") != std::string::npos && is_staged_name(name))
-        dead.push_back(entry.path());
+      if (final_name_of(name) && is_of_a_shard(name)) dead.push_back(entry.path());
     }
     for (const fs::path& file : dead) fs::remove(file);
   }

@@ -9,8 +9,8 @@
 #include "sharding/store/commands/body_coverage.h"
 #include "sharding/store/commands/distribution.h"
 #include "sharding/store/commands/hu_sample.h"
-#include "sharding/store/commands/landmark_groups.h"
 #include "sharding/store/commands/read_stop.h"
+#include "sharding/store/landmark_groups.h"
 #include "sharding/store/shard_reader.h"
 #include "sharding/store/store_manifest.h"
 

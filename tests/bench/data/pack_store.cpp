@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/run_main.h"
 #include "sharding/store/store_manifest.h"
+#include "sharding/store/store_names.h"
 
 namespace {
 

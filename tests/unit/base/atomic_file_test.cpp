@@ -21,6 +21,8 @@ std::string text_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+bool any(const std::string&) { return true; }
+
 class AtomicFile : public testing::Test {
  protected:
   void SetUp() override {
@@ -112,7 +114,7 @@ TEST_F(AtomicFile, LeftoversOfTheDeadGoAndThoseOfTheLivingStay) {
   std::ofstream(mine) << "half";
   std::ofstream(folder_ / "shard.tmp-another-host-1-0") << "half";
   ASSERT_TRUE(fs::exists(dead));
-  EXPECT_EQ(remove_leftovers(folder_), 1);
+  EXPECT_EQ(remove_leftovers(folder_, any), 1);
   EXPECT_FALSE(fs::exists(dead));
   EXPECT_TRUE(fs::exists(mine));
   EXPECT_TRUE(fs::exists(folder_ / "shard.tmp-another-host-1-0"))
@@ -126,7 +128,7 @@ TEST_F(AtomicFile, ThePidOfAnEarlierContainerIsNotTakenForOurs) {
       folder_ / ("step-3.tmp-" + std::string(host) + "-" + std::to_string(getpid()) + "-123456.0");
   fs::create_directories(stale);
   std::ofstream(stale / "junk") << "of a process before us";
-  EXPECT_EQ(remove_leftovers(folder_), 1);
+  EXPECT_EQ(remove_leftovers(folder_, any), 1);
   EXPECT_FALSE(fs::exists(stale));
 }
 
@@ -136,7 +138,7 @@ TEST_F(AtomicFile, AHostWhoseNameBeginsLikeOursIsAnother) {
   // Read from the left, its number would be the pid.
   const fs::path other = folder_ / ("a.tmp-" + std::string(host) + "-99999999-4000000-77.0");
   std::ofstream(other) << "half";
-  EXPECT_EQ(remove_leftovers(folder_), 0);
+  EXPECT_EQ(remove_leftovers(folder_, any), 0);
   EXPECT_TRUE(fs::exists(other));
 }
 
@@ -151,7 +153,7 @@ TEST_F(AtomicFile, LeftoversOfOtherHostsGoAfterADayWithoutAChange) {
   fs::last_write_time(old / "model.safetensors", two_days_ago);
   fs::last_write_time(old, two_days_ago);
   fs::last_write_time(busy, two_days_ago);  // its file is still written
-  EXPECT_EQ(remove_leftovers(folder_), 1);
+  EXPECT_EQ(remove_leftovers(folder_, any), 1);
   EXPECT_FALSE(fs::exists(old));
   EXPECT_TRUE(fs::exists(busy));
 }
@@ -165,10 +167,26 @@ TEST_F(AtomicFile, AnotherHostsFolderThatCannotBeReadIsLeftThere) {
   fs::permissions(inside, fs::perms::none);
   const bool root = ::geteuid() == 0;  // whom no permission keeps out
   ASSERT_TRUE(!root || ::seteuid(65534) == 0);
-  EXPECT_NO_THROW(EXPECT_EQ(remove_leftovers(folder_), 0));
+  EXPECT_NO_THROW(EXPECT_EQ(remove_leftovers(folder_, any), 0));
   ASSERT_TRUE(!root || ::seteuid(0) == 0);
   fs::permissions(inside, fs::perms::owner_all);
   EXPECT_TRUE(fs::exists(inside));
+}
+
+TEST_F(AtomicFile, ATemporaryNameTellsItsFinalOne) {
+  EXPECT_EQ(final_name_of(temporary_beside("shard-00000.h5").string()), "shard-00000.h5");
+  EXPECT_EQ(final_name_of("shard-00000.h5"), std::nullopt);
+}
+
+TEST_F(AtomicFile, LeftoversOfFinalNamesThatAreNotOursStay) {
+  const std::string dead = ".tmp-another-host-7-99.0";
+  const auto two_days_ago = fs::file_time_type::clock::now() - std::chrono::hours(48);
+  for (const char* name : {"shard", "thesis"}) {
+    std::ofstream(folder_ / (name + dead)) << "half";
+    fs::last_write_time(folder_ / (name + dead), two_days_ago);
+  }
+  EXPECT_EQ(remove_leftovers(folder_, [](const std::string& name) { return name == "shard"; }), 1);
+  EXPECT_TRUE(fs::exists(folder_ / ("thesis" + dead)));
 }
 
 TEST_F(AtomicFile, TemporariesDiffer) {

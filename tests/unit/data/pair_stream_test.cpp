@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "data/decode_pool.h"
+#include "sharding/store/pair_store.h"
 #include "tests/unit/data/synthetic_store.h"
 #include "tests/unit/shard_store/flipped_bit.h"
 
@@ -176,6 +177,24 @@ TEST_F(PairStreamTest, FlippedByteIsQuarantinedAndReplaced) {
     EXPECT_EQ(again.next().ids, batch.ids) << "the replacement is deterministic";
   }
   EXPECT_EQ(stream.counters().quarantined, 1U);
+}
+
+TEST_F(PairStreamTest, ABadStagedCopyCostsNoPairAndIsNotCountedAsABadRecord) {
+  const auto manifest = store::load_manifest(folder_);
+  auto p = plan();
+  PairStream plain(p, {});
+  p.staged = folder_ / "staged";
+  const fs::path copy = store::staged_file(p.staged, manifest, manifest.shards[0]);
+  fs::create_directories(copy.parent_path());
+  fs::copy_file(folder_ / "shard-00000.h5", copy);
+  store::flip_a_bit_of_crop(copy, 2);  // the query of pair 1
+  PairStream stream(p, {});
+  for (int step = 0; step < 11; ++step) {
+    const PairBatch batch = stream.next(), expected = plain.next();
+    EXPECT_EQ(batch.ids, expected.ids);
+    EXPECT_TRUE(batch.query_BDHW.equal(expected.query_BDHW));
+  }
+  EXPECT_EQ(stream.counters().quarantined, 0U);
 }
 
 TEST_F(PairStreamTest, SpentBudgetEndsTheRunNamingTheShard) {

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "sharding/store/shard_writer.h"
 #include "sharding/store/store_manifest.h"
+#include "sharding/store/store_names.h"
 
 namespace homolog::test {
 

@@ -98,6 +98,18 @@ TEST_F(CatalogFile, AnotherVersionIsRefusedWithWhatToDo) {
   }
 }
 
+TEST_F(CatalogFile, ASpacingThatIsNotAboveZeroIsRefusedNamingStudyAndAxis) {
+  for (const double mm : {0.0, -0.8}) {
+    CatalogEntry flat = sample();
+    flat.grid.spacing.y = mm;
+    std::ofstream(file_) << to_json_line(sample()) << "\n" << to_json_line(flat) << "\n";
+    EXPECT_THAT(refusal(), testing::HasSubstr(".jsonl:2"));
+    EXPECT_THAT(refusal(), testing::HasSubstr("study 00ff00ff00ff00ff has a spacing of " +
+                                              std::string(mm < 0 ? "-0.8" : "0.0") +
+                                              " mm along y, which must be above 0"));
+  }
+}
+
 TEST_F(CatalogFile, OneWithoutAUsableCtIsRefused) {
   CatalogEntry refused;
   refused.verdict = Verdict::Reject;

@@ -111,7 +111,8 @@ TEST(DiskForecast, CropsThatAreNearlyAllAirAreNotRefusedForWantOfRoom) {
 }
 
 TEST(DiskForecast, AShardThatIsWrittenNeedsItsRoomBehindTheCrops) {
-  EXPECT_GE(needed_bytes(forecast_of(kFour, small_plan("u8"))), 4U << 20);
+  EXPECT_GE(needed_bytes(forecast_of(kFour, small_plan("u8"))),
+            store::ShardWriter::kRoomBehindCrops);
   EXPECT_EQ(needed_bytes({}), 0U);  // nothing is left to write
 }
 

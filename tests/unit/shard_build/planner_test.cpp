@@ -13,6 +13,7 @@
 #include "base/stop_signal.h"
 #include "sharding/landmark_draw.h"
 #include "sharding/shard_builder.h"
+#include "sharding/store/landmark_groups.h"
 #include "sharding/store/pair_store.h"
 #include "sharding/store/verify.h"
 #include "tests/unit/shard_build/moved_bodies.h"
@@ -120,6 +121,29 @@ TEST_F(BuilderTest, GoesOnWhereItStoodWithTheSameBytes) {
   EXPECT_EQ(again.kept_shards, static_cast<std::int64_t>(whole.shards.size()) - 1);
   EXPECT_EQ(again.written_shards, 1);
   EXPECT_EQ(resumed.hash, whole.hash);
+}
+
+TEST_F(BuilderTest, ARepairNamesItsShardAndLeavesTheStoresLandmarks) {
+  BuildCounts counts;
+  const auto whole = build(counts);
+  const std::int64_t landmarks = store::landmarks_of(out_, whole);
+  EXPECT_LE(landmarks, counts.plan.landmarks) << "drawn ones may share a crop";
+  EXPECT_TRUE(counts.repaired.empty());
+  const std::string file = whole.shards[1].file;
+  for (const bool missing : {false, true}) {
+    if (missing) {
+      fs::remove(out_ / file);
+    } else {
+      store::flip_a_bit_of_crop(out_ / file, 2);
+    }
+    BuildCounts again;
+    const auto repaired = build(again);
+    EXPECT_EQ(repaired.hash, whole.hash);
+    EXPECT_EQ(again.repaired, std::vector{file});
+    EXPECT_EQ(again.written_shards, 1);
+    EXPECT_LT(again.plan.landmarks, landmarks) << "drawn for the one shard";
+    EXPECT_EQ(store::landmarks_of(out_, repaired), landmarks);
+  }
 }
 
 TEST_F(BuilderTest, AShardThatIsDamagedWhileNothingTellsOfItIsWrittenAgain) {

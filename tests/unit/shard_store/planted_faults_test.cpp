@@ -46,8 +46,7 @@ class PlantedFaults : public ::testing::Test {
   static std::string findings(const fs::path& store) {
     std::string all;
     try {
-      for (const Finding& f : verify(store).findings)
-        all += f.shard + " " + std::to_string(f.crop) + ": " + f.what + "\n";
+      for (const Finding& f : verify(store).findings) all += place_of(f) + ": " + f.what + "\n";
     } catch (const Error& e) {
       EXPECT_EQ(e.fault(), Fault::Data) << store;
       all = e.summary() + "\n";
@@ -143,8 +142,37 @@ TEST_F(PlantedFaults, OneBrokenShardDoesNotHideTheNext) {
   fs::resize_file(store / "shard-00000.h5", 1000);
   flip_a_bit_of_crop(store / "shard-00001.h5", 5);
   const std::string found = findings(store);
-  EXPECT_THAT(found, HasSubstr("shard-00000.h5 -1: "));
-  EXPECT_THAT(found, HasSubstr("shard-00001.h5 5: shard-00001.h5, crop 5 at byte "));
+  EXPECT_THAT(found, HasSubstr("shard-00000.h5: truncated or damaged"));
+  EXPECT_THAT(found, HasSubstr("shard-00001.h5, crop 5 at byte "));
+  EXPECT_THAT(found, HasSubstr(": checksum differs"));
+}
+
+TEST_F(PlantedFaults, AFindingSaysItsPlaceOnceAndOfACropTheByte) {
+  const fs::path store = folder_ / "clean", shard = store / "shard-00001.h5";
+  flip_a_bit_of_crop(shard, 5);
+  const auto found = verify(store).findings;
+  ASSERT_EQ(found.size(), 2U) << "the file's hash, and the crop";
+  EXPECT_EQ(place_of(found[1]),
+            "shard-00001.h5, crop 5 at byte " + std::to_string(ShardReader(shard).chunk(5).offset));
+  for (const auto& [name, expected] : planted()) {
+    try {
+      for (const Finding& f : verify(folder_ / name).findings) {
+        EXPECT_THAT(f.what, ::testing::Not(HasSubstr(f.shard + ":"))) << name;
+        EXPECT_THAT(f.what, ::testing::Not(HasSubstr(f.shard + ","))) << name;
+      }
+    } catch (const Error&) {  // store.json itself
+    }
+  }
+}
+
+TEST_F(PlantedFaults, AdviceOnStrayFilesIsToMoveThemAway) {
+  const fs::path store = folder_ / "clean";
+  std::ofstream(store / "notes.txt") << "x";
+  fs::create_directory(store / "notes");
+  EXPECT_EQ(verify(store).remedy(),
+            "move what store.json does not list out of the store's folder (ls -A shows it)");
+  flip_a_bit_of_crop(store / "shard-00001.h5", 5);
+  EXPECT_THAT(verify(store).remedy(), HasSubstr("; copy the named shards again"));
 }
 
 TEST_F(PlantedFaults, AnAllAirCropOfUnclippedValuesIsNamed) {
@@ -167,8 +195,8 @@ TEST_F(PlantedFaults, AnAllAirCropOfUnclippedValuesIsNamed) {
   manifest.shards.push_back(writer.seal());
   manifest.studies["train"] = {hex64(1), hex64(2)};
   save_manifest(store, manifest);
-  EXPECT_THAT(findings(store), HasSubstr("shard-00000.h5 1: shard-00000.h5, crop 1 at byte"));
-  EXPECT_THAT(findings(store), HasSubstr("an all-air crop"));
+  EXPECT_THAT(findings(store), HasSubstr("shard-00000.h5, crop 1 at byte"));
+  EXPECT_THAT(findings(store), HasSubstr(": an all-air crop"));
 }
 
 TEST_F(PlantedFaults, AnEmptyShardIsNone) {

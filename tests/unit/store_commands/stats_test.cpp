@@ -5,8 +5,9 @@
 
 #include "base/hash.h"
 #include "sharding/store/commands/body_coverage.h"
-#include "sharding/store/commands/landmark_groups.h"
+#include "sharding/store/landmark_groups.h"
 #include "sharding/store/store_manifest.h"
+#include "sharding/store/store_names.h"
 #include "tests/unit/data/synthetic_store.h"
 #include "tests/unit/store_commands/temporary_folder.h"
 

@@ -18,9 +18,9 @@ def json_cut_short(store):
     path.write_text(path.read_text()[:300])
 
 
-@fault("no JSON at byte", "open", sealed="nothing")
+@fault("no JSON at byte 13 (line 2)", "open", sealed="nothing")
 def json_with_patient_text_in_its_damage(store):
-    (store.folder / "store.json").write_text('{"format": DOE^JOHN')
+    (store.folder / "store.json").write_text('{"format":\n DOE^JOHN')
 
 
 @fault("store format version 9", "open", sealed="json")
@@ -38,14 +38,34 @@ def json_changed(store):
     store.json["plan_hash"] = "00000000000000ff"
 
 
-@fault("entries that are not of the format", "open", sealed="json")
+@fault("the entry after shards is not of the format", "open", sealed="json")
 def json_entry_beyond_the_format(store):
     store.json["patient"] = "DOE^JOHN"
 
 
-@fault("entries that are not of the format", "open", sealed="json")
+@fault("the entry after shards[0].xxh3 is not of the format", "open", sealed="json")
+def json_entry_of_a_shard_beyond_the_format(store):
+    store.json["shards"][0]["DOE^JOHN"] = 1
+
+
+@fault("entry 1 of config is out of order", "open", sealed="json")
+def json_config_out_of_order(store):
+    store.json["config"] = {"z": "1", "DOE^JOHN": "1"}
+
+
+@fault("its entry plan_hash is missing", "open", sealed="json")
+def json_entry_missing(store):
+    del store.json["plan_hash"]
+
+
+@fault("its entry pairs.train is 9, not 8", "open", sealed="json")
 def json_counts_wrong(store):
     store.json["pairs"]["train"] += 1
+
+
+@fault("its entry shards[1].pairs is missing or of another kind", "open", sealed="json")
+def json_entry_of_another_kind(store):
+    del store.json["shards"][1]["pairs"]
 
 
 @fault("listed twice", "open", sealed="json")
@@ -75,33 +95,33 @@ def json_huge_count(store):
     store.json["shards"][0]["crops"] = 10**18
 
 
-@fault("not whole", "open", sealed="json")
+@fault("its entry shards[0].crops is not whole", "open", sealed="json")
 def json_float_count(store):
     store.json["shards"][0]["crops"] = 1e300
 
 
-@fault("xxh3 that is not 16 hex digits", "open", sealed="json")
+@fault("its entry shards[0].xxh3 is no xxh3 of 16 hex digits", "open", sealed="json")
 def json_hash_no_hex(store):
     store.json["shards"][0]["xxh3"] = "-1"
 
 
-@fault("damaged", "open", sealed="nothing")
+@fault("its entry config is missing or of another kind", "open", sealed="nothing")
 def json_nested_deeply(store):
     path = store.folder / "store.json"
     path.write_text(path.read_text().replace('"synthetic"', "[" * 300000 + "]" * 300000))
 
 
-@fault("number of pairs or crops differs", "open", sealed="json")
+@fault("number of crops differs from store.json: 8, there 7", "open", sealed="json")
 def json_crops_of_a_shard_differ(store):
     store.json["shards"][0]["crops"] -= 1
 
 
-@fault("crop_xyz differs", "open", sealed="json")
+@fault("crop_xyz differs from store.json: [32,32,16], there [34,32,16]", "open", sealed="json")
 def json_crop_differs(store):
     store.json["crop_xyz"] = [34, 32, 16]
 
 
-@fault("margin differs", "open", sealed="json")
+@fault("margin differs from store.json: 0, there 2", "open", sealed="json")
 def json_margin_differs(store):
     store.json["margin"] = 2
 
@@ -116,7 +136,7 @@ def json_codec_differs(store):
     store.json["codec"] = "zstd"
 
 
-@fault("encoding differs", "open", sealed="json")
+@fault("encoding differs from store.json: uint16, there int16", "open", sealed="json")
 def json_encoding_differs(store):
     store.json["encoding"] = "int16"
 
@@ -131,7 +151,7 @@ def json_plan_differs(store):
     store.json["plan_hash"] = "00000000000000aa"
 
 
-@fault("split differs", "open", sealed="json")
+@fault("split differs from store.json: validation, there train", "open", sealed="json")
 def json_split_differs(store):
     store.json["shards"][-1]["split"] = "train"  # it is a validation shard
     pairs = store.json["shards"][-1]["pairs"]
@@ -206,7 +226,7 @@ def folder_holds_a_folder(store):
     (store.folder / "DOE^JOHN").mkdir()
 
 
-@fault("is a symbolic link", "passes")
+@fault("a symbolic link, not a file of the store", "open")
 def folder_holds_a_symbolic_link(store):
     elsewhere = store.folder.parent / "elsewhere.h5"
     store.file.rename(elsewhere)

@@ -144,7 +144,7 @@ def chunk_without_bytes(s):
     s.set("chunk.size", 3, 0)
 
 
-@edit("overlap", "open")
+@edit(") and 3 (bytes ", "open")
 def chunk_overlaps(s):
     s.set("chunk.offset", 3, s.get("chunk.offset", 2) + 1)
 

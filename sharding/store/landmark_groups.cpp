@@ -1,6 +1,8 @@
-#include "sharding/store/commands/landmark_groups.h"
+#include "sharding/store/landmark_groups.h"
 
 #include <numeric>
+
+#include "sharding/store/shard_reader.h"
 
 namespace homolog::store {
 namespace {
@@ -27,6 +29,15 @@ std::vector<std::int64_t> crops_per_landmark(std::int64_t crops,
     if (n > 0) found.push_back(n);
   }
   return found;
+}
+
+std::int64_t landmarks_of(const std::filesystem::path& store, const StoreManifest& manifest) {
+  std::int64_t sum = 0;
+  for (const ShardSummary& said : manifest.shards) {
+    const ShardReader shard(store / said.file);
+    sum += std::ssize(crops_per_landmark(shard.crops(), shard.pairs()));
+  }
+  return sum;
 }
 
 }  // namespace homolog::store
