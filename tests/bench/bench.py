@@ -1,7 +1,8 @@
 """./run bench [PART...] [--json FILE]: our speed and a peer's, side by side in one run, on this machine.
 
 Parts: data (the pair stream against h5py, MosaicML streaming, memory maps, the codec alone and the disk:
-data_part.py), step (one training step of one worker, whole and by phase, those that take no time left out; no peer),
+data_part.py), step (training steps, the update alone, memory, two workers and their start against PyTorch DDP: step_part.py;
+then a step of the small recipe by phase, those that take no time left out, no peer),
 allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; then its share
 of a two-worker step, no peer), numerics (each golden fixture's deviation that uses most of its tolerance;
 the goal is the tolerance), attention (window attention forward and backward, one thread, against plain products in
@@ -24,6 +25,7 @@ import tempfile
 import time
 
 from data_part import DataPart
+from step_part import StepPart
 
 PARTS = ["data", "step", "allreduce", "numerics", "attention", "encoders"]
 NEED_STORE = {"step", "allreduce"}
@@ -179,6 +181,9 @@ class Bench:
         return [line for line in lines if "parts" in line][2:]  # the first steps warm up
 
     def step(self):
+        return StepPart(self.bin, self.folder, self.repeats, run, row).rows() + self.phases()
+
+    def phases(self):
         runs = [self.train(f"step-{i}", 1) for i in range(self.repeats)]
         rows = [row("step", "whole step, 1 worker, 1 thread", [statistics.median(s["seconds"] for s in r) for r in runs],
                     unit="s", note="configs/alice_small.ini; medians of parts need not add up")]

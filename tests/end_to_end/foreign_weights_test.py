@@ -51,7 +51,7 @@ def near_misses():
              ("swin_unetr", "4 input channels: swinViT.patch_embed.proj.weight has shape [12, 4, 2, 2, 2], needs [12, 1, 2, 2, 2]")),
             ("2-D SwinUNETR", nets.SwinUNETR(**SWIN, spatial_dims=2), ("swin_unetr", "2-D convolutions", "3-D alone")),
             ("SwinUNETR of windows that are no cubes", nets.SwinUNETR(**SWIN, window_size=(7, 7, 5)), ("swin_unetr", "a window that is no cube")),
-            ("SwinUNETR with batch norm", nets.SwinUNETR(**SWIN, norm_name="batch"), ("swin_unetr", "encoder1.layer.norm1.weight")),
+            ("SwinUNETR with batch norm", nets.SwinUNETR(**SWIN, norm_name="batch"), ("swin_unetr", "encoder1.layer.norm1.running_mean")),
             ("UNETR of 2 channels", nets.UNETR(**{**UNETR, "in_channels": 2}), ("unetr", "2 input channels: vit.patch_embedding")),
             ("2-D ViT", nets.ViT(**{**VIT, "img_size": (32, 32), "patch_size": (16, 16)}, spatial_dims=2), ("of vit", "2-D convolutions")),
             ("ViT of patches that are no cubes", nets.ViT(**{**VIT, "patch_size": (16, 16, 8)}), ("of vit", "a kernel that is no cube")),
@@ -72,6 +72,9 @@ def told():
     rest = {key: value for key, value in nets.resnet10(**resnet).state_dict().items() if not key.endswith(("running_mean", "running_var", "tracked"))}
     done = good("homolog-import", saved(rest), "--out", work / "out.safetensors")
     check("a group norm is not silently an instance norm", "A group norm has the same shapes and is not supported" in done.stdout, done.stdout[-800:])
+    wide = nets.SwinUNETR(**{**SWIN, "feature_size": 24}, norm_name=("group", {"num_groups": 4}))
+    done = good("homolog-import", saved(wide.state_dict()), "--out", work / "out.safetensors")
+    check("how many groups a norm has is told as a guess", "taken as group norm of 8 groups" in done.stdout, done.stdout[-800:])
     done = good("homolog-import", saved(nets.SwinUNETR(**SWIN).state_dict()), "--out", work / "out.safetensors")
     check("what shapes do not tell of SwinUNETR is said", "normalize=False" in done.stdout and "mergingv2" in done.stdout, done.stdout[-800:])
     (work / "out.safetensors").unlink()

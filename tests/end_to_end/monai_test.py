@@ -113,6 +113,8 @@ def theirs_to_ours():
     cases = [
         ("SwinUNETR", "swin_unetr", lambda: nets.SwinUNETR(**swin), (64, 32, 32), {}),
         ("SwinUNETR v2", "swin_unetr", lambda: nets.SwinUNETR(**swin, use_v2=True), (32, 64, 32), {}),
+        ("SwinUNETR with group norm", "swin_unetr",
+         lambda: nets.SwinUNETR(**{**swin, "feature_size": 24}, norm_name=("group", {"num_groups": 8})), (32, 32, 32), {}),
         ("UNETR", "unetr", lambda: nets.UNETR(in_channels=1, out_channels=1, img_size=(48, 48, 48), feature_size=4, hidden_size=48,
                                               mlp_dim=96, num_heads=4), (48, 48, 48), {"model.unetr.heads": 4}),
         ("ViT", "vit", lambda: nets.ViT(**vit, qkv_bias=True), (48, 48, 48), {"model.vit.heads": 4}),

@@ -23,6 +23,7 @@ namespace homolog::model::swin {
 namespace {
 
 constexpr std::int64_t kPatch = 2, kCoarsest = 32;  // voxels a token, first and last
+constexpr Groups kGroups = 8;  // of a group norm's channels, as users of MONAI choose
 
 void check(const Plan& plan) {
   if (plan.depths.size() != kStages || plan.heads.size() != kStages) {
@@ -34,6 +35,12 @@ void check(const Plan& plan) {
                 "model.swin_unetr.feature: 12 does not divide " + std::to_string(plan.feature),
                 "use 12, 24, 36, 48, ...");
   }
+  if (plan.norm == "group" && plan.feature % kGroups != 0) {
+    throw Error(Fault::Usage,
+                "model.swin_unetr.norm=group: its 8 groups do not divide " +
+                    std::to_string(plan.feature) + " channels",
+                "set model.swin_unetr.feature to 24, 48, ...");
+  }
   for (std::int64_t s = 0; s < kStages; ++s) {
     const std::int64_t heads = plan.heads[static_cast<std::size_t>(s)];
     if ((plan.feature << s) % heads != 0) {
@@ -42,24 +49,6 @@ void check(const Plan& plan) {
                       std::to_string(plan.feature << s) + " channels of stage " + std::to_string(s),
                   "3,6,12,24 suits every width");
     }
-  }
-}
-
-void check_sides(const Size3& sides) {
-  const std::string given = backbone::crop_text(sides, 'x');
-  const auto fits = [](std::int64_t side) { return side > 0 && side % kCoarsest == 0; };
-  if (!std::all_of(sides.begin(), sides.end(), fits)) {
-    throw Error(
-        Fault::Usage,
-        "swin_unetr: of " + given + " voxels a side is no multiple of " + std::to_string(kCoarsest),
-        "choose crop sides from 32, 64, 96, 128, ...");
-  }
-  if (*std::max_element(sides.begin(), sides.end()) == kCoarsest) {
-    throw Error(Fault::Usage,
-                "swin_unetr: " + given +
-                    " voxels leave a deepest map of one voxel, which an "
-                    "instance norm cannot take",
-                "choose one side of the crop as 64 or more");
   }
 }
 
@@ -78,9 +67,32 @@ void declare(Options& o, Plan& p) {
         {.min = 1, .max = 16, .unit = "tokens"});
   o.add("model.swin_unetr.use_v2", p.use_v2,
         "a residual convolution block before each stage (Swin UNETR v2)");
+  o.add("model.swin_unetr.norm", p.norm,
+        "of the convolutions: instance, or group (8 groups, with weights), which takes crops of 32",
+        {.choices = {"instance", "group"}});
   o.add("model.swin_unetr.drop_path", p.drop_path, "stochastic depth of the deepest block",
         {.min = 0, .max = 0.99});
 }
+
+void SwinUnetr::check_sides(const Size3& sides) const {
+  const std::string given = backbone::crop_text(sides, 'x');
+  const auto fits = [](std::int64_t side) { return side > 0 && side % kCoarsest == 0; };
+  if (!std::all_of(sides.begin(), sides.end(), fits)) {
+    throw Error(
+        Fault::Usage,
+        "swin_unetr: of " + given + " voxels a side is no multiple of " + std::to_string(kCoarsest),
+        "choose crop sides from 32, 64, 96, 128, ...");
+  }
+  if (plan_.norm == "instance" && *std::max_element(sides.begin(), sides.end()) == kCoarsest) {
+    throw Error(Fault::Usage,
+                "swin_unetr: " + given +
+                    " voxels leave a deepest map of one voxel, which an "
+                    "instance norm cannot take",
+                "choose one side of the crop as 64 or more, or model.swin_unetr.norm=group");
+  }
+}
+
+Groups SwinUnetr::groups() const { return plan_.norm == "group" ? kGroups : 0; }
 
 SwinUnetr::SwinUnetr(const Plan& plan, const Size3& crop) : plan_(plan) {
   check(plan);
@@ -117,15 +129,16 @@ void SwinUnetr::build_transformer() {
 
 void SwinUnetr::build_convolutions() {
   const std::int64_t f = plan_.feature;
-  image_encoder_ = register_module("encoder1", UnetrBasicBlock(plan_.inputs, f));
+  image_encoder_ = register_module("encoder1", UnetrBasicBlock(plan_.inputs, f, true, groups()));
   for (std::int64_t s = 0; s < 3; ++s) {
-    skip_encoders_.push_back(
-        register_module("encoder" + std::to_string(s + 2), UnetrBasicBlock(f << s, f << s)));
+    skip_encoders_.push_back(register_module("encoder" + std::to_string(s + 2),
+                                             UnetrBasicBlock(f << s, f << s, true, groups())));
   }
-  deep_encoder_ = register_module("encoder10", UnetrBasicBlock(f << 4, f << 4));
+  deep_encoder_ = register_module("encoder10", UnetrBasicBlock(f << 4, f << 4, true, groups()));
   for (std::int64_t s = 4; s >= 0; --s) {
-    decoders_.push_back(register_module("decoder" + std::to_string(s + 1),
-                                        UnetrUpBlock(f << s, s > 0 ? f << (s - 1) : f)));
+    decoders_.push_back(
+        register_module("decoder" + std::to_string(s + 1),
+                        UnetrUpBlock(f << s, s > 0 ? f << (s - 1) : f, true, groups())));
   }
   out_ = register_module("out", UnetOutBlock(f, plan_.outputs));
 }
@@ -200,10 +213,11 @@ backbone::FeatureSpec SwinUnetr::spec() const {
 }
 
 backbone::MonaiForm SwinUnetr::monai() const {
-  const nlohmann::json arguments{{"in_channels", plan_.inputs},   {"out_channels", plan_.outputs},
-                                 {"feature_size", plan_.feature}, {"depths", plan_.depths},
-                                 {"num_heads", plan_.heads},      {"window_size", plan_.window},
-                                 {"use_v2", plan_.use_v2},        {"spatial_dims", 3}};
+  nlohmann::json arguments{{"in_channels", plan_.inputs},   {"out_channels", plan_.outputs},
+                           {"feature_size", plan_.feature}, {"depths", plan_.depths},
+                           {"num_heads", plan_.heads},      {"window_size", plan_.window},
+                           {"use_v2", plan_.use_v2},        {"spatial_dims", 3}};
+  if (groups() > 0) arguments["norm_name"] = {"group", {{"num_groups", groups()}}};
   return {.network = "SwinUNETR", .arguments = arguments.dump(), .own = ""};
 }
 

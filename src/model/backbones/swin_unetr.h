@@ -14,6 +14,7 @@
 
 namespace homolog::model::swin {
 
+using backbone::Size3;
 constexpr std::int64_t kStages = 4;
 
 struct Plan {
@@ -22,6 +23,7 @@ struct Plan {
   std::vector<std::int64_t> heads{3, 6, 12, 24};  // per stage
   std::int64_t window = 7;                        // tokens a side
   bool use_v2 = false;                            // a residual convolution block before each stage
+  std::string norm = "instance";                  // of the convolutions: instance | group (of 8)
   double drop_path = 0;                           // of the last block; linear from 0
   std::int64_t inputs = 1, outputs = 1;           // image channels; not options
 };
@@ -32,8 +34,9 @@ void declare(Options& options, Plan& plan);  // "model.swin_unetr.*"
 // "encoder4", "encoder10", "decoder5" to "decoder1", "out"; all (B, C, X, Y, Z).
 class SwinUnetr final : public backbone::Backbone {
  public:
-  // Throws Fault::Usage: crop sides that are no multiples of 32, a crop of 32x32x32, lists that are
-  // not of length 4, heads that do not divide the channels, a width that 12 does not divide.
+  // Throws Fault::Usage: crop sides that are no multiples of 32, a crop of 32x32x32 with instance
+  // norms, lists that are not of length 4, heads that do not divide the channels, a width that 12
+  // (with group norms 24) does not divide.
   SwinUnetr(const Plan& plan, const Size3& crop);
 
   // Throws Fault::Usage as the constructor for an image that does not fit.
@@ -44,6 +47,8 @@ class SwinUnetr final : public backbone::Backbone {
   bool is_used(const std::string& name, backbone::Want want) const override;
 
  private:
+  void check_sides(const Size3& sides) const;
+  Groups groups() const;
   struct Hidden {
     at::Tensor tokens_BLC;
     Size3 grid{};

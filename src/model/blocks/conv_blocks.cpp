@@ -31,7 +31,15 @@ at::Tensor norm_channels(const at::Tensor& x_1NXYZ) {
                         /*cudnn_enabled=*/true);
 }
 
-at::Tensor norm_and_activate(const at::Tensor& x_BCXYZ) {
+at::Tensor norm(const at::Tensor& x_BCXYZ, torch::nn::GroupNorm& groups) {
+  return groups.is_empty() ? instance_norm(x_BCXYZ) : groups(x_BCXYZ);
+}
+
+at::Tensor norm_and_activate(const at::Tensor& x_BCXYZ, torch::nn::GroupNorm& groups) {
+  if (!groups.is_empty()) {
+    at::Tensor y_BCXYZ = groups(x_BCXYZ);
+    return at::leaky_relu_(y_BCXYZ, kSlope);
+  }
   at::Tensor y_1NXYZ = norm_channels(as_channels(x_BCXYZ));
   return at::leaky_relu_(y_1NXYZ, kSlope).view(x_BCXYZ.sizes());
 }
@@ -57,29 +65,37 @@ UpConvLayerImpl::UpConvLayerImpl(std::int64_t in, std::int64_t out) {
 
 at::Tensor UpConvLayerImpl::forward(const at::Tensor& x_BCXYZ) { return conv_(x_BCXYZ); }
 
-ConvPairImpl::ConvPairImpl(std::int64_t in, std::int64_t out, bool residual) : residual_(residual) {
+ConvPairImpl::ConvPairImpl(std::int64_t in, std::int64_t out, bool residual, Groups groups)
+    : residual_(residual) {
   conv1_ = register_module("conv1", ConvLayer(in, out, 3));
   conv2_ = register_module("conv2", ConvLayer(out, out, 3));
   if (residual && in != out) conv3_ = register_module("conv3", ConvLayer(in, out, 1));
+  if (groups == 0) return;
+  const auto options = torch::nn::GroupNormOptions(groups, out).eps(kEpsilon);
+  norm1_ = register_module("norm1", torch::nn::GroupNorm(options));
+  norm2_ = register_module("norm2", torch::nn::GroupNorm(options));
+  if (!conv3_.is_empty()) norm3_ = register_module("norm3", torch::nn::GroupNorm(options));
 }
 
 at::Tensor ConvPairImpl::forward(const at::Tensor& x_BCXYZ) {
-  const at::Tensor mid_BCXYZ = conv2_(norm_and_activate(conv1_(x_BCXYZ)));
-  if (!residual_) return norm_and_activate(mid_BCXYZ);
+  const at::Tensor mid_BCXYZ = conv2_(norm_and_activate(conv1_(x_BCXYZ), norm1_));
+  if (!residual_) return norm_and_activate(mid_BCXYZ, norm2_);
   at::Tensor sum_BCXYZ =
-      instance_norm(mid_BCXYZ) + (conv3_.is_empty() ? x_BCXYZ : instance_norm(conv3_(x_BCXYZ)));
+      norm(mid_BCXYZ, norm2_) + (conv3_.is_empty() ? x_BCXYZ : norm(conv3_(x_BCXYZ), norm3_));
   return at::leaky_relu_(sum_BCXYZ, kSlope);
 }
 
-UnetrBasicBlockImpl::UnetrBasicBlockImpl(std::int64_t in, std::int64_t out, bool residual) {
-  layer_ = register_module("layer", ConvPair(in, out, residual));
+UnetrBasicBlockImpl::UnetrBasicBlockImpl(std::int64_t in, std::int64_t out, bool residual,
+                                         Groups groups) {
+  layer_ = register_module("layer", ConvPair(in, out, residual, groups));
 }
 
 at::Tensor UnetrBasicBlockImpl::forward(const at::Tensor& x_BCXYZ) { return layer_(x_BCXYZ); }
 
-UnetrUpBlockImpl::UnetrUpBlockImpl(std::int64_t in, std::int64_t out, bool residual) {
+UnetrUpBlockImpl::UnetrUpBlockImpl(std::int64_t in, std::int64_t out, bool residual,
+                                   Groups groups) {
   transp_conv_ = register_module("transp_conv", UpConvLayer(in, out));
-  conv_block_ = register_module("conv_block", ConvPair(2 * out, out, residual));
+  conv_block_ = register_module("conv_block", ConvPair(2 * out, out, residual, groups));
 }
 
 at::Tensor UnetrUpBlockImpl::forward(const at::Tensor& below_BCXYZ, const at::Tensor& skip_BCXYZ) {

@@ -1,12 +1,14 @@
 // Convolution blocks of the U-shaped networks, named inside as MONAI's UnetrBasicBlock,
 // UnetrUpBlock, UnetrPrUpBlock and UnetOutBlock, so that weights move between the two. Kernels
 // are 3 (side 2 and stride 2 when up-sampling) without bias, norms are instance norms without
-// weights, activations leaky ReLU with slope 0.01. Maps are (B, C, X, Y, Z).
+// weights unless `groups` says otherwise, activations leaky ReLU with slope 0.01. Maps are
+// (B, C, X, Y, Z).
 #pragma once
 
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
 #include <torch/types.h>
 
 #include <cstdint>
@@ -42,23 +44,27 @@ class UpConvLayerImpl : public torch::nn::Module {
 };
 TORCH_MODULE(UpConvLayer);
 
+// The norms of a block: 0 instance norm, else group norm of so many groups, with weights.
+using Groups = std::int64_t;
+
 // conv1, norm, activation, conv2, norm; then, if residual, the input is added (through conv3 with
 // kernel 1 and a norm where the channels differ); then the activation.
 class ConvPairImpl : public torch::nn::Module {
  public:
-  ConvPairImpl(std::int64_t in, std::int64_t out, bool residual);
+  ConvPairImpl(std::int64_t in, std::int64_t out, bool residual, Groups groups = 0);
   at::Tensor forward(const at::Tensor& x_BCXYZ);
 
  private:
   bool residual_;
   ConvLayer conv1_{nullptr}, conv2_{nullptr}, conv3_{nullptr};
+  torch::nn::GroupNorm norm1_{nullptr}, norm2_{nullptr}, norm3_{nullptr};  // empty: instance norms
 };
 TORCH_MODULE(ConvPair);
 
 // A pair under the name "layer".
 class UnetrBasicBlockImpl : public torch::nn::Module {
  public:
-  UnetrBasicBlockImpl(std::int64_t in, std::int64_t out, bool residual = true);
+  UnetrBasicBlockImpl(std::int64_t in, std::int64_t out, bool residual = true, Groups groups = 0);
   at::Tensor forward(const at::Tensor& x_BCXYZ);
 
  private:
@@ -70,7 +76,7 @@ TORCH_MODULE(UnetrBasicBlock);
 // convolves both ("conv_block", 2*out -> out).
 class UnetrUpBlockImpl : public torch::nn::Module {
  public:
-  UnetrUpBlockImpl(std::int64_t in, std::int64_t out, bool residual = true);
+  UnetrUpBlockImpl(std::int64_t in, std::int64_t out, bool residual = true, Groups groups = 0);
   at::Tensor forward(const at::Tensor& below_BCXYZ, const at::Tensor& skip_BCXYZ);
 
  private:

@@ -19,13 +19,20 @@ using backbone::Recognised;
 constexpr int kStageCount = 4;
 constexpr const char* kEmbed = "swinViT.patch_embed.proj.weight";
 
-// A norm with weights where instance norm has none: batch norm, group norm.
+constexpr const char* kMapNorm = "encoder1.layer.norm1.";
+
+bool has_group_norms(const NamedTensors& tensors) {
+  const std::string norm = kMapNorm;
+  return tensors.contains(norm + "weight") && !tensors.contains(norm + "running_mean");
+}
+
 void refuse_other_norms(const NamedTensors& tensors, Recognised& out) {
-  for (const char* name : {"encoder1.layer.norm1.weight", "swinViT.patch_embed.norm.weight"}) {
+  for (const std::string& name :
+       {std::string(kMapNorm) + "running_mean", std::string("swinViT.patch_embed.norm.weight")}) {
     if (tensors.contains(name))
-      out.misfits.push_back(
-          {"a norm with weights: " + std::string(name) + ", which this network has not",
-           "supported are SwinUNETR's norm_name=\"instance\" and patch_norm=False alone"});
+      out.misfits.push_back({"a norm that this network has not: " + name,
+                             "supported are SwinUNETR's norm_name=\"instance\" and group norm of 8 "
+                             "groups, and patch_norm=False alone"});
   }
 }
 
@@ -72,7 +79,14 @@ std::optional<Recognised> recognise(const NamedTensors& tensors) {
                  {"model.swin_unetr.depths", list_text(depths)},
                  {"model.swin_unetr.heads", list_text(heads)},
                  {"model.swin_unetr.window", std::to_string(windows[0])},
-                 {"model.swin_unetr.use_v2", v2 ? "true" : "false"}};
+                 {"model.swin_unetr.use_v2", v2 ? "true" : "false"},
+                 {"model.swin_unetr.norm", has_group_norms(tensors) ? "group" : "instance"}};
+  if (has_group_norms(tensors))
+    out.guesses.push_back(
+        {"",
+         "shapes do not tell how a norm with weights groups channels: taken as group norm of 8 "
+         "groups; with others, or an instance norm with weights, these weights computed something "
+         "else, which is not supported"});
   out.guesses.push_back(
       {"",
        "shapes do not tell SwinUNETR's normalize and downsample: taken as its defaults, "

@@ -1,0 +1,128 @@
+#include "tests/bench/step/peer_objective.h"
+
+#include <torch/nn/modules/activation.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+namespace homolog::bench {
+namespace {
+
+constexpr std::int64_t kHidden = 2048, kBottleneck = 256, kTokenWidth = 512, kHeads = 8;
+
+model::swin::Plan swin_plan(const PeerPlan& plan) {
+  model::swin::Plan swin;
+  swin.feature = plan.feature;
+  if (plan.crop < 64) swin.norm = "group";  // of one voxel nothing else is a norm
+  return swin;
+}
+
+torch::nn::Linear without_bias(std::int64_t in, std::int64_t out) {
+  return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false));
+}
+
+at::Tensor cross_entropy(const at::Tensor& target, const at::Tensor& logits) {
+  return -(target * at::log_softmax(logits / 0.1, -1)).sum(-1).mean();
+}
+
+std::shared_ptr<torch::nn::Module> with_net(const std::shared_ptr<PeerNet>& net) {
+  auto module = std::make_shared<torch::nn::Module>("peer");
+  module->register_module("net", net);
+  return module;
+}
+
+}  // namespace
+
+PeerNet::PeerNet(const PeerPlan& plan) {
+  const std::int64_t encoder = 16 * plan.feature, decoder = 8 * plan.feature;
+  b = register_module("b", std::make_shared<model::swin::SwinUnetr>(
+                               swin_plan(plan), backbone::Size3{plan.crop, plan.crop, plan.crop}));
+  pe = register_module("pe", torch::nn::Linear(encoder, encoder));
+  pd = register_module("pd", torch::nn::Linear(decoder, encoder));
+  mlp = register_module(
+      "mlp", torch::nn::Sequential(torch::nn::Linear(encoder, kHidden), torch::nn::GELU(),
+                                   torch::nn::Linear(kHidden, kHidden), torch::nn::GELU(),
+                                   torch::nn::Linear(kHidden, kBottleneck)));
+  last = register_module("last", without_bias(kBottleneck, plan.outputs));
+  last2 = register_module("last2", without_bias(kBottleneck, plan.outputs));
+}
+
+PeerOutputs PeerNet::run(const backbone::View& view, bool reconstructs) {
+  at::Tensor encoder_BLC, decoder_BLC;
+  b->set_tap([&](const std::string& name, const at::Tensor& map_BCXYZ) {
+    if (name == "encoder10") encoder_BLC = map_BCXYZ.flatten(2).transpose(1, 2);
+    if (name == "decoder5") decoder_BLC = map_BCXYZ.flatten(2).transpose(1, 2);
+  });
+  const backbone::Features features =
+      b->run(view, {.decoder = true, .reconstruction = reconstructs});
+  b->set_tap({});
+  const at::Tensor tokens_BTC = mlp->forward(
+      at::cat({encoder_BLC.mean(1, /*keepdim=*/true), pe(encoder_BLC), pd(decoder_BLC)}, 1));
+  const at::Tensor units_BTC =
+      tokens_BTC / tokens_BTC.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
+  const std::int64_t n = encoder_BLC.size(1);
+  const at::Tensor patches_BTD = last2(units_BTC.slice(1, 1));
+  return {last(units_BTC.select(1, 0)), patches_BTD.slice(1, 0, n), patches_BTD.slice(1, n),
+          features.reconstruction_B1XYZ};
+}
+
+PeerObjective::PeerObjective(const PeerPlan& plan)
+    : student_net_(std::make_shared<PeerNet>(plan)),
+      target_net_(std::make_shared<PeerNet>(plan)),
+      centre_D_(torch::zeros({plan.outputs})) {
+  student_ = with_net(student_net_);
+  target_ = with_net(target_net_);
+  att_ = student_->register_module("att", torch::nn::MultiheadAttention(kTokenWidth, kHeads));
+  ffn_ = student_->register_module(
+      "ffn", torch::nn::Sequential(torch::nn::Linear(kTokenWidth, kHidden), torch::nn::ReLU(),
+                                   torch::nn::Linear(kHidden, kTokenWidth)));
+  start_target();
+}
+
+void PeerObjective::start_target() {
+  const torch::NoGradGuard no_grad;
+  auto from = student_net_->named_parameters();
+  for (auto& item : target_net_->named_parameters()) item.value().copy_(from[item.key()]);
+}
+
+objective::ParameterRule PeerObjective::rule(const std::string&,
+                                             const torch::Tensor& parameter) const {
+  return {.decayed = parameter.dim() > 1};
+}
+
+at::Tensor PeerObjective::align(const at::Tensor& queries_BTD, const at::Tensor& keys_BTD) {
+  const at::Tensor keys_TBD = keys_BTD.transpose(0, 1);
+  const at::Tensor out_BTD =
+      std::get<0>(att_->forward(queries_BTD.transpose(0, 1), keys_TBD, keys_TBD)).transpose(0, 1);
+  return out_BTD + ffn_->forward(out_BTD);
+}
+
+objective::Loss PeerObjective::evaluate(const objective::Views& views, const objective::StepInfo&) {
+  const at::Tensor& image_B1XYZ = views.at("image_B1XYZ");
+  PeerOutputs target;
+  {
+    const torch::NoGradGuard no_grad;
+    target = target_net_->run({.image_B1XYZ = image_B1XYZ}, /*reconstructs=*/false);
+  }
+  const PeerOutputs student = student_net_->run(
+      {.image_B1XYZ = image_B1XYZ, .visible_B1XYZ = 1 - views.at("masked_B1XYZ")}, true);
+  const at::Tensor aligned_BTD = align(student.encoder_BTD, student.decoder_BTD);
+  at::Tensor to_target_BTD;
+  {
+    const torch::NoGradGuard no_grad;
+    to_target_BTD = align(student.encoder_BTD, target.decoder_BTD);
+  }
+  const std::int64_t pairs = image_B1XYZ.size(0) / 2;
+  const at::Tensor across_BD = at::softmax((target.cls_BD.roll(pairs, 0) - centre_D_) / 0.04, -1);
+  objective::Loss loss;
+  loss.total = cross_entropy(across_BD, student.cls_BD) +
+               cross_entropy(at::softmax(to_target_BTD / 0.04, -1), aligned_BTD) +
+               10 * at::mse_loss(student.reconstruction_B1XYZ, image_B1XYZ);
+  loss.statistics = target.cls_BD.mean(0);
+  return loss;
+}
+
+void PeerObjective::absorb(const torch::Tensor& world_sums, int ranks) {
+  centre_D_.mul_(0.9).add_(world_sums / ranks, 0.1);
+}
+
+}  // namespace homolog::bench

@@ -1,0 +1,59 @@
+// The network and losses of the step's peer (peer_step.py) as an objective, with Swin UNETR as
+// homolog has it. Names are the peer's, so that its weights load.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+
+#include <memory>
+
+#include "model/backbones/swin_unetr.h"
+#include "objective/objective.h"
+
+namespace homolog::bench {
+
+struct PeerPlan {
+  std::int64_t feature = 24, crop = 32, outputs = 512;
+};
+
+// What a pass gives; the tokens behind the head's second layer.
+struct PeerOutputs {
+  at::Tensor cls_BD, encoder_BTD, decoder_BTD, reconstruction_B1XYZ;
+};
+
+struct PeerNet : torch::nn::Module {
+  explicit PeerNet(const PeerPlan& plan);
+  PeerOutputs run(const backbone::View& view, bool reconstructs);
+
+  std::shared_ptr<model::swin::SwinUnetr> b;
+  torch::nn::Linear pe{nullptr}, pd{nullptr}, last{nullptr}, last2{nullptr};
+  torch::nn::Sequential mlp{nullptr};
+};
+
+// Views: "image_B1XYZ" (rows of both views, the second half are the keys), "masked_B1XYZ" (1:
+// masked).
+class PeerObjective final : public objective::Objective {
+ public:
+  explicit PeerObjective(const PeerPlan& plan);
+  void start_target();  // from the student's weights
+  torch::nn::Module& online() override { return *student_; }
+  torch::nn::Module* target() override { return target_.get(); }
+  objective::ParameterRule rule(const std::string& name,
+                                const torch::Tensor& parameter) const override;
+  objective::Loss evaluate(const objective::Views& views, const objective::StepInfo& info) override;
+  void absorb(const torch::Tensor& world_sums, int ranks) override;
+  std::string exported_prefix() const override { return "net.b."; }
+  bool is_exported(const std::string& name) const override { return name.starts_with("net.b."); }
+
+ private:
+  at::Tensor align(const at::Tensor& queries_BTD, const at::Tensor& keys_BTD);
+  std::shared_ptr<torch::nn::Module> student_, target_;
+  std::shared_ptr<PeerNet> student_net_, target_net_;
+  torch::nn::MultiheadAttention att_{nullptr};
+  torch::nn::Sequential ffn_{nullptr};
+  at::Tensor centre_D_;
+};
+
+}  // namespace homolog::bench

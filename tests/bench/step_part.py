@@ -1,0 +1,114 @@
+"""Rows of the part `step`: training steps of homolog's engine and of PyTorch DDP with MONAI's Swin UNETR, on the same
+weights and batch, in turns, one thread. Ratios are of processor time where both have one process."""
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+PEERS = HERE.parents[2] / "shared" / "peers"
+PROGRAM = PEERS / "peer_ddp_step.py"
+STEPS = {32: 6, 64: 3}  # after one that warms up, by side of the crop
+GOALS = {"step_vs_ddp": 2.2, "update_vs_fused": 1.5, "update_vs_foreach": 5, "weak_scaling_2": 0.97, "exposed_allreduce": 0.03,
+         "rss_vs_ddp": 0.6, "start_vs_ddp": 0.3}
+LOSS_TOLERANCE = 1e-4
+
+
+def mpirun(ranks):
+    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    return ["mpirun", *root, "--oversubscribe", "--bind-to", "core" if os.cpu_count() >= ranks else "none", "-np", ranks]
+
+
+class StepPart:
+    def __init__(self, bin_folder, folder, repeats, run, row):
+        self.program, self.folder, self.repeats, self.run, self.row = bin_folder / "bench_step", folder, repeats, run, row
+        self.environment = dict(os.environ, OMP_NUM_THREADS="1")
+
+    def rows(self):
+        if not PROGRAM.exists():
+            print(f"bench: the step's peer is not here ({PROGRAM}): its rows are left out", file=sys.stderr)
+            return []
+        rows = self.steps(32) + self.steps(64) + self.updates() + self.two_workers() + [self.start()]
+        return rows
+
+    def note(self, rows):
+        for row in rows:
+            print(f"bench: {row['name']} {row['ours']:.4g} {row['unit']}, ratio {row['ratio'] or 0:.2f}", file=sys.stderr)
+        return rows
+
+    def ours(self, *words, ranks=1):
+        command = [*(mpirun(ranks) if ranks > 1 else []), self.program, *words]
+        return json.loads(self.run(command, env=self.environment))
+
+    def peer(self, side, out=()):
+        return json.loads(self.run([sys.executable, HERE / "step" / "peer_step.py", PROGRAM, 24, side, STEPS[side], *out],
+                                   env=self.environment))
+
+    def start_file(self, side):
+        file = self.folder / f"step-{side}.safetensors"
+        if not file.exists():
+            self.peer(side, [file])
+        return file
+
+    def steps(self, side):
+        file, ours, peer, rss, peer_rss, off = self.start_file(side), [], [], [], [], 0.0
+        for _ in range(self.repeats):
+            mine = self.ours("--start", file, "--crop", side, "--steps", STEPS[side])
+            theirs = self.peer(side)
+            ours.append(min(mine["parts"]["step"]["processor"]))
+            peer.append(theirs["cpu_s_min"]["step"])
+            rss.append(mine["rss_mib"]), peer_rss.append(theirs["rss_MB"])
+            off = max(off, *(abs(a - b) / abs(b) for a, b in zip(mine["losses"], theirs["losses"])))
+        same = f"losses of {STEPS[side] + 1} steps at most {off:.1e} apart" + ("" if off <= LOSS_TOLERANCE else ": NOT THE SAME WORK")
+        rows = [self.row("step", f"step_vs_ddp_{side}", ours, peer, "s", goal=GOALS["step_vs_ddp"], better="less",
+                         note=f"Swin UNETR 24, processor time of the fastest step; {same}"),
+                self.row("step", f"rss_vs_ddp_{side}", rss, peer_rss, "MiB", better="less")]
+        rows[1].update(goal=GOALS["rss_vs_ddp"], met=1 / rows[1]["ratio"] <= GOALS["rss_vs_ddp"], note="goal: at most 0.6 of the peer")
+        if off > LOSS_TOLERANCE:
+            rows[0]["met"] = False
+        return self.note(rows)
+
+    def updates(self):
+        """72.8 million parameters: clip by the global norm, AdamW, EMA."""
+        ours, fused, foreach = [], [], []
+        for _ in range(self.repeats):
+            mine = self.ours("--update-alone", "true", "--feature", 48, "--crop", 64, "--steps", 8)
+            ours.append(sum(min(mine["parts"][part]["processor"]) for part in ("clip", "update")))
+            for how, times in (("fused", fused), ("foreach", foreach)):
+                told = json.loads(self.run([sys.executable, PROGRAM, "--only-opt", "--feature", 48, "--crop", 64, "--threads", 1, "--procs", 1,
+                                            "--steps", 8, "--opt", how], env=self.environment))
+                times.append(sum(told["cpu_s_min"][part] for part in ("clip", "adamw", "ema")))
+        told = f"{mine['parameters'] / 1e6:.1f} M parameters, one thread, the fastest of 8"
+        return self.note([self.row("step", f"update_vs_{how}", ours, times, "s", goal=GOALS[f"update_vs_{how}"], better="less", note=told)
+                          for how, times in (("fused", fused), ("foreach", foreach))])
+
+    def two_workers(self):
+        """Two ranks beside each other, each on a core: seconds of a step against one rank's."""
+        file, one, two, exposed = self.start_file(32), [], [], []
+        for _ in range(self.repeats):
+            words = ("--start", file, "--crop", 32, "--steps", STEPS[32])
+            alone, both = self.ours(*words), self.ours(*words, ranks=2)
+            one.append(statistics.median(alone["parts"]["step"]["wall"]))
+            two.append(statistics.median(both["parts"]["step"]["wall"]))
+            exposed.append(statistics.median(a / b for a, b in zip(both["parts"]["allreduce_exposed"]["wall"], both["parts"]["step"]["wall"])))
+        scaling = self.row("step", "weak_scaling_2", two, one, "s", goal=GOALS["weak_scaling_2"], better="less",
+                           note="wall time; the peer is one rank; needs idle cores")
+        share = self.row("step", "exposed_allreduce", exposed, unit="of a step", note="two ranks; goal: at most 0.03")
+        share.update(goal=GOALS["exposed_allreduce"], met=share["ours"] <= GOALS["exposed_allreduce"])
+        return self.note([scaling, share])
+
+    def start(self):
+        """Two workers up to the first all-reduce, programs' start included."""
+        ours, peer = [], []
+        for _ in range(self.repeats):
+            for command, times in (([*mpirun(2), self.program, "--first-allreduce", "true"], ours),
+                                   ([sys.executable, HERE / "step" / "peer_first_allreduce.py"], peer)):
+                start = time.monotonic()
+                self.run(command, env=self.environment)
+                times.append(time.monotonic() - start)
+        row = self.row("step", "start_vs_ddp", ours, peer, "s", better="less")
+        row.update(goal=GOALS["start_vs_ddp"], met=1 / row["ratio"] <= GOALS["start_vs_ddp"], note="goal: at most 0.3 of the peer")
+        return self.note([row])[0]
