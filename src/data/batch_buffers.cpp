@@ -5,32 +5,26 @@
 #include <ATen/Context.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <sys/mman.h>
 
 #include <cstdlib>
-#include <new>
+
+#include "base/huge_pages.h"
 
 namespace homolog::data {
 namespace {
 
-constexpr std::size_t kHugePage = 2 << 20;
-
 // Batches are larger than what 4 KB pages let a processor address quickly (measured: 20 % of a
-// decoding thread's time). Where the system has no huge pages to give, these are plain ones.
-at::Tensor on_huge_pages(const std::vector<std::int64_t>& shape) {
+// decoding thread's time).
+at::Tensor host_buffer(const std::vector<std::int64_t>& shape) {
   std::size_t bytes = sizeof(std::int16_t);
   for (const std::int64_t side : shape) bytes *= static_cast<std::size_t>(side);
-  bytes = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  void* memory = std::aligned_alloc(kHugePage, bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  ::madvise(memory, bytes, MADV_HUGEPAGE);
   return at::from_blob(
-      memory, shape, [](void* p) { std::free(p); }, at::kShort);
+      on_huge_pages(bytes), shape, [](void* p) { std::free(p); }, at::kShort);
 }
 
 at::Tensor new_buffer(const std::vector<std::int64_t>& shape) {
   const auto options = at::TensorOptions().dtype(at::kShort);
-  return at::hasCUDA() ? at::empty(shape, options.pinned_memory(true)) : on_huge_pages(shape);
+  return at::hasCUDA() ? at::empty(shape, options.pinned_memory(true)) : host_buffer(shape);
 }
 
 }  // namespace
