@@ -53,13 +53,13 @@ plan::ParameterCount count_parameters(objective::Objective& objective,
 }
 
 // Parameters and buffers that the arena does not hold.
-double fixed_bytes(objective::Objective& objective, const train::GradientArena& arena) {
+double fixed_bytes(objective::Objective& objective, train::GradientArena& arena) {
   std::set<const void*> held;
   const auto add = [&](const torch::Tensor& t) {
     if (t.defined()) held.insert(t.storage().unsafeGetStorageImpl());
   };
-  auto& flat = const_cast<train::GradientArena&>(arena);
-  add(flat.parameters()), add(flat.target());
+  add(arena.parameters());
+  add(arena.target());
   double sum = 0;
   for (const torch::Tensor& t : tensors_of(objective)) {
     if (t.defined() && held.insert(t.storage().unsafeGetStorageImpl()).second) sum += bytes(t);
