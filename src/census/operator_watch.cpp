@@ -17,6 +17,7 @@ struct OperatorCall : at::ObserverContext {
   std::optional<OperatorCost> cost;
   bool within_known = false;  // an outer operator answers for this one
   bool made_work = false;     // an inner one was charged
+  bool learns = false;        // of ours, whose forward passes run without autograd's bookkeeping
   double read = 0;            // B
   std::vector<const c10::StorageImpl*> inputs;
 };
@@ -70,9 +71,9 @@ void OperatorWatch::ignore(const at::Tensor& t) {
   known_[t.storage().unsafeGetStorageImpl()] = true;
 }
 
-plan::Pass OperatorWatch::pass() const {
+plan::Pass OperatorWatch::pass(const OperatorCall& call) const {
   if (backward_) return plan::Pass::Backward;
-  return at::GradMode::is_enabled() ? plan::Pass::Student : plan::Pass::Target;
+  return at::GradMode::is_enabled() || call.learns ? plan::Pass::Student : plan::Pass::Target;
 }
 
 double OperatorWatch::live_bytes() {
@@ -103,6 +104,7 @@ void OperatorWatch::start(const at::RecordFunction& call, OperatorCall& own) {
   for (const c10::IValue& input : call.inputs()) {
     each_tensor(input, [&](const at::Tensor& t) {
       read(t, own);
+      if (name.starts_with("homolog::")) own.learns |= t.defined() && t.requires_grad();
       if (first && overwrites) own.read = 0;
       first = false;
     });
@@ -138,8 +140,8 @@ void OperatorWatch::end(const at::RecordFunction& call, OperatorCall& own) {
                      (!own.made_work && (fresh || in_place) && !is_one_of(kAllocations, name));
   const double bytes = own.read + written;
   if (works && bytes > 0) {
-    work_.push_back(
-        {std::string(name), pass(), own.cost ? own.cost->flops : 0, bytes, own.cost.has_value()});
+    work_.push_back({std::string(name), pass(own), own.cost ? own.cost->flops : 0, bytes,
+                     own.cost.has_value()});
   }
   if (!open_.empty()) open_.back()->made_work |= own.made_work || (works && bytes > 0);
 }

@@ -41,7 +41,7 @@ class OperatorWatch {
   void end(const at::RecordFunction& call, OperatorCall& own);
   void read(const at::Tensor& t, OperatorCall& own) const;
   void note_result(const at::Tensor& t, const OperatorCall& own, double& bytes, bool& fresh);
-  plan::Pass pass() const;
+  plan::Pass pass(const OperatorCall& call) const;
 
   struct Result {
     c10::weak_intrusive_ptr<c10::StorageImpl> storage;

@@ -60,7 +60,7 @@ with tempfile.TemporaryDirectory() as folder:
     check("a probe measures the steps asked for", measured.get("probe", {}).get("steps") == 5, measured)
     check("and replaces the model's time", measured["step_is"] == "measured" and measured["step_s"] == measured["probe"]["step_s"], measured)
     refused("a crop that is not the store's", 2, ["16x32x32", "32x32x32"], *stored, "--crop", "16,32,32")
-    refused("a network that the store's crops do not fit", 2, ["16"], *stored, "--set", "model.backbone=vit", "--set", "model.vit.patch=20")
+    refused("a network that the store's crops do not fit", 2, ["32x32x32", "model.vit.patch"], *stored, "--set", "model.backbone=vit", "--set", "model.vit.patch=20")
 
 refused("an unknown GPU", 2, ["did you mean h200?", "a100"], *small, *crop, "--gpu", "h2000")
 refused("no nodes", 2, ["nodes"], *small, *crop, "--nodes", 0)

@@ -97,7 +97,8 @@ TEST(StepCensus, EachPassHasItsShareOfTheWork) {
 TEST(StepCensus, ABatchTwiceAsLargeCostsTwiceAsMuch) {
   const plan::StepWork one = count_step(setup(1)), two = count_step(setup(2));
   EXPECT_NEAR(totals(two).flops / totals(one).flops, 2, 0.01);
-  EXPECT_NEAR(two.memory.saved / one.memory.saved, 2, 0.05);
+  EXPECT_GT(two.memory.saved / one.memory.saved, 1.7);  // shift masks and biases are shared
+  EXPECT_LT(two.memory.saved / one.memory.saved, 2);
   EXPECT_EQ(two.parameters.trained, one.parameters.trained);
   EXPECT_EQ(two.batch, 2);
 }
