@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"sam", "landmarks: train SAM, embed volumes, match points, picture of a match"},
     {"shard", "matched points -> crops -> sharded HDF5 pair store"},
     {"store", "look into a pair store: verify, statistics, pictures, speed, staging"},
+    {"plan", "memory, step time, traffic and hours of a run, before it is submitted"},
     {"launch", "start the workers and the monitor of a run"},
     {"train", "one worker; launch starts it, it also runs alone"},
     {"monitor", "Prometheus metrics and the live page of a run"},

@@ -50,7 +50,8 @@ at::Tensor RowDraws::keep_LB(const std::vector<double>& drop_L, std::int64_t row
 at::Tensor RowDraws::dropout_factor(const at::Tensor& x, double drop, std::string_view site) const {
   check_rows(x.size(0));
   at::Tensor factor = torch::empty(x.sizes(), x.options().requires_grad(false));
-  if (!keyed()) return factor.bernoulli_(1.0 - drop).div_(1.0 - drop);
+  if (!keyed() || x.is_meta())  // a device without values has no generator
+    return factor.bernoulli_(1.0 - drop).div_(1.0 - drop);
   at::Generator generator = at::globalContext().defaultGenerator(x.device()).clone();
   for (std::int64_t b = 0; b < x.size(0); ++b) {
     generator.set_current_seed(CounterRng(seed_, site, keys_[static_cast<std::size_t>(b)]).u64());

@@ -28,6 +28,7 @@ struct Entry {
   const char* summary;
   std::unique_ptr<Factory> (*factory)();
   const char* trainer = "homolog train";  // the command that trains for it
+  std::int64_t recipe_batch = 0;          // samples per optimiser step as published; 0: not known
 };
 
 std::vector<const Entry*> catalog();         // generated

@@ -17,25 +17,26 @@ LONGEST_FILE, LONGEST_HEADER = 300, 120
 # Folder -> module, longest folder first. Apps are composition roots: they may include anything.
 FOLDERS = {
     "src/base": "base", "src/volume": "volume", "src/picture": "picture", "src/data": "data", "src/model": "model",
-    "src/objective": "objective", "src/train": "train", "src/task": "task", "src/apps": "apps",
+    "src/objective": "objective", "src/train": "train", "src/census": "census", "src/task": "task", "src/apps": "apps",
     "src/dispatch": "apps", "src/demo": "apps", "src/bench": "apps", "src/cmake": "cmake",
     "sharding/import": "import", "sharding/phantom": "phantom", "sharding/match": "match",
     "sharding/store/commands": "store_commands", "sharding/store": "shard_store", "sharding/apps": "apps", "sharding": "shard_build",
-    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/apps": "apps", "cluster": "cluster",
+    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/plan": "plan", "cluster/apps": "apps", "cluster": "cluster",
     "launcher/apps": "apps", "launcher": "launcher",
     "monitoring/board": "board", "monitoring/apps": "apps", "monitoring": "monitoring",
 }
 # Module -> the modules that it may include, beside itself.
 DIRECT = {
     "base": [], "cmake": ["base"],
-    "volume": ["base"], "picture": ["base"], "topology": ["base"], "board": ["base"], "model": ["base"],
+    "volume": ["base"], "picture": ["base"], "topology": ["base"], "board": ["base"], "plan": ["base"], "model": ["base"],
     "shard_store": ["volume"], "store_commands": ["shard_store", "picture"], "import": ["volume"], "phantom": ["volume"],
     "match": ["model", "volume", "picture"], "shard_build": ["shard_store", "import", "match"],
     "data": ["shard_store"], "objective": ["model"],
     "comm": ["topology"], "launcher": ["topology", "board"], "cluster": ["topology"], "monitoring": ["board"],
     "train": ["data", "objective", "comm", "board"], "task": ["train"],
+    "census": ["train", "plan"],
 }
-TORCH_MODULES = {"model", "objective", "data", "train", "task", "match", "shard_build", "apps", "cmake"}
+TORCH_MODULES = {"model", "objective", "data", "train", "census", "task", "match", "shard_build", "apps", "cmake"}
 # Header prefix -> where it may be included.
 FOREIGN = [
     (r"(torch|ATen|c10)/", lambda f, m: m in TORCH_MODULES, "Torch in a module that builds without it"),

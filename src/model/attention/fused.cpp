@@ -2,6 +2,7 @@
 #include "model/attention/fused.h"
 
 #include <ATen/Context.h>
+#include <ATen/record_function.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -68,6 +69,7 @@ Outputs forward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN) {
   const Outputs out{
       torch::empty(in.q_WNHD.sizes(), options),
       torch::empty({in.q_WNHD.size(0), in.q_WNHD.size(2), 2, in.q_WNHD.size(1)}, options)};
+  if (in.q_WNHD.is_meta()) return out;  // shapes alone: what `homolog plan` counts
   forward_cuda(device_problem(in, mask_VNN, out), stream_of(in.q_WNHD.device()));
   return out;
 }
@@ -77,6 +79,7 @@ Gradients backward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN, const Ou
   const auto options = in.q_WNHD.options();
   const auto like_q = [&] { return torch::empty(in.q_WNHD.sizes(), options); };
   Gradients d{like_q(), like_q(), like_q(), torch::zeros(in.bias_HNN.sizes(), options)};
+  if (in.q_WNHD.is_meta()) return d;
   DeviceProblem p = device_problem(in, mask_VNN, out);
   p.out_gradient = device_rows<const float>(gradient_WNHD);
   p.q_gradient = device_rows<float>(d.q_WNHD);
@@ -102,10 +105,13 @@ class Attention : public torch::autograd::Function<Attention> {
   static at::Tensor forward(Context* context, const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
                             const at::Tensor& v_WNHD, const at::Tensor& bias_HNN, const Mask& mask,
                             bool learns) {
+    // One operator to profilers, too.
+    RECORD_FUNCTION("homolog::window_attention",
+                    std::vector<c10::IValue>({q_WNHD, k_WNHD, v_WNHD, bias_HNN}));
     const Inputs in = inputs_of(q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask.bits);
-    const c10::OptionalDeviceGuard guard(q_WNHD.device());
-    const Outputs out = q_WNHD.is_cuda() ? forward_on_gpu(in, mask.dense_VNN)
-                                         : forward_on_cpu(in, learns, kernel_here());
+    const c10::OptionalDeviceGuard on_device(q_WNHD.device());
+    const Outputs out = q_WNHD.is_cpu() ? forward_on_cpu(in, learns, kernel_here())
+                                        : forward_on_gpu(in, mask.dense_VNN);
     const at::Tensor result_WNHD = out.out_WNHD.to(q_WNHD.scalar_type());
     if (learns) {
       context->save_for_backward({q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask.dense_VNN,
@@ -122,13 +128,15 @@ class Attention : public torch::autograd::Function<Attention> {
                   "call backward without create_graph");
     }
     const Tensors s = context->get_saved_variables();
+    RECORD_FUNCTION("homolog::window_attention_backward",
+                    std::vector<c10::IValue>({s[0], s[1], s[2], s[3], s[9], gradients[0]}));
     const PackedMask mask{s[5], s[6], s[7], context->saved_data["value"].toDouble()};
     const Inputs in = inputs_of(s[0], s[1], s[2], s[3], mask);
     const Outputs out{s[9], s[8]};
     const at::Tensor gradient_WNHD = as_rows(gradients[0]);
-    const c10::OptionalDeviceGuard guard(s[0].device());
-    const Gradients d = s[0].is_cuda() ? backward_on_gpu(in, s[4], out, gradient_WNHD)
-                                       : backward_on_cpu(in, out, gradient_WNHD, kernel_here());
+    const c10::OptionalDeviceGuard on_device(s[0].device());
+    const Gradients d = s[0].is_cpu() ? backward_on_cpu(in, out, gradient_WNHD, kernel_here())
+                                      : backward_on_gpu(in, s[4], out, gradient_WNHD);
     return {d.q_WNHD.to(s[0].scalar_type()),
             d.k_WNHD.to(s[1].scalar_type()),
             d.v_WNHD.to(s[2].scalar_type()),
@@ -160,7 +168,7 @@ std::optional<at::Tensor> fused(const at::Tensor& q_WNHD, const at::Tensor& k_WN
                                 const at::Tensor& v_WNHD, const at::Tensor& bias_HNN,
                                 const at::Tensor& mask_VNN) {
   const bool on_cpu = q_WNHD.is_cpu();
-  if (!on_cpu && !q_WNHD.is_cuda()) return std::nullopt;
+  if (!on_cpu && !q_WNHD.is_cuda() && !q_WNHD.is_meta()) return std::nullopt;
   if (q_WNHD.size(-1) > kMostChannels || q_WNHD.numel() == 0) return std::nullopt;
   if (!has_shapes(q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask_VNN)) return std::nullopt;
   for (const at::Tensor* t : {&q_WNHD, &k_WNHD, &v_WNHD, &bias_HNN})

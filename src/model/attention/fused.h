@@ -1,5 +1,5 @@
 // Window attention as one operator with its own backward: no table of windows x heads x scores is
-// made or kept, and the bias gets its gradient. CPU and CUDA.
+// made or kept, and the bias gets its gradient. CPU and CUDA; on the meta device shapes alone.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -272,8 +272,10 @@ class AliceFactory final : public Factory {
 
 extern const Entry entry;
 const Entry entry{
-    "alice",
-    "masked student against an intact EMA target: inter-volume, intra-volume, reconstruction",
-    []() -> std::unique_ptr<Factory> { return std::make_unique<AliceFactory>(); }};
+    .name = "alice",
+    .summary =
+        "masked student against an intact EMA target: inter-volume, intra-volume, reconstruction",
+    .factory = []() -> std::unique_ptr<Factory> { return std::make_unique<AliceFactory>(); },
+    .recipe_batch = 8};
 
 }  // namespace homolog::objective::alice

@@ -114,6 +114,6 @@ class SamFactory : public Factory {
 
 extern const Entry entry = {"sam", "anatomical embeddings from two views of a volume",
                             [] { return std::unique_ptr<Factory>(new SamFactory); },
-                            "homolog sam train"};
+                            "homolog sam train", 6};
 
 }  // namespace homolog::objective::sam

@@ -1,0 +1,20 @@
+#include "cluster/plan/allreduce_model.h"
+
+#include <cmath>
+
+namespace homolog::plan {
+
+AllReduce all_reduce(double bytes, const Fabric& f) {
+  AllReduce out;
+  const double g = f.per_node, n = f.nodes;
+  if (f.per_node > 1) out.within = 2 * (g - 1) * (bytes / g / f.link + f.link_hop);
+  if (f.nodes > 1) {
+    const double part = bytes / g;
+    out.ring = 2 * (n - 1) * (part / n / f.network + f.network_hop);
+    // Up and down a tree every worker's adapter carries the whole part twice, in a pipeline.
+    out.tree = 2 * (part / f.network + std::ceil(std::log2(n)) * f.network_hop);
+  }
+  return out;
+}
+
+}  // namespace homolog::plan
