@@ -29,6 +29,7 @@ constexpr Command kCommands[] = {
     {"report", "what happened in a run: curves, where time went, advice"},
     {"export", "the encoder's weights as safetensors"},
     {"import", "weights of MONAI's networks, nnFormer or SAM, names checked"},
+    {"doctor", "is this machine, allocation, network fit to train on"},
     {"evaluate", "landmark error against known truth"},
 };
 

@@ -21,7 +21,7 @@ FOLDERS = {
     "src/dispatch": "apps", "src/demo": "apps", "src/bench": "apps", "src/cmake": "cmake",
     "sharding/import": "import", "sharding/phantom": "phantom", "sharding/match": "match",
     "sharding/store/commands": "store_commands", "sharding/store": "shard_store", "sharding/apps": "apps", "sharding": "shard_build",
-    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/apps": "apps", "cluster": "cluster",
+    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/doctor": "doctor", "cluster/apps": "apps", "cluster": "cluster",
     "launcher/apps": "apps", "launcher": "launcher",
     "monitoring/board": "board", "monitoring/apps": "apps", "monitoring": "monitoring",
 }
@@ -32,7 +32,7 @@ DIRECT = {
     "shard_store": ["volume"], "store_commands": ["shard_store", "picture"], "import": ["volume"], "phantom": ["volume"],
     "match": ["model", "volume", "picture"], "shard_build": ["shard_store", "import", "match"],
     "data": ["shard_store"], "objective": ["model"],
-    "comm": ["topology"], "launcher": ["topology", "board"], "cluster": ["topology"], "monitoring": ["board"],
+    "comm": ["topology"], "launcher": ["topology", "board"], "cluster": ["topology"], "doctor": ["base"], "monitoring": ["board"],
     "train": ["data", "objective", "comm", "board"], "task": ["train"],
 }
 TORCH_MODULES = {"model", "objective", "data", "train", "task", "match", "shard_build", "apps", "cmake"}
