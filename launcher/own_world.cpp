@@ -63,7 +63,7 @@ void declare_world(Options& options, LaunchRequest& request) {
   options.add("srun-mpi", request.srun_mpi, "plug-in by which srun connects the ranks");
 }
 
-std::optional<int> run_as_world(const LaunchRequest& request, int argc, char** argv,
+std::optional<int> run_as_world(const LaunchRequest& request, const std::vector<std::string>& words,
                                 double most_seconds) {
   if (is_rank(request)) return std::nullopt;
   const Machine machine = look_at_machine(request);
@@ -72,7 +72,7 @@ std::optional<int> run_as_world(const LaunchRequest& request, int argc, char** a
   start.environment[kMark] = "1";
   ChildPlan plan{.words = start.words, .environment = start.environment};
   plan.words.push_back(std::filesystem::read_symlink("/proc/self/exe"));
-  plan.words.insert(plan.words.end(), argv + 1, argv + argc);
+  plan.words.insert(plan.words.end(), words.begin(), words.end());
   listen_for_stop_signals();
   Child child(plan);
   return wait_for_end(child, most_seconds);

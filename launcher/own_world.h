@@ -11,11 +11,11 @@ namespace homolog::launcher {
 // Declares --workers, --hostfile and --srun-mpi.
 void declare_world(Options& options, LaunchRequest& request);
 
-// Starts this program (/proc/self/exe) with its own words through mpirun, or srun in an allocation,
-// and waits for it: the exit code. nullopt: this process is itself a rank (started by mpirun, srun
+// Starts this program (/proc/self/exe) with `words` through mpirun, or srun in an allocation, and
+// waits for it: the exit code. nullopt: this process is itself a rank (started by mpirun, srun
 // or this function), or is to measure alone. After `most_seconds` the world is ended by force.
 // Throws Fault::Usage (--workers in a world of another size), Fault::Environment.
-std::optional<int> run_as_world(const LaunchRequest& request, int argc, char** argv,
+std::optional<int> run_as_world(const LaunchRequest& request, const std::vector<std::string>& words,
                                 double most_seconds);
 
 }  // namespace homolog::launcher

@@ -53,7 +53,8 @@ int body(int argc, char** argv) {
   if (!options.parse(argc, argv)) return 0;
   if (plan.runs.empty()) plan.runs = std::filesystem::is_directory("runs") ? "runs" : ".";
   const double most = kRungs * 2 * plan.collective_limit();
-  if (const auto code = launcher::run_as_world(request, argc, argv, most)) return *code;
+  if (const auto code = launcher::run_as_world(request, {argv + 1, argv + argc}, most))
+    return *code;
 
   allow_many_open_files();
   listen_for_stop_signals();

@@ -3,14 +3,10 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include <string_view>
-
-#include "base/error.h"
+#include "apps/choice.h"
 #include "base/open_files.h"
 #include "base/options.h"
 #include "base/run_main.h"
-#include "model/backbone_entry.h"
-#include "objective/objective_entry.h"
 #include "train/initial_weights.h"
 #include "train/pair_source.h"
 #include "train/session.h"
@@ -21,43 +17,6 @@ using namespace homolog;
 
 constexpr const char* kCommand = "homolog train";
 
-struct Choice {
-  std::string backbone = "nnformer", objective = "alice";
-  std::vector<std::unique_ptr<backbone::Factory>> backbones;
-  std::vector<std::unique_ptr<objective::Factory>> objectives;
-
-  template <class Entries, class Factories>
-  static std::vector<std::string> declare_all(Options& options, const Entries& entries,
-                                              Factories& factories) {
-    std::vector<std::string> names;
-    for (const auto* entry : entries) {
-      names.emplace_back(entry->name);
-      factories.push_back(entry->factory());
-      factories.back()->declare(options);
-    }
-    return names;
-  }
-  template <class Entries, class Factories>
-  static auto& chosen(const Entries& entries, Factories& factories, const std::string& name) {
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (name == entries[i]->name) return *factories[i];
-    }
-    throw Error(Fault::Usage, "there is no '" + name + "'", "see --help");
-  }
-};
-
-std::vector<std::string> names_of(const auto& entries) {
-  std::vector<std::string> names;
-  for (const auto* entry : entries) names.emplace_back(entry->name);
-  return names;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 int body(int argc, char** argv) {
   Options options(kCommand, "--config FILE --run DIR [--set KEY=VALUE ...]",
                   "Pre-trains an encoder on a store of landmark-aligned pairs. One worker; homolog "
@@ -67,9 +26,7 @@ int body(int argc, char** argv) {
   Choice choice;
   std::filesystem::path weights;
   const auto backbones = backbone::catalog();
-  auto objectives = objective::catalog();
-  std::erase_if(objectives,
-                [](const auto* entry) { return entry->trainer != std::string_view(kCommand); });
+  const auto objectives = objectives_of(kCommand);
   options.add("model.backbone", choice.backbone, "network to train",
               {.choices = names_of(backbones)});
   options.add("model.weights", weights,
@@ -82,10 +39,7 @@ int body(int argc, char** argv) {
   train::declare(options, plan);
   options.leave_to_others({"monitor", "launch"});
   const bool trains = options.parse(argc, argv);
-  if (const auto& wanted = objective::find(choice.objective);
-      wanted.trainer != std::string_view(kCommand))
-    throw Error(Fault::Usage, "objective.name = " + choice.objective + " is not trained on pairs",
-                std::string("use `") + wanted.trainer + "`");
+  require_trained_by(kCommand, choice.objective);
   train::check(plan);
   if (!trains) return 0;
 

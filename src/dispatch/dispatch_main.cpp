@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"export", "the encoder's weights as safetensors"},
     {"import", "weights of MONAI's networks, nnFormer or SAM, names checked"},
     {"doctor", "is this machine, allocation, network fit to train on"},
+    {"bench", "speed of a training step, of all-reduce and of the update on this hardware"},
     {"evaluate", "landmark error against known truth"},
 };
 

@@ -226,6 +226,10 @@ void declare(Options& o, TrainingPlan& p) {
   o.add("max-steps-this-run", p.stop_after,
         "stop after so many steps, resumable (exit 75); 0: no limit", {.min = 0});
   o.add("device", p.device, "where to train", {.choices = {"auto", "cpu", "cuda"}});
+  declare_recipe(o, p);
+}
+
+void declare_recipe(Options& o, TrainingPlan& p) {
   o.add("data.batch", p.batch, "samples per worker and forward pass", {.min = 1});
   o.add("data.accumulate", p.accumulate, "forward passes per optimiser step", {.min = 1});
   o.add("data.seed", p.seed, "of order, augmentation, masks and initial weights");

@@ -50,6 +50,8 @@ struct TrainingPlan {
 // Declares --run, --resume, --from, --overwrite, --max-steps-this-run, --device, data.{batch,
 // accumulate,seed} and the sections [optimizer] [schedule] [checkpoint] [cluster].
 void declare(Options& options, TrainingPlan& plan);
+// Of these, what a configuration file can hold.
+void declare_recipe(Options& options, TrainingPlan& plan);
 // What no single option tells. Throws Fault::Usage. For --check-config call it where parse() was
 // false, too.
 void check(const TrainingPlan& plan);

@@ -2,7 +2,6 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/cuda.h>
 #include <torch/types.h>
 #include <torch/version.h>
@@ -74,17 +73,6 @@ Measured measure_gemm(int gpu, const std::string& pci, double seconds) {
       gflops(device, torch::kBFloat16, kSize, seconds, [&] { read_gpu_clocks(pci, measured); });
   read_cpu_clocks(measured);
   return measured;
-}
-
-comm::DeviceBuffer gpu_buffer(int gpu, std::size_t count) {
-  const torch::Device device = device_of(gpu);
-  const c10::impl::VirtualGuardImpl guard(device.type());
-  guard.setDevice(device);
-  auto values = torch::zeros({static_cast<std::int64_t>(count)}, device);
-  return {{values.data_ptr<float>(), count, comm::Scalar::F32},
-          guard.getStream(device).native_handle(),
-          [values](float value) mutable { values.fill_(value); },
-          [values] { return values.narrow(0, values.numel() - 1, 1).item<float>(); }};
 }
 
 }  // namespace homolog::doctor

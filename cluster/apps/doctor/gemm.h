@@ -1,7 +1,6 @@
 // Matrix products by Torch, as training's are: how many operations a second this rank does.
 #pragma once
 
-#include "cluster/comm/measure.h"
 #include "cluster/doctor/rank_facts.h"
 
 namespace homolog::doctor {
@@ -15,8 +14,5 @@ int gpu_index(int local_index, int local_size);
 // -1. Numbers "gflops" (float32; TF32 on a GPU, as training's default) and "bf16_gflops" (GPU);
 // the clocks of machine.h, read while it computes. `pci` as in read_gpu_clocks().
 Measured measure_gemm(int gpu, const std::string& pci, double seconds);
-
-// float32 on GPU `gpu`; stays alive as long as the result's functions do.
-comm::DeviceBuffer gpu_buffer(int gpu, std::size_t count);
 
 }  // namespace homolog::doctor

@@ -2,8 +2,8 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "cluster/apps/doctor/gemm.h"
 #include "cluster/apps/doctor/rungs.h"
+#include "cluster/apps/gpu_buffer.h"
 #include "cluster/doctor/judge.h"
 
 namespace homolog::doctor {
