@@ -7,6 +7,7 @@ bin=${HOMOLOG_BIN:?} here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'umount "$work"/full "$work"/readonly 2>/dev/null; rm -rf "$work"' EXIT
 failures=0
+export DOCTOR_LOG=$work/log
 mkdir "$work/runs" "$work/store" "$work/full" "$work/readonly"
 cd "$work" || exit 1
 
