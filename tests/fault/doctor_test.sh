@@ -50,7 +50,13 @@ says "FAILED +versions" "another version"; says "rank 2 on host .*: mpi Open MPI
 begin=$SECONDS
 odd 4 stopped 3 "$bin/homolog-doctor" --limit 4 --runs "$work/runs"; expect $? 4 "stopped rank"
 says "rank 3 on host .* has not answered for" "stopped rank"
-odd 4 killed 2 "$bin/homolog-doctor" --limit 4 --runs "$work/runs"; expect $? 4 "killed rank"; says "rank 2 on host .* has ended" "killed rank"
+odd 4 killed 2 "$bin/homolog-doctor" --limit 4 --runs "$work/runs"; expect $? 137 "killed rank, by mpirun's own code"; says "rank 2 on host .* has ended" "killed rank"
+"$bin/homolog-doctor" --workers 2 --limit 4 --runs "$work/runs" >"$work/log" 2>&1 &
+pid=$!
+for _ in $(seq 200); do grep -q "shared memory" "$work/log" && break; sleep 0.05; done
+# A rank's first rungs are over: the younger of the two processes that mpirun started.
+kill -KILL "$(pgrep -P "$(pgrep -P $pid)" -x homolog-doctor | tail -1)"; wait $pid; expect $? 4 "killed rank of --workers"
+says "rank 1 on host .* has ended" "killed rank of --workers"
 odd 2 stopped 0 "$bin/homolog-doctor" --limit 4 --runs "$work/runs"; says "rank 0 on host .* has not answered for" "rank 0 stopped"
 [ $((SECONDS - begin)) -lt 120 ] || fail "odd ranks took $((SECONDS - begin)) s"
 clean "odd ranks"

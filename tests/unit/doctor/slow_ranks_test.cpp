@@ -42,6 +42,11 @@ TEST(SlowRanks, OneFastRankMakesNoStragglersOfTheOthers) {
   EXPECT_EQ(named({50, 100, 50, 50, 50}), Ranks{});
 }
 
+TEST(SlowRanks, WithinTheOthersSpreadARankIsNotSlow) {
+  // 70 is 30 % behind the others' median, and 0.7 of their deviations; 40 is 2 of them behind.
+  EXPECT_EQ(named({40, 160, 100, 100, 70}), Ranks{0});
+}
+
 TEST(SlowRanks, TwoStragglersAreBothNamedTheSlowestFirst) {
   EXPECT_EQ(named({100, 50, 100, 100, 40, 100, 100}), (Ranks{4, 1}));
 }
