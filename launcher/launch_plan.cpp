@@ -72,16 +72,16 @@ std::vector<std::string> worker_words(const LaunchRequest& request,
 }
 
 std::vector<std::string> mpirun_words(const LaunchRequest& request, const Machine& machine,
-                                      const LaunchPlan& plan) {
+                                      const WorldStart& start) {
   std::vector<std::string> words = {"mpirun"};
   if (machine.root) words.push_back("--allow-run-as-root");
   words.insert(words.end(), {"--quiet", "--oversubscribe", "--bind-to", "none", "-np",
-                             std::to_string(plan.world)});
+                             std::to_string(start.world)});
   if (!request.hostfile.empty()) {
     words.insert(words.end(),
                  {"--hostfile", request.hostfile, "-x", "PATH", "-x", "LD_LIBRARY_PATH"});
   }
-  for (const auto& [name, value] : plan.environment) words.insert(words.end(), {"-x", name});
+  for (const auto& [name, value] : start.environment) words.insert(words.end(), {"-x", name});
   return words;
 }
 
@@ -196,6 +196,32 @@ std::vector<std::string> foreign_sections(const std::vector<std::string>& words)
   return {found.begin(), found.end()};
 }
 
+WorldStart plan_start(const LaunchRequest& request, const Machine& machine) {
+  WorldStart start;
+  start.world = choose_world(request, machine);
+  const int hosts =
+      std::max<int>(1, static_cast<int>(machine.allocation ? machine.allocation->hosts.size()
+                                                           : machine.hosts.size()));
+  const int a_host = (start.world + hosts - 1) / hosts;
+  if (!machine.omp_threads_set) {
+    const bool slurm_says = machine.allocation && machine.allocation->cores_per_task;
+    const int threads =
+        slurm_says ? *machine.allocation->cores_per_task : std::max(1, machine.cores / a_host);
+    start.environment["OMP_NUM_THREADS"] = std::to_string(threads);
+  }
+  if (machine.allocation && request.hostfile.empty()) {
+    start.starter = "srun";
+    start.words = {"srun", "--mpi=" + request.srun_mpi, "--ntasks=" + std::to_string(start.world),
+                   "--kill-on-bad-exit=1", "--cpu-bind=none"};
+    if (const auto& cores = machine.allocation->cores_per_task)
+      start.words.push_back("--cpus-per-task=" + std::to_string(*cores));
+  } else if (start.world > 1 || !request.hostfile.empty()) {
+    start.starter = "mpirun";
+    start.words = mpirun_words(request, machine, start);
+  }
+  return start;
+}
+
 LaunchPlan plan_launch(const LaunchRequest& request,
                        const std::vector<std::string>& config_arguments, const Machine& machine) {
   if (request.overwrite && request.resume != "none")
@@ -204,31 +230,14 @@ LaunchPlan plan_launch(const LaunchRequest& request,
   LaunchPlan plan;
   plan.linger = request.monitor.linger;
   plan.run = choose_run(request, config_arguments);
-  plan.world = choose_world(request, machine);
+  const WorldStart start = plan_start(request, machine);
+  plan.world = start.world;
+  plan.environment = start.environment;
   plan.restarts = request.restarts;
-  const int hosts =
-      std::max<int>(1, static_cast<int>(machine.allocation ? machine.allocation->hosts.size()
-                                                           : machine.hosts.size()));
-  const int a_host = (plan.world + hosts - 1) / hosts;
-  if (!machine.omp_threads_set) {
-    const bool slurm_says = machine.allocation && machine.allocation->cores_per_task;
-    const int threads =
-        slurm_says ? *machine.allocation->cores_per_task : std::max(1, machine.cores / a_host);
-    plan.environment["OMP_NUM_THREADS"] = std::to_string(threads);
-  }
   const auto worker = worker_words(request, plan.run, config_arguments, machine);
-  if (machine.allocation && request.hostfile.empty()) {
-    plan.starter = "srun";
-    plan.workers = {"srun", "--mpi=" + request.srun_mpi, "--ntasks=" + std::to_string(plan.world),
-                    "--kill-on-bad-exit=1", "--cpu-bind=none"};
-    if (const auto& cores = machine.allocation->cores_per_task)
-      plan.workers.push_back("--cpus-per-task=" + std::to_string(*cores));
-  } else if (plan.world > 1 || !request.hostfile.empty()) {
-    plan.starter = "mpirun";
-    plan.workers = mpirun_words(request, machine, plan);
-  } else {
-    plan.starter = std::filesystem::path(worker[4]).filename();  // alone, without MPI
-  }
+  plan.workers = start.words;
+  plan.starter = start.starter.empty() ? std::filesystem::path(worker[4]).filename().string()
+                                       : start.starter;  // alone, without MPI
   plan.check = check_words(worker);
   plan.again_after_save = request.overwrite || !request.from.empty();
   LaunchRequest again = request;

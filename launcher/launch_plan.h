@@ -51,6 +51,16 @@ struct Machine {
   std::vector<topology::Host> hosts;  // of --hostfile
 };
 
+// How a program is started as a world of several.
+struct WorldStart {
+  int world = 1;
+  std::string starter;                             // "mpirun", "srun"; "": alone, as it is
+  std::vector<std::string> words;                  // to stand before the program and its words
+  std::map<std::string, std::string> environment;  // added to ours: OMP_NUM_THREADS
+};
+// Looks at request.workers, hostfile and srun_mpi alone.
+WorldStart plan_start(const LaunchRequest& request, const Machine& machine);
+
 struct LaunchPlan {
   std::filesystem::path run;
   int world = 1;

@@ -1,13 +1,6 @@
 // homolog-launch: reads the request, looks at the machine, and hands the plan to the supervisor.
 // `--as-worker RUN -- PROGRAM…` is how mpirun and srun call it back, as the keeper of one worker.
-#include <sched.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "base/error.h"
 #include "base/run_lock.h"
@@ -15,51 +8,14 @@
 #include "base/stop_signal.h"
 #include "launcher/keeper.h"
 #include "launcher/launch_plan.h"
+#include "launcher/machine.h"
 #include "launcher/process.h"
 #include "launcher/supervisor.h"
 #include "monitoring/board/board.h"
 
 namespace {
 
-namespace fs = std::filesystem;
 using namespace homolog;
-
-int count_cores() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
-
-int count_gpus() {
-  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) {
-    const std::string text = visible;
-    return text.empty() || text == "-1"
-               ? 0
-               : 1 + static_cast<int>(std::count(text.begin(), text.end(), ','));
-  }
-  std::error_code code;
-  const fs::directory_iterator gpus("/proc/driver/nvidia/gpus", code);
-  return code ? 0 : static_cast<int>(std::distance(fs::begin(gpus), fs::end(gpus)));
-}
-
-launcher::Machine look_at_machine(const launcher::LaunchRequest& request) {
-  launcher::Machine machine{
-      .programs = fs::read_symlink("/proc/self/exe").parent_path(),
-      .cores = count_cores(),
-      .gpus = count_gpus(),
-      .root = ::geteuid() == 0,
-      .omp_threads_set = std::getenv("OMP_NUM_THREADS") != nullptr,
-      .allocation = topology::read_allocation(topology::process_environment()),
-      .hosts = {}};
-  if (!request.hostfile.empty()) {
-    std::ifstream in(request.hostfile);
-    if (!in)
-      throw Error(Fault::Usage, "--hostfile " + request.hostfile.string() + " cannot be read",
-                  "give an existing file with a line NAME slots=N for each host");
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    machine.hosts = topology::parse_host_file(text, request.hostfile.string());
-  }
-  return machine;
-}
 
 void print_plan(const launcher::LaunchPlan& plan) {
   std::string setting;
@@ -91,8 +47,8 @@ int launch(int argc, char** argv) {
   launcher::declare(options, request);
   options.leave_to_others(launcher::foreign_sections({argv + 1, argv + argc}));
   if (!options.parse(argc, argv)) return 0;
-  const auto plan =
-      launcher::plan_launch(request, options.config_arguments(), look_at_machine(request));
+  const auto plan = launcher::plan_launch(request, options.config_arguments(),
+                                          launcher::look_at_machine(request));
   if (request.dry_run) {
     print_plan(plan);
     return 0;

@@ -30,6 +30,8 @@ constexpr Command kCommands[] = {
     {"report", "what happened in a run: curves, where time went, advice"},
     {"export", "the encoder's weights as safetensors"},
     {"import", "weights of MONAI's networks, nnFormer or SAM, names checked"},
+    {"doctor", "is this machine, allocation, network fit to train on"},
+    {"bench", "speed of a training step, of all-reduce and of the update on this hardware"},
     {"evaluate", "landmark error against known truth"},
 };
 

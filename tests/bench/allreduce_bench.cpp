@@ -1,22 +1,18 @@
 // bench_allreduce COUNT...: median seconds of an in-place all-reduce of COUNT floats over MPI, as
 // training starts them (queue, engine thread, wait). Rank 0 prints one JSON object: count ->
 // seconds.
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/run_main.h"
-#include "cluster/comm/communicator.h"
+#include "cluster/comm/measure.h"
 
 namespace {
 
 using namespace homolog;
-
-constexpr int kWarmUps = 3, kTimed = 21;
 
 std::vector<std::size_t> counts_of(int argc, char** argv) {
   std::vector<std::size_t> counts;
@@ -26,33 +22,15 @@ std::vector<std::size_t> counts_of(int argc, char** argv) {
   return counts;
 }
 
-double once(comm::Communicator& world, std::vector<float>& values) {
-  world.barrier();
-  Stopwatch watch;
-  const comm::Buffer buffer{values.data(), values.size(), comm::Scalar::F32};
-  world.wait(world.start_all_reduce(buffer, comm::Reduce::Sum, "bench"));
-  return watch.lap();
-}
-
-double median_seconds(comm::Communicator& world, std::size_t count) {
-  std::vector<float> values(count, 1.0F);
-  once(world, values);
-  if (values.back() != static_cast<float>(world.rank().size))
-    throw Error(Fault::Replicas, "the sum of ones over the world is not its size");
-  std::fill(values.begin(), values.end(), 0.0F);  // sums of zeros stay finite
-  for (int i = 0; i < kWarmUps; ++i) once(world, values);
-  std::vector<double> timed;
-  for (int i = 0; i < kTimed; ++i) timed.push_back(once(world, values));
-  std::nth_element(timed.begin(), timed.begin() + kTimed / 2, timed.end());
-  return timed[kTimed / 2];
-}
-
 int body(int argc, char** argv) {
   const auto counts = counts_of(argc, argv);
   const auto world = comm::connect({.backend = "mpi", .timeout_s = 60});
   nlohmann::ordered_json medians;
-  for (const std::size_t count : counts)
-    medians[std::to_string(count)] = median_seconds(*world, count);
+  for (const std::size_t count : counts) {
+    std::vector<float> values(count);
+    medians[std::to_string(count)] =
+        comm::median_of(comm::time_all_reduce(*world, comm::host_buffer(values), {}));
+  }
   if (world->rank().index == 0) std::printf("%s\n", medians.dump().c_str());
   world->close();
   return 0;

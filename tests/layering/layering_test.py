@@ -22,6 +22,7 @@ FOLDERS = {
     "sharding/import": "import", "sharding/phantom": "phantom", "sharding/match": "match",
     "sharding/store/commands": "store_commands", "sharding/store": "shard_store", "sharding/apps": "apps", "sharding": "shard_build",
     "cluster/topology": "topology", "cluster/comm": "comm", "cluster/plan": "plan", "cluster/apps": "apps", "cluster": "cluster",
+    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/doctor": "doctor", "cluster/apps": "apps", "cluster": "cluster",
     "launcher/apps": "apps", "launcher": "launcher",
     "monitoring/board": "board", "monitoring/apps": "apps", "monitoring": "monitoring",
 }
@@ -32,7 +33,7 @@ DIRECT = {
     "shard_store": ["volume"], "store_commands": ["shard_store", "picture"], "import": ["volume"], "phantom": ["volume"],
     "match": ["model", "volume", "picture"], "shard_build": ["shard_store", "import", "match"],
     "data": ["shard_store"], "objective": ["model"],
-    "comm": ["topology"], "launcher": ["topology", "board"], "cluster": ["topology"], "monitoring": ["board"],
+    "comm": ["topology"], "launcher": ["topology", "board"], "cluster": ["topology"], "doctor": ["base"], "monitoring": ["board"],
     "train": ["data", "objective", "comm", "board"], "task": ["train"],
     "census": ["train", "plan"],
 }

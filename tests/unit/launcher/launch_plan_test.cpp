@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/error.h"
@@ -35,6 +36,21 @@ Machine allocation(int hosts, int tasks) {
     m.allocation->hosts.push_back({"n" + std::to_string(i), tasks / hosts});
   m.allocation->cores_per_task = 6;
   return m;
+}
+
+TEST(LaunchPlan, AnyProgramCanBeStartedAsAWorldByTheSameWords) {
+  LaunchRequest request;
+  request.workers = 2;
+  const WorldStart start = plan_start(request, machine());
+  EXPECT_EQ(start.world, 2);
+  const LaunchPlan plan = plan_launch(request, kConfig, machine());
+  ASSERT_GT(plan.workers.size(), start.words.size());
+  EXPECT_TRUE(std::equal(start.words.begin(), start.words.end(), plan.workers.begin()));
+  EXPECT_EQ(start.environment, plan.environment);
+  request.workers = 1;
+  EXPECT_THAT(plan_start(request, machine()).words, ::testing::IsEmpty());  // alone, without MPI
+  request.workers = 0;
+  EXPECT_EQ(plan_start(request, allocation(2, 8)).words.front(), "srun");
 }
 
 TEST(LaunchPlan, SeveralWorkersGoThroughMpirunWithTheirShareOfCores) {
