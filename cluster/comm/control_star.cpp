@@ -112,7 +112,7 @@ void ControlStar::send(Link& link, Kind kind, std::uint32_t tag, std::string_vie
 void ControlStar::answer(Link& link) {
   if (!link.asked || link.within_frame) return;
   link.asked = false;
-  try_send(link, Kind::Where, 0, "");
+  try_send(link, Kind::Where, 0, here());
 }
 
 // For words that matter only to who can still hear them; they fit into the socket's buffer.

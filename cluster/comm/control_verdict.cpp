@@ -58,7 +58,8 @@ std::string ControlStar::judge(const Lost& first) {
     std::this_thread::sleep_for(kPause);
   }
   const std::string found = found_out(stalled, sequence, purpose);
-  const std::string text = found.empty() ? first.why : found;
+  std::string text = found.empty() ? first.why : found;
+  if (found.empty() && stalled) text += ", and no rank is behind: the network moves too little";
   for (Link& link : links_) try_send(link, Kind::Verdict, 0, text);
   return text;
 }
@@ -66,7 +67,7 @@ std::string ControlStar::judge(const Lost& first) {
 // "": nobody stands out.
 std::string ControlStar::found_out(bool stalled, std::uint64_t sequence,
                                    const std::string& purpose) {
-  std::string gone, behind, silent;
+  std::string gone, behind, silent, elsewhere;
   const auto add = [](std::string& list, const Member& m) {
     list += (list.empty() ? "" : ", ") + m.text();
   };
@@ -79,6 +80,9 @@ std::string ControlStar::found_out(bool stalled, std::uint64_t sequence,
       add(silent, m);
     else if (stalled && link.where && link.where->head.sequence < sequence)
       add(behind, m);
+    else if (stalled && link.where && link.where->head.sequence == sequence_ &&
+             link.where->payload != here())
+      elsewhere += ", " + m.text() + " at " + link.where->payload;
   }
   if (!gone.empty()) return gone + " is gone: it died, or ended by itself; noticed at " + purpose;
   if (!silent.empty()) {
@@ -90,6 +94,8 @@ std::string ControlStar::found_out(bool stalled, std::uint64_t sequence,
   if (!behind.empty())
     return behind + " has not come to " + purpose +
            " in time: it computes, waits for data, or hangs";
+  if (!elsewhere.empty())
+    return "the ranks disagree about what comes next: rank 0 is at " + here() + elsewhere;
   return "";
 }
 

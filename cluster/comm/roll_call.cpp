@@ -14,6 +14,7 @@ namespace homolog::comm {
 namespace {
 
 constexpr double kGreetingTakes = 10;  // s; a stranger may hold a connection so long
+constexpr double kLinger = 3;          // s; who comes late shall hear, too, why there is no world
 constexpr std::size_t kMostStrangers = 256;
 
 nlohmann::json refusal(Fault fault, const std::string& text, const std::string& remedy) {
@@ -22,22 +23,21 @@ nlohmann::json refusal(Fault fault, const std::string& text, const std::string& 
 
 class RollCall {
  public:
-  RollCall(const Member& self, const Pass& pass, const std::string& place)
-      : pass_(pass), place_(place), secret_(random_key_hex()) {
+  RollCall(const Member& self, const Pass& pass, const std::string& place, const Socket& listener)
+      : pass_(pass), place_(place), listener_(listener), secret_(random_key_hex()) {
     members_.resize(static_cast<std::size_t>(self.size));
     control_.resize(members_.size());
     members_[0] = self;
   }
 
-  World gather(const Socket& listener, double timeout_s, const std::function<void()>& still_ours) {
+  World gather(double timeout_s, const std::function<void()>& still_ours) {
     const Deadline deadline(timeout_s);
     Stopwatch since_check;
     while (came_ < members_.size()) {
       if (deadline.past()) fail(Fault::Environment, missing(timeout_s), how_to_come());
-      wait(listener, deadline);
-      for (Socket s = accept_one(listener); s; s = accept_one(listener)) let_in(std::move(s));
-      for (auto guest = guests_.begin(); guest != guests_.end();)
-        guest = hear(*guest) ? guests_.erase(guest) : std::next(guest);
+      wait(deadline);
+      watch_members();
+      serve_guests([this](Guest& guest, const nlohmann::json& said) { judge(guest, said); });
       if (still_ours && since_check.seconds() > 1) {
         since_check.lap();
         still_ours();
@@ -56,13 +56,16 @@ class RollCall {
   };
 
   // Until somebody comes, says something, or goes.
-  void wait(const Socket& listener, const Deadline& deadline) {
-    std::vector<pollfd> waiting = {{listener.fd(), POLLIN, 0}};
+  void wait(const Deadline& deadline) {
+    std::vector<pollfd> waiting = {{listener_.fd(), POLLIN, 0}};
     for (const Guest& guest : guests_) waiting.push_back({guest.socket.fd(), POLLIN, 0});
     for (const Socket& member : control_) {
       if (member) waiting.push_back({member.fd(), POLLIN, 0});
     }
     ::poll(waiting.data(), waiting.size(), deadline.poll_ms());
+  }
+
+  void watch_members() {
     for (std::size_t r = 1; r < control_.size(); ++r) {
       char byte;
       if (control_[r] && !control_[r].receive_some(&byte, 1)) {
@@ -79,12 +82,20 @@ class RollCall {
     guests_.push_back({std::move(socket), std::move(address)});
   }
 
+  using Hear = std::function<void(Guest& guest, const nlohmann::json& greeting)>;
+
+  void serve_guests(const Hear& heard) {
+    for (Socket s = accept_one(listener_); s; s = accept_one(listener_)) let_in(std::move(s));
+    for (auto guest = guests_.begin(); guest != guests_.end();)
+      guest = listen_to(*guest, heard) ? guests_.erase(guest) : std::next(guest);
+  }
+
   // True: the guest has become a member, or goes.
-  bool hear(Guest& guest) {
+  bool listen_to(Guest& guest, const Hear& heard) {
     try {
       const auto greeting = guest.reader.read(guest.socket);
       if (greeting) {
-        judge(guest, *greeting);
+        heard(guest, *greeting);
         return true;
       }
       if (guest.until.past()) throw Stranger{"it said nothing"};
@@ -121,6 +132,7 @@ class RollCall {
     if (member.rank == 0) return turn_away(guest, who + " is a second rank 0, " + state());
     if (member.size != members_[0].size) {
       control_[0] = std::move(guest.socket);  // fail() tells it, too
+      ++came_;
       fail(Fault::Usage,
            member.text() + " was started for a world of " + std::to_string(member.size) + ", " +
                members_[0].text() + " for one of " + std::to_string(members_[0].size),
@@ -159,8 +171,16 @@ class RollCall {
 
   [[noreturn]] void fail(Fault fault, const std::string& what, const std::string& remedy) {
     const std::string told = message(refusal(fault, what, remedy));
-    for (const Socket& member : control_) {
+    for (Socket& member : control_) {
       if (member) member.send_all(told, Deadline(1));
+      member.close();
+    }
+    for (const Deadline end(kLinger); came_ < members_.size() && !end.past();) {
+      wait(end);
+      serve_guests([&](Guest& guest, const nlohmann::json&) {
+        guest.socket.send_all(told, Deadline(1));
+        ++came_;
+      });
     }
     throw Error(fault, what, remedy);
   }
@@ -180,6 +200,7 @@ class RollCall {
 
   const Pass& pass_;
   const std::string& place_;
+  const Socket& listener_;
   std::string secret_, refused_;
   std::vector<Member> members_;
   std::vector<Socket> control_;
@@ -209,7 +230,7 @@ World read_answer(const nlohmann::json& answer, const Member& self, Socket socke
 
 World call_roll(const Member& self, const Pass& pass, const std::string& place,
                 const Socket& listener, double timeout_s, const std::function<void()>& still_ours) {
-  return RollCall(self, pass, place).gather(listener, timeout_s, still_ours);
+  return RollCall(self, pass, place, listener).gather(timeout_s, still_ours);
 }
 
 std::optional<World> knock(const Member& self, const Pass& pass, const std::string& host, int port,
