@@ -16,6 +16,7 @@ namespace {
 constexpr double kGreetingTakes = 10;  // s; a stranger may hold a connection so long
 constexpr double kLinger = 3;          // s; who comes late shall hear, too, why there is no world
 constexpr std::size_t kMostStrangers = 256;
+constexpr int kTold = 8;  // refusals that stand in the log
 
 nlohmann::json refusal(Fault fault, const std::string& text, const std::string& remedy) {
   return {{"refused", text}, {"remedy", remedy}, {"code", exit_code(fault)}};
@@ -40,7 +41,7 @@ class RollCall {
       serve_guests([this](Guest& guest, const nlohmann::json& said) { judge(guest, said); });
       if (still_ours && since_check.seconds() > 1) {
         since_check.lap();
-        still_ours();
+        require(still_ours);
       }
     }
     tell_all();
@@ -54,6 +55,14 @@ class RollCall {
     MessageReader reader{kLongestGreeting};
     Deadline until{kGreetingTakes};
   };
+
+  void require(const std::function<void()>& still_ours) {
+    try {
+      still_ours();
+    } catch (const Error& e) {  // who came hears it, too
+      fail(e.fault(), e.summary(), e.remedy());
+    }
+  }
 
   // Until somebody comes, says something, or goes.
   void wait(const Deadline& deadline) {
@@ -113,6 +122,7 @@ class RollCall {
                         "start each worker of a world once, with the same settings; give worlds "
                         "that run at once another cluster.rendezvous")),
         Deadline(1));
+    if (++refusals_ > kTold) return;  // a port scanner comes often
     log::warn("refused a connection", {{"at", place_}, {"why", why}});
     refused_ += "\n  refused meanwhile, " + why;
   }
@@ -206,6 +216,7 @@ class RollCall {
   std::vector<Socket> control_;
   std::list<Guest> guests_;
   std::size_t came_ = 1;
+  int refusals_ = 0;
 };
 
 // What rank 0 answered: a world, or why not.

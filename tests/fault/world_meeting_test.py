@@ -115,9 +115,8 @@ def stale_files():
         check_all(f"a file of something else ({text!r}) is refused", ends, 2, where, "is no meeting file")
         check("and left alone", open(where).read() == text)
     os.unlink(where)
-    waiting = World(2, where, timeout=20, absent=(1,))
-    while not os.path.exists(where):
-        time.sleep(0.05)
+    waiting = World(3, where, timeout=20, absent=(2,))
+    time.sleep(1)
     os.unlink(where)
     check_all("a file that is removed while the world forms ends the wait", waiting.end(), 4, "was removed while")
     ends = World(2, "/proc/none/meeting", timeout=2).end()
