@@ -138,7 +138,8 @@ void declare(Options& options, LaunchRequest& request) {
               "in a row without progress",
               {.min = 0, .max = 1000});
   options.add("srun-mpi", request.srun_mpi,
-              "plug-in by which srun connects the workers; srun --mpi=list shows which there are");
+              "plug-in by which srun connects the workers; srun --mpi=list shows which there are; "
+              "none: they find each other by themselves (cluster.bootstrap)");
   options.add("dry-run", request.dry_run, "print the commands and end");
   options.add(
       "worker-program", request.worker_program,

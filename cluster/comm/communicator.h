@@ -1,5 +1,5 @@
-// Collectives between the workers, over raw buffers: knows no tensor. Back-ends: solo, MPI (CPU),
-// NCCL (GPU); a missing one is a linked stub.
+// Collectives between the workers, over raw buffers: knows no tensor. Back-ends: solo, MPI and TCP
+// (CPU), NCCL (GPU); a missing one is a linked stub.
 #pragma once
 
 #include <chrono>
@@ -30,7 +30,7 @@ class Communicator {
   // outstanding, it never communicates: this rank just goes, and the launcher ends the others.
   virtual ~Communicator() = default;
   virtual const topology::Rank& rank() const noexcept = 0;
-  virtual const char* backend() const noexcept = 0;  // "solo", "mpi", "nccl"
+  virtual const char* backend() const noexcept = 0;  // "solo", "mpi", "tcp", "nccl"
   // CUDA device on which the buffers of start_all_reduce() must lie; -1: host memory.
   virtual int device() const noexcept { return -1; }
 
@@ -68,12 +68,15 @@ class Communicator {
 };
 
 struct CommPlan {
-  std::string backend = "auto";  // auto: solo alone, else nccl with a GPU per rank, else mpi
+  std::string backend = "auto";  // auto: solo alone, else nccl with a GPU per rank, else mpi or tcp
   double timeout_s = 600;        // a collective that takes longer is a hang
+  std::string bootstrap =
+      "auto";  // auto: mpi where mpirun or PMIx started us, else tcp; mpi, tcp, file
+  std::string rendezvous = "";  // tcp: HOST:PORT of rank 0; file: a path that all hosts share
 };
 
-// Joins the world that the launcher made (MPI). Alone (not started by mpirun or srun): solo.
-// Throws Fault::Environment. Call once per process, before other threads use MPI.
+// Joins the world that the launcher made, through MPI or by itself. Alone: solo.
+// Throws Fault::Environment, Fault::Usage. Call once per process, before other threads use MPI.
 std::unique_ptr<Communicator> connect(const CommPlan& plan);
 
 }  // namespace homolog::comm

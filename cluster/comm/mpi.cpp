@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <climits>
 #include <functional>
 
@@ -11,27 +10,12 @@
 #include "base/own_host.h"
 #include "cluster/comm/backends.h"
 #include "cluster/comm/mpi_engine.h"
+#include "cluster/comm/reduction.h"
 
 namespace homolog::comm {
 namespace {
 
 constexpr std::size_t kChunk = std::size_t{1} << 28;  // elements a call; MPI counts in int
-
-std::size_t size_of(Scalar type) {
-  switch (type) {
-    case Scalar::F32:
-      return 4;
-    case Scalar::F64:
-      return 8;
-    case Scalar::BF16:
-      return 2;
-    case Scalar::I64:
-      return 8;
-    case Scalar::U8:
-      return 1;
-  }
-  return 1;
-}
 
 MPI_Datatype mpi_type(Scalar type) {
   switch (type) {
@@ -49,31 +33,11 @@ MPI_Datatype mpi_type(Scalar type) {
   return MPI_DATATYPE_NULL;
 }
 
-float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
-
-std::uint16_t to_bf16(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  if (value != value) return static_cast<std::uint16_t>((bits >> 16) | 0x40);  // stays a NaN
-  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >>
-                                    16);  // nearest, ties to even
-}
-
-// MPI knows no bfloat16: these see the bits as uint16 and compute in float.
-template <class Combine>
+// MPI knows no bfloat16: this sees the bits as uint16.
+template <Reduce how>
 void combine_bf16(void* in, void* in_out, int* count, MPI_Datatype*) {
-  const auto* a = static_cast<const std::uint16_t*>(in);
-  auto* b = static_cast<std::uint16_t*>(in_out);
-  for (int i = 0; i < *count; ++i) b[i] = to_bf16(Combine{}(from_bf16(a[i]), from_bf16(b[i])));
+  combine(in, in_out, static_cast<std::size_t>(*count), Scalar::BF16, how);
 }
-struct Add {
-  float operator()(float a, float b) const { return a + b; }
-};
-struct Larger {
-  float operator()(float a, float b) const { return std::max(a, b); }
-};
-struct Smaller {
-  float operator()(float a, float b) const { return std::min(a, b); }
-};
 
 class Mpi final : public Communicator {
  public:
@@ -81,7 +45,7 @@ class Mpi final : public Communicator {
     rank_.host = own_host();
     engine_.run("joining the world",
                 [this](MpiEngine::Worker& worker) { learn_place(worker.world()); });
-    engine_.name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
+    engine_.wire().name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
   }
 
   const topology::Rank& rank() const noexcept override { return rank_; }
@@ -91,7 +55,7 @@ class Mpi final : public Communicator {
     return engine_.submit(std::string(purpose), reduction(buffer, how));
   }
 
-  void wait(Ticket ticket, void*) override { engine_.wait(ticket); }
+  void wait(Ticket ticket, void*) override { engine_.wire().wait(ticket); }
 
   void broadcast(Buffer buffer, int root) override {
     run_on_copy("broadcast", buffer, [root](Buffer copy) -> MpiEngine::Job {
@@ -124,8 +88,8 @@ class Mpi final : public Communicator {
     });
   }
 
-  void close() override { engine_.close(); }
-  double seconds_in_collectives() const noexcept override { return engine_.busy_seconds(); }
+  void close() override { engine_.wire().close(); }
+  double seconds_in_collectives() const noexcept override { return engine_.wire().busy_seconds(); }
   // Not MPI_Abort: that call belongs to the engine's thread, which may be the one that hangs. A
   // process that goes without MPI_Finalize makes the launcher end the others just as well.
   [[noreturn]] void abort(int exit_code) noexcept override { ::_exit(exit_code); }
@@ -200,9 +164,9 @@ class Mpi final : public Communicator {
     MPI_Comm_rank(local, &rank_.local_index);
     MPI_Comm_size(local, &rank_.local_size);
     MPI_Comm_free(&local);
-    check_mpi(MPI_Op_create(combine_bf16<Add>, 1, &bf16_ops_[0]), "MPI_Op_create");
-    check_mpi(MPI_Op_create(combine_bf16<Larger>, 1, &bf16_ops_[1]), "MPI_Op_create");
-    check_mpi(MPI_Op_create(combine_bf16<Smaller>, 1, &bf16_ops_[2]), "MPI_Op_create");
+    check_mpi(MPI_Op_create(combine_bf16<Reduce::Sum>, 1, &bf16_ops_[0]), "MPI_Op_create");
+    check_mpi(MPI_Op_create(combine_bf16<Reduce::Max>, 1, &bf16_ops_[1]), "MPI_Op_create");
+    check_mpi(MPI_Op_create(combine_bf16<Reduce::Min>, 1, &bf16_ops_[2]), "MPI_Op_create");
   }
 
   MPI_Op operation(Scalar type, Reduce how) const {

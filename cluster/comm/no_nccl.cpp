@@ -9,7 +9,7 @@ std::string gpu_identity(const topology::Rank&) { return ""; }
 
 std::unique_ptr<Communicator> make_nccl(const CommPlan&, std::unique_ptr<Communicator>) {
   throw Error(Fault::Environment, "cluster.backend = nccl: this build has no CUDA and no NCCL",
-              "use cluster.backend = mpi, or build the preset `cuda`");
+              "use cluster.backend = mpi or tcp, or build the preset `cuda`");
 }
 
 }  // namespace homolog::comm

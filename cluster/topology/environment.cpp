@@ -21,6 +21,24 @@ std::optional<int> number(const Environment& environment, const char* name) {
   return value;
 }
 
+Place place_by_hand(const Environment& environment, const char* rank, const char* world,
+                    const char* local) {
+  const auto index = number(environment, rank), size = number(environment, world);
+  if (!index || !size) {
+    throw Error(
+        Fault::Environment,
+        std::string(index ? rank : world) + " is set, " + (index ? world : rank) + " is not",
+        "set both for each worker, ranks from 0, or neither");
+  }
+  if (*size < 1 || *index < 0 || *index >= *size) {
+    throw Error(Fault::Environment,
+                std::string(rank) + " = " + std::to_string(*index) + " is no rank of a world of " +
+                    std::to_string(*size) + " (" + world + ")",
+                "ranks count from 0 to one less than the number of workers");
+  }
+  return {Starter::ByHand, *index, *size, number(environment, local)};
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -34,22 +52,31 @@ Environment process_environment() {
 Place read_place(const Environment& environment) {
   // mpirun inside an allocation inherits SLURM's variables, so it is asked first.
   if (const auto size = number(environment, "OMPI_COMM_WORLD_SIZE")) {
-    return {Starter::Mpirun, number(environment, "OMPI_COMM_WORLD_RANK").value_or(0), *size};
+    return {Starter::Mpirun, number(environment, "OMPI_COMM_WORLD_RANK").value_or(0), *size,
+            number(environment, "OMPI_COMM_WORLD_LOCAL_RANK")};
   }
+  if (environment("HOMOLOG_RANK") || environment("HOMOLOG_WORLD"))
+    return place_by_hand(environment, "HOMOLOG_RANK", "HOMOLOG_WORLD", "HOMOLOG_LOCAL_RANK");
   // A batch script has SLURM_PROCID too; only a step started by srun has these two.
   const auto tasks = number(environment, "SLURM_STEP_NUM_TASKS");
   if (tasks && environment("SLURM_STEP_ID")) {
     const int index = number(environment, "SLURM_PROCID").value_or(0);
-    if (environment("PMIX_RANK")) return {Starter::SrunPmix, index, *tasks};
-    if (*tasks > 1) return {Starter::SrunWithoutPmix, index, *tasks};
+    const auto local = number(environment, "SLURM_LOCALID");
+    if (environment("PMIX_RANK")) return {Starter::SrunPmix, index, *tasks, local};
+    if (*tasks > 1) return {Starter::SrunWithoutPmix, index, *tasks, local};
   }
+  // Fewer than all four may be some other program's.
+  if (environment("RANK") && environment("WORLD_SIZE") && environment("MASTER_ADDR") &&
+      environment("MASTER_PORT"))
+    return place_by_hand(environment, "RANK", "WORLD_SIZE", "LOCAL_RANK");
   return {};
 }
 
 std::string pmix_remedy() {
   return "start with `srun --mpi=pmix` (`srun --mpi=list` shows what this SLURM has: pmix, "
          "pmix_v4, pmix_v3), "
-         "or start with `homolog launch` or mpirun inside the allocation";
+         "start with `homolog launch` or mpirun inside the allocation, or join the tasks without "
+         "MPI: cluster.bootstrap = tcp or file";
 }
 
 std::optional<Allocation> read_allocation(const Environment& environment) {

@@ -19,17 +19,21 @@ enum class Starter {
   Nobody,           // started by hand: a world of one
   Mpirun,           // Open MPI's mpirun, or prterun
   SrunPmix,         // srun --mpi=pmix…
-  SrunWithoutPmix,  // srun with several tasks that cannot find each other: MPI_Init would hang or
-                    // make one world per task
+  SrunWithoutPmix,  // srun with several tasks that MPI cannot join: MPI_Init would hang or make one
+                    // world per task
+  ByHand,           // HOMOLOG_RANK and HOMOLOG_WORLD, or what torchrun sets: RANK, WORLD_SIZE,
+                    // MASTER_ADDR and MASTER_PORT, all four
 };
 
 struct Place {
   Starter starter = Starter::Nobody;
-  int index = 0, size = 1;  // as the starter says, before MPI
+  int index = 0, size = 1;         // as the starter says, before any connection
+  std::optional<int> local_index;  // on this host, where the starter says it
 };
+// Throws Fault::Environment naming the variable that is missing, no number, or out of range.
 Place read_place(const Environment& environment);
 
-// What to tell the user who used srun without PMIx.
+// What to tell the user who wants MPI and used srun without PMIx.
 std::string pmix_remedy();
 
 struct Allocation {

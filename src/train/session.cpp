@@ -32,7 +32,8 @@ torch::Device choose_device(const std::string& wanted, const comm::Communicator&
                 "see `homolog --build-info` (cuda) and nvidia-smi, or train with --device cpu");
   }
   if (wanted == "cpu" && nccl)
-    throw Error(Fault::Usage, "--device cpu does not go with NCCL", "set cluster.backend = mpi");
+    throw Error(Fault::Usage, "--device cpu does not go with NCCL",
+                "set cluster.backend = mpi, or tcp without MPI");
   if (wanted == "cpu" || !possible) return torch::kCPU;
   const torch::Device device(torch::kCUDA,
                              static_cast<c10::DeviceIndex>(nccl ? communicator.device() : 0));
@@ -55,7 +56,9 @@ std::string handshake_lines(const TrainState& fresh) {
   std::string lines = "program version=" + std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT +
                       "\nnumber of workers=" + std::to_string(fresh.world) + "\n";
   for (const auto& [key, value] : fresh.identity) lines += key + "=" + value + "\n";
-  for (const auto& [key, value] : flat_settings(fresh.config)) lines += key + "=" + value + "\n";
+  for (const auto& [key, value] : flat_settings(fresh.config)) {
+    if (key != "cluster.rendezvous") lines += key + "=" + value + "\n";  // they have met
+  }
   return lines;
 }
 
@@ -236,15 +239,7 @@ void declare_recipe(Options& o, TrainingPlan& p) {
   declare(o, p.optimizer);
   declare(o, p.schedule);
   declare(o, p.checkpoint);
-  o.add("cluster.backend", p.cluster.comm.backend,
-        "how workers talk: alone solo, with a GPU each nccl, else mpi",
-        {.choices = {"auto", "solo", "mpi", "nccl"}});
-  o.add("cluster.timeout_s", p.cluster.comm.timeout_s, "a collective that takes longer is a hang",
-        {.min = 1, .unit = "s"});
-  o.add("cluster.bucket_mb", p.cluster.bucket_mb, "gradients are sent in pieces of this size",
-        {.min = 0.001, .unit = "MB"});
-  o.add("cluster.check_every", p.cluster.check_every,
-        "steps between comparisons of all workers' weights; 0: never", {.min = 0});
+  declare(o, p.cluster);
   o.add(
       "cluster.deterministic", p.deterministic,
       "only repeatable algorithms, so that runs agree bit for bit; on a GPU also full fp32, where "
@@ -272,7 +267,7 @@ int run_training_in(comm::Communicator& communicator, const TrainingPlan& plan,
 int run_training(const TrainingPlan& plan, const TrainingParts& parts, const Options& options) {
   check(plan);
   listen_for_stop_signals();
-  const auto communicator = comm::connect(plan.cluster.comm);
+  const auto communicator = join_world(plan.cluster, plan.run);
   const auto& rank = communicator->rank();
   const ImpatienceWatch watch(plan.run);
   const Fence fence(*communicator, true);

@@ -16,17 +16,12 @@
 #include "cluster/comm/communicator.h"
 #include "objective/objective.h"
 #include "train/checkpoint.h"
+#include "train/cluster_plan.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/source.h"
 
 namespace homolog::train {
-
-struct ClusterPlan {
-  comm::CommPlan comm;
-  double bucket_mb = 25;           // gradients are sent in pieces of this size
-  std::int64_t check_every = 100;  // steps between comparisons of all ranks' weights (P6); 0: never
-};
 
 // Set fields before declare() to give a program other defaults.
 struct TrainingPlan {

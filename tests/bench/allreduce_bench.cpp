@@ -1,6 +1,6 @@
-// bench_allreduce COUNT...: median seconds of an in-place all-reduce of COUNT floats over MPI, as
-// training starts them (queue, engine thread, wait). Rank 0 prints one JSON object: count ->
-// seconds.
+// bench_allreduce [tcp=HOST:PORT] COUNT...: median seconds of an in-place all-reduce of COUNT
+// floats over MPI (or TCP, by HOMOLOG_RANK and HOMOLOG_WORLD), as training starts them (queue,
+// wire's thread, wait). Rank 0 prints one JSON object: count -> seconds.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,9 +14,13 @@ namespace {
 
 using namespace homolog;
 
+constexpr const char* kTcp = "tcp=";
+
 std::vector<std::size_t> counts_of(int argc, char** argv) {
   std::vector<std::size_t> counts;
-  for (int i = 1; i < argc; ++i) counts.push_back(std::stoul(argv[i]));
+  for (int i = 1; i < argc; ++i) {
+    if (!std::string(argv[i]).starts_with(kTcp)) counts.push_back(std::stoul(argv[i]));
+  }
   if (counts.empty())
     throw Error(Fault::Usage, "no element count is given", "give counts of floats");
   return counts;
@@ -24,7 +28,12 @@ std::vector<std::size_t> counts_of(int argc, char** argv) {
 
 int body(int argc, char** argv) {
   const auto counts = counts_of(argc, argv);
-  const auto world = comm::connect({.backend = "mpi", .timeout_s = 60});
+  comm::CommPlan plan{.backend = "mpi", .timeout_s = 60};
+  if (std::string(argv[1]).starts_with(kTcp)) {
+    plan.backend = "tcp";
+    plan.rendezvous = argv[1] + std::string_view(kTcp).size();
+  }
+  const auto world = comm::connect(plan);
   nlohmann::ordered_json medians;
   for (const std::size_t count : counts) {
     std::vector<float> values(count);

@@ -21,8 +21,8 @@ FOLDERS = {
     "src/dispatch": "apps", "src/demo": "apps", "src/bench": "apps", "src/cmake": "cmake",
     "sharding/import": "import", "sharding/phantom": "phantom", "sharding/match": "match",
     "sharding/store/commands": "store_commands", "sharding/store": "shard_store", "sharding/apps": "apps", "sharding": "shard_build",
-    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/plan": "plan", "cluster/apps": "apps", "cluster": "cluster",
-    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/doctor": "doctor", "cluster/apps": "apps", "cluster": "cluster",
+    "cluster/topology": "topology", "cluster/comm": "comm", "cluster/plan": "plan", "cluster/doctor": "doctor",
+    "cluster/apps": "apps", "cluster": "cluster",
     "launcher/apps": "apps", "launcher": "launcher",
     "monitoring/board": "board", "monitoring/apps": "apps", "monitoring": "monitoring",
 }

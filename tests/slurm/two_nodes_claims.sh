@@ -3,6 +3,7 @@
 # 2. The guide's line stages the store from both nodes at once, each shard once; a run reads it there.
 # 3. slurm/pretrain.sbatch trains to the end; told USR1 it saves, SLURM requeues it, and it goes on without repeating or
 #    losing a step: to the very losses of a run that was never stopped.
+# 4. Workers that srun starts without PMIx find each other over TCP, and train to the same losses.
 set -u
 work=$1 id=$2 bin=${HOMOLOG_BIN:?} source=${HOMOLOG_SOURCE:?}
 mount -t tmpfs shm /dev/shm || exit 1  # other tests' boards are none of ours
@@ -123,6 +124,23 @@ if ends_well "$stopped" "$log" "requeued"; then
     fail "requeued: other losses than those of a run that was never stopped" diff.log
 fi
 ok "told USR1 at step $at, requeued, gone on to the same losses"
+
+# 4. Without PMIx. The nodes' names have no addresses here, so the workers meet through a file, the other time at a port.
+train=(homolog train --config configs/alice_small.ini --set "data.store=$work/store" --set data.batch=1
+       --set schedule.steps=$steps --set schedule.validate_every=0)
+for bootstrap in file tcp; do
+  met=(--set "cluster.bootstrap=$bootstrap")
+  [ $bootstrap = file ] || met+=(--set "cluster.rendezvous=127.0.0.1:$(free_ports 1 "$id")")
+  plain=$(sbatch --parsable --nodes=2 --ntasks-per-node=1 --output=plain.log \
+    --wrap "export OMP_NUM_THREADS=1; srun --mpi=none --kill-on-bad-exit=1 ${train[*]} ${met[*]} --run plain-$bootstrap") || exit 1
+  if ends_well "$plain" plain.log "without PMIx, $bootstrap"; then
+    says '"\{0,1\}backend"\{0,1\}[=: ]*"\{0,1\}tcp' plain.log "without PMIx, $bootstrap"
+    every_step_once "plain-$bootstrap" plain.log
+    diff <(losses straight) <(losses "plain-$bootstrap") >diff.log || fail "without PMIx, $bootstrap: other losses" diff.log
+  fi
+done
+[ -e plain-file.rendezvous ] && fail "without PMIx: the meeting file is still there"
+ok "srun without PMIx trained to the same losses"
 
 [ $failures = 0 ] && echo "all claims hold"
 exit $((failures > 0))

@@ -84,6 +84,45 @@ TEST(CommWorld, Bfloat16SumsAsNumbersNotAsBits) {
   EXPECT_EQ(one_and_half[2], expected | 0x8000);
 }
 
+// Counts below the number of ranks, around the size at which algorithms change, and uneven ones.
+constexpr std::size_t kCounts[] = {1, 3, 2047, 2048, 2049, 8192, 8193, 100003, 1000001};
+
+template <class T>
+void expect_sums(Scalar type) {
+  for (const std::size_t count : kCounts) {
+    std::vector<T> values(count);
+    for (std::size_t i = 0; i < count; ++i)
+      values[i] = static_cast<T>((i % 13 + 1) * (index() + 1));
+    world->all_reduce({values.data(), count, type}, Reduce::Sum, "sum");
+    const std::size_t ranks = static_cast<std::size_t>(size() * (size() + 1) / 2);
+    for (std::size_t i = 0; i < count; ++i)
+      ASSERT_EQ(values[i], static_cast<T>((i % 13 + 1) * ranks)) << count << " " << i;
+  }
+}
+
+TEST(CommWorld, SumsOfAnyCountOfEachTypeAreWhole) {
+  expect_sums<float>(Scalar::F32);
+  expect_sums<double>(Scalar::F64);
+  expect_sums<std::int64_t>(Scalar::I64);
+  expect_sums<std::uint8_t>(Scalar::U8);
+}
+
+TEST(CommWorld, LongBfloat16SumsAreNumbersToo) {
+  std::vector<std::uint16_t> ones(100001, 0x3f80);  // 1
+  world->all_reduce({ones.data(), ones.size(), Scalar::BF16}, Reduce::Sum, "bf16");
+  for (const auto v : ones) ASSERT_EQ(v, size() == 2 ? 0x4000 : 0x4080);  // 2, 4
+}
+
+TEST(CommWorld, LongBroadcastsCarryTheValuesOfEveryRoot) {
+  for (int root = 0; root < size(); ++root) {
+    std::vector<float> values(1000003);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<float>(i % 977 + index());
+    world->broadcast({values.data(), values.size(), Scalar::F32}, root);
+    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], i % 977 + root) << i;
+  }
+}
+
 TEST(CommWorld, BroadcastCarriesTheRootsValues) {
   std::vector<std::int64_t> values(1000, index());
   world->broadcast({values.data(), values.size(), Scalar::I64}, size() - 1);

@@ -32,6 +32,10 @@ TEST(Place, TellsTheStarterFromTheVariables) {
   one["SLURM_STEP_NUM_TASKS"] = "1";
   Variables mpirun_in_step = step;
   mpirun_in_step.insert({{"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_RANK", "1"}});
+  const Variables torchrun = {
+      {"RANK", "1"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "29400"}};
+  Variables torchrun_in_step = one;
+  torchrun_in_step.insert(torchrun.begin(), torchrun.end());
   const struct {
     const char* what;
     Variables variables;
@@ -49,6 +53,14 @@ TEST(Place, TellsTheStarterFromTheVariables) {
       {"srun --mpi=pmix", pmix, Starter::SrunPmix, 3, 4},
       {"srun -n1 --pty bash", one, Starter::Nobody, 0, 1},
       {"mpirun in a shell that srun started", mpirun_in_step, Starter::Mpirun, 1, 2},
+      {"by hand, with ranks",
+       {{"HOMOLOG_RANK", "2"}, {"HOMOLOG_WORLD", "3"}},
+       Starter::ByHand,
+       2,
+       3},
+      {"torchrun", torchrun, Starter::ByHand, 1, 2},
+      {"torchrun in a shell that srun started", torchrun_in_step, Starter::ByHand, 1, 2},
+      {"some other program's RANK", {{"RANK", "1"}, {"WORLD_SIZE", "2"}}, Starter::Nobody, 0, 1},
   };
   for (const auto& row : rows) {
     const Place place = read_place(fake(row.variables));
@@ -66,6 +78,38 @@ TEST(Place, RefusesBrokenNumbersNamingTheVariable) {
     EXPECT_EQ(e.fault(), Fault::Environment);
     EXPECT_THAT(e.what(), ::testing::HasSubstr("OMPI_COMM_WORLD_SIZE"));
   }
+}
+
+TEST(Place, RefusesHalfAPlaceAndARankOutsideItsWorld) {
+  const struct {
+    Variables variables;
+    const char* named;
+  } rows[] = {
+      {{{"HOMOLOG_RANK", "0"}}, "HOMOLOG_WORLD"},
+      {{{"HOMOLOG_WORLD", "2"}}, "HOMOLOG_RANK"},
+      {{{"HOMOLOG_RANK", "2"}, {"HOMOLOG_WORLD", "2"}}, "HOMOLOG_RANK = 2"},
+      {{{"HOMOLOG_RANK", "-1"}, {"HOMOLOG_WORLD", "2"}}, "HOMOLOG_RANK = -1"},
+      {{{"RANK", "0"}, {"WORLD_SIZE", "0"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "1"}},
+       "WORLD_SIZE"},
+  };
+  for (const auto& row : rows) {
+    try {
+      read_place(fake(row.variables));
+      ADD_FAILURE() << row.named;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.fault(), Fault::Environment);
+      EXPECT_THAT(e.what(), ::testing::HasSubstr(row.named));
+    }
+  }
+}
+
+TEST(Place, TellsThePlaceOnTheHostWhereTheStarterDoes) {
+  EXPECT_EQ(read_place(fake({{"HOMOLOG_RANK", "5"}, {"HOMOLOG_WORLD", "8"}})).local_index,
+            std::nullopt);
+  EXPECT_EQ(
+      read_place(fake({{"HOMOLOG_RANK", "5"}, {"HOMOLOG_WORLD", "8"}, {"HOMOLOG_LOCAL_RANK", "1"}}))
+          .local_index,
+      1);
 }
 
 TEST(Allocation, ReadsHostsTasksAndCores) {
