@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/ini.h"
 #include "base/open_files.h"
 #include "base/options.h"
 #include "base/run_main.h"
@@ -105,7 +106,8 @@ int body(int argc, char** argv) {
   };
   if (!weights.empty()) {
     parts.initial_weights = [&](objective::Objective& objective) {
-      return train::start_from_weights(objective, weights, facts.crop_xyz);
+      return train::start_from_weights(
+          objective, {weights, choice.backbone, flat_settings(options.dump()), facts.crop_xyz});
     };
   }
   parts.source = [&](const train::Start& start) {

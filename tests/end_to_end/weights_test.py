@@ -225,6 +225,14 @@ def initial_weights(state):
                    "model.nnformer.heads=3,6,12,24")
     check("weights of another width are refused with the list, nothing is trained", narrow.returncode == 3 and "has shape" in narrow.stderr
           and "model_down.norm0.weight" in narrow.stderr and not list((work / "narrow").glob("checkpoints/step-*")), narrow.stderr[-1500:])
+    exact = train("exact", "--set", f"model.weights={work / 'encoder.safetensors'}", "--set", "model.nnformer.rel_index=exact")
+    check("weights whose file states another network are refused with what to set, though all shapes fit", exact.returncode == 3
+          and "the file states reference, this network has exact" in exact.stderr and "set model.nnformer.rel_index = reference" in exact.stderr
+          and not list((work / "exact").glob("checkpoints/step-*")), exact.stderr[-1500:])
+    torch.save(state, work / "raw.pt")
+    raw = train("raw", "--set", f"model.weights={work / 'raw.pt'}", "--set", "model.nnformer.rel_index=exact")
+    check("what a file does not tell of its network is said in the run's log", raw.returncode == 0
+          and "does not tell model.nnformer.rel_index: taken as this network has it, exact" in raw.stderr, raw.stderr[-1500:])
     gone = work / "gone.safetensors"
     gone.write_bytes((work / "encoder.safetensors").read_bytes())
     stopped = train("resumed", "--set", f"model.weights={gone}", "--max-steps-this-run", 1)
