@@ -98,6 +98,8 @@ int body(int argc, char** argv) {
       {"store", facts.hash},
       {"objective", choice.objective},
       {"backbone", choice.backbone},
+      {"window_low_hu", std::to_string(facts.window_low_hu)},
+      {"window_high_hu", std::to_string(facts.window_high_hu)},
       {"crop", std::to_string(x) + "x" + std::to_string(y) + "x" + std::to_string(z)}};
   parts.objective = [&] {
     const auto& backbone = Choice::chosen(backbones, choice.backbones, choice.backbone);

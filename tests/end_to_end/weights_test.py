@@ -47,6 +47,11 @@ def nnformer():
         sys.exit(done.stderr)
     good("homolog-export", work / "first", "--out", work / "first.safetensors", "--full", "--layout", "native")
     good("homolog-export", work / "first", "--out", work / "encoder.safetensors")
+    with safe_open(work / "encoder.safetensors", "pt") as file:
+        about = file.metadata()
+    window = json.loads((work / "store" / "store.json").read_text())["window_hu"]
+    check("an export says which intensities it takes", [about.get("trained.window_low_hu"), about.get("trained.window_high_hu")]
+          == [str(hu) for hu in window], str({**about, "config": ""}))
     return {key: value for key, value in load_file(work / "encoder.safetensors").items()}
 
 
