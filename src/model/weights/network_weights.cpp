@@ -21,6 +21,8 @@ bool is_head(const std::string& name) {
          name.find(".cross_attn.") != std::string::npos;
 }
 
+constexpr double kSineTolerance = 0.01;  // of 16-bit floats
+
 // Transformers that are published without the convolutions around them.
 constexpr const char* kAlone[] = {"swinViT.", "vit."};
 
@@ -114,6 +116,11 @@ class Fitting {
       }
       return;
     }
+    if (!has_its_sines(name, own, tensor)) {
+      wrong_.push_back(name + ": is another table than the fixed sines of this network" +
+                       " (positions = sincos); positions = learnable takes it");
+      return;
+    }
     if (tensor.scalar_type() != own.scalar_type()) {
       ++converted_;
       tensor = tensor.to(own.scalar_type());
@@ -134,6 +141,12 @@ class Fitting {
     return table != tables_.end() && own.sizes() == table_1LC.sizes() &&
            grid_of_file(table->second, table_1LC.size(1), from) && from != table->second;
   }
+  // True where the network does not compute its positions, too.
+  bool has_its_sines(const std::string& name, const torch::Tensor& own,
+                     const torch::Tensor& table_1LC) const {
+    return !tables_.contains(name) || !network_.has_sine_positions(name) ||
+           table_1LC.to(own.scalar_type()).allclose(own.cpu(), 0, kSineTolerance);
+  }
   // A position table of another crop, made anew for this one's tokens.
   bool resample(const std::string& name, const torch::Tensor& own, torch::Tensor& table_1LC) {
     const auto table = tables_.find(name);
@@ -143,7 +156,11 @@ class Fitting {
     const Size3& to = table->second;
     Size3 from{};
     if (!grid_of_file(to, table_1LC.size(1), from)) return false;
-    table_1LC = model::resize_position_table(table_1LC.to(torch::kFloat32), from, to);
+    table_1LC = table_1LC.to(torch::kFloat32);
+    const bool sines =
+        network_.has_sine_positions(name) &&
+        table_1LC.allclose(model::sine_positions_1LC(from, own.size(2)), 0, kSineTolerance);
+    table_1LC = sines ? own.detach().cpu() : model::resize_position_table(table_1LC, from, to);
     out_.resampled.push_back(name + " from " + crop_text(from) + " to " + crop_text(to) +
                              " tokens");
     return true;

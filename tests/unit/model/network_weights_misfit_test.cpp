@@ -108,6 +108,33 @@ TEST(NetworkWeights, OfNoCubeAskForTheCrop) {
   }
 }
 
+TEST(NetworkWeights, WithATableThatIsNoSinesAreNotTakenForSines) {
+  const Settings sines = {{"model.vit.positions", "sincos"}, {"model.vit.hidden", "60"}};
+  const ImportPlan as_sines{.options = {{"model.vit.positions", "sincos"}}};
+  const model::ForeignWeights trained = published("vit", {{"model.vit.hidden", "60"}});
+  EXPECT_THAT(refusal(trained, as_sines),
+              HasSubstr("patch_embedding.position_embeddings: is another table than the fixed "
+                        "sines of this network (positions = sincos)"));
+  const model::ForeignWeights fixed = published("vit", sines);
+  EXPECT_EQ(import_network(fixed, as_sines, "w.pt").options.at("model.vit.positions"), "sincos");
+  EXPECT_THAT(import_network(fixed, {}, "w.pt").weights.notes,
+              Contains(HasSubstr("--set model.vit.positions=sincos keeps it fixed")));
+  Settings options = kSmall.at("vit");
+  for (const auto& [key, value] : sines) options[key] = value;
+  const Built larger = build(find("vit"), options, {64, 96, 64});  // a run of another crop
+  const NetworkWeights fitted = fit(*larger.network, fixed, "w", {.crop = {64, 96, 64}});
+  const char* table = "patch_embedding.position_embeddings";
+  EXPECT_TRUE(fitted.tensors.at(table).equal(larger.network->named_parameters()[table]));
+  EXPECT_THROW(fit(*larger.network, trained, "w", {.crop = {64, 96, 64}}), Error);
+}
+
+TEST(NetworkWeights, OfNoPositionsSaySo) {
+  model::ForeignWeights weights = published("vit");
+  weights.weights.tensors.at("patch_embedding.position_embeddings").zero_();
+  EXPECT_THAT(import_network(weights, {}, "w.pt").weights.notes,
+              Contains(HasSubstr("pos_embed_type=\"none\"")));
+}
+
 TEST(NetworkWeights, WithoutRunningStatisticsAreNotSilentlyOfAnInstanceNorm) {
   const model::ForeignWeights weights = published("resnet", {{"model.resnet.norm", "instance"}});
   const auto group = HasSubstr("A group norm has the same shapes and is not supported");
