@@ -114,12 +114,16 @@ bool is_credible(const Size3& stated, const Recognised& told) {
   return told.tokens == 0 || tokens == static_cast<double>(told.tokens);
 }
 
-Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan,
-                  const Recognised& told) {
+Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan, const Recognised& told,
+                  std::vector<std::string>& notes) {
   Size3 crop{};
   if (plan.crop[0] > 0) return plan.crop;
   for (const char* key : {"crop", "trained.crop"})
     if (parse_crop(metadata(from, key), crop) && is_credible(crop, told)) return crop;
+  if (told.crop[0] > 0)
+    notes.push_back("the position table tells its number of tokens alone, " +
+                    std::to_string(told.tokens) + ": taken for a cube, a crop of " +
+                    crop_text(told.crop) + "; else give --crop X,Y,Z");
   return told.crop;  // 0 for a table of no cube, too: the comparison then asks for it
 }
 
@@ -173,12 +177,14 @@ ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPl
   out.backbone = choice.entry->name;
   out.origin = file_name;
   out.container = from.container;
-  out.crop = choose_crop(from, plan, choice.told);
+  std::vector<std::string> assumed;
+  out.crop = choose_crop(from, plan, choice.told, assumed);
   const Size3 crop = out.crop[0] > 0 ? out.crop : kAnyCrop;
   const Built built = build_told(*choice.entry, options, crop, plan, file_name);
   out.options = built.options;
   out.monai = built.network->monai();
   out.weights = fit(*built.network, from, file_name, {.crop = crop, .resample = false});
+  out.weights.notes.insert(out.weights.notes.end(), assumed.begin(), assumed.end());
   tell_guesses(choice.told, given, !stated_options(from, *choice.entry).empty(), out.weights.notes);
   return out;
 }

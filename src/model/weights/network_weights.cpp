@@ -21,6 +21,7 @@ bool is_head(const std::string& name) {
          name.find(".cross_attn.") != std::string::npos;
 }
 
+constexpr const char* kCropKeys[] = {"crop", "trained.crop"};
 constexpr double kSineTolerance = 0.01;  // of 16-bit floats
 
 // Transformers that are published without the convolutions around them.
@@ -95,6 +96,7 @@ class Fitting {
       return;
     }
     const torch::Tensor& own = wanted->second;
+    const std::int64_t count = tensor.dim() == 3 ? tensor.size(1) : 0;
     if (tensor.is_floating_point() != own.is_floating_point()) {
       wrong_.push_back(name + ": is of type " + c10::toString(tensor.scalar_type()) + ", needs " +
                        c10::toString(own.scalar_type()));
@@ -116,6 +118,7 @@ class Fitting {
       }
       return;
     }
+    note_assumed_grid(name, count);
     if (!has_its_sines(name, own, tensor)) {
       wrong_.push_back(name + ": is another table than the fixed sines of this network" +
                        " (positions = sincos); positions = learnable takes it");
@@ -165,12 +168,25 @@ class Fitting {
                              " tokens");
     return true;
   }
+  bool states_crop(Size3& crop) const {
+    return std::any_of(std::begin(kCropKeys), std::end(kCropKeys), [&](const char* key) {
+      const auto stated = metadata_.find(key);
+      return stated != metadata_.end() && parse_crop(stated->second, crop);
+    });
+  }
+  void note_assumed_grid(const std::string& name, std::int64_t count) {
+    const auto table = tables_.find(name);
+    Size3 grid{};
+    if (table == tables_.end() || !rules_.resample || states_crop(grid) ||
+        !grid_of_file(table->second, count, grid))
+      return;
+    out_.notes.push_back(name + ": the file does not tell how its " + std::to_string(count) +
+                         " tokens lie, taken for a grid of " + crop_text(grid) +
+                         "; homolog import --crop X,Y,Z states another");
+  }
   // From the crop that the file states; else this network's where it has as many tokens, or a cube.
   bool grid_of_file(const Size3& own_grid, std::int64_t count, Size3& grid) const {
-    for (const char* key : {"crop", "trained.crop"}) {
-      const auto stated = metadata_.find(key);
-      Size3 crop{};
-      if (stated == metadata_.end() || !parse_crop(stated->second, crop)) continue;
+    if (Size3 crop{}; states_crop(crop)) {
       for (std::size_t a = 0; a < 3; ++a) grid[a] = own_grid[a] * crop[a] / rules_.crop[a];
       return tokens(grid) == count;
     }

@@ -12,6 +12,7 @@
 namespace homolog::backbone {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
@@ -106,6 +107,18 @@ TEST(NetworkWeights, OfNoCubeAskForTheCrop) {
     EXPECT_EQ(taken.crop, (Size3{64, 64, 128})) << network;
     EXPECT_THAT(refusal(weights, {.crop = {64, 64, 96}}), HasSubstr("--crop X,Y,Z"));
   }
+}
+
+TEST(NetworkWeights, OfACubeOfTokensSayThatItIsAssumed) {
+  model::ForeignWeights weights = published("unetr");  // 64 tokens: 4x4x4, or 2x4x8
+  const auto assumed =
+      AllOf(HasSubstr("64: taken for a cube, a crop of 64,64,64"), HasSubstr("--crop X,Y,Z"));
+  EXPECT_THAT(import_network(weights, {}, "w.pt").weights.notes, Contains(assumed));
+  const ImportedNetwork said = import_network(weights, {.crop = {32, 64, 128}}, "w.pt");
+  EXPECT_EQ(said.crop, (Size3{32, 64, 128}));
+  EXPECT_THAT(said.weights.notes, Not(Contains(assumed)));
+  weights.weights.metadata["crop"] = "32,64,128";
+  EXPECT_THAT(import_network(weights, {}, "w.pt").weights.notes, Not(Contains(assumed)));
 }
 
 TEST(NetworkWeights, WithATableThatIsNoSinesAreNotTakenForSines) {
