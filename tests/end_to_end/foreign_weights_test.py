@@ -72,6 +72,11 @@ def told():
     rest = {key: value for key, value in nets.resnet10(**resnet).state_dict().items() if not key.endswith(("running_mean", "running_var", "tracked"))}
     done = good("homolog-import", saved(rest), "--out", work / "out.safetensors")
     check("a group norm is not silently an instance norm", "A group norm has the same shapes and is not supported" in done.stdout, done.stdout[-800:])
+    done = good("homolog-import", saved(nets.resnet10(**resnet, act="leakyrelu").state_dict()), "--out", work / "out.safetensors")
+    check("that shapes do not tell a ResNet's activation is said", "taken as MONAI's default, ReLU" in done.stdout, done.stdout[-800:])
+    square = nets.UNETR(**{**UNETR, "img_size": (32, 64, 128)})
+    done = good("homolog-import", saved(square.state_dict()), "--out", work / "out.safetensors")
+    check("tokens that happen to be a cube are said to be taken for one", "taken for a cube, a crop of 64,64,64; else give --crop" in done.stdout, done.stdout[-800:])
     wide = nets.SwinUNETR(**{**SWIN, "feature_size": 24}, norm_name=("group", {"num_groups": 4}))
     done = good("homolog-import", saved(wide.state_dict()), "--out", work / "out.safetensors")
     check("how many groups a norm has is told as a guess", "taken as group norm of 8 groups" in done.stdout, done.stdout[-800:])

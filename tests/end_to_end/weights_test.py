@@ -194,6 +194,7 @@ def sam():
     expected = {"format": "homolog-sam", "sam.width": "64", "sam.embedding": "128", "sam.stem_kernel": "3,7,7", "sam.coarse_stride": "4,16,16",
                 "spacing_mm": "2", "intensity.low_hu": "-1024", "intensity.high_hu": "3071", "intensity.range": "255", "intensity.shift": "-50"}
     check("the published SAM layout becomes a homolog-sam file", report["kind"] == "sam" and expected.items() <= about.items(), str(about))
+    check("a coarse stride that shapes do not tell is noted", any("coarse stride: taken as 4,16,16" in note for note in report["notes"]), str(report["notes"]))
     missing = dict(state)
     del missing["neck.fpn_convs.0.conv.bias"]
     torch.save(missing, work / "sam_bad.pth")

@@ -76,6 +76,9 @@ std::optional<Recognised> recognise(const NamedTensors& tensors) {
   out.guesses.push_back({"",
                          "shapes do not tell strides: taken as MONAI's defaults, a first "
                          "convolution with stride 1 (conv1_t_stride), then a max pool"});
+  out.guesses.push_back({"",
+                         "shapes do not tell the activation: taken as MONAI's default, ReLU (act); "
+                         "others are not supported"});
   return out;
 }
 
