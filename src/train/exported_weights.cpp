@@ -106,15 +106,28 @@ void say_contents(const TrainState& state, bool whole, model::WeightsFile& file)
     file.metadata["hint"] = "homolog sam and homolog shard take the run's sam.safetensors instead";
 }
 
+std::string file_of(const ExportPlan& plan) { return plan.which == "target" ? "target" : "model"; }
+
+// Advice on damage that is about resuming helps nobody here.
+TrainState verified(const fs::path& folder, const std::string& stem) try {
+  return verify_checkpoint(folder, stem);
+} catch (const Error& e) {
+  if (e.remedy().find("--resume") == std::string::npos) throw;
+  throw Error(e.fault(), e.summary(),
+              "give the folder of another checkpoint, RUN/checkpoints/step-..., or copy this one "
+              "again, in full");
+}
+
 }  // namespace
 
-fs::path find_checkpoint(const fs::path& source, bool best) {
+fs::path find_checkpoint(const ExportPlan& plan) {
+  const fs::path& source = plan.source;
   if (fs::exists(source / "manifest.json") && !fs::exists(source / "checkpoints")) return source;
   if (!fs::exists(source / "checkpoints")) {
     throw Error(Fault::Data, source.string() + " is neither a run nor a checkpoint",
                 "give a run folder, or RUN/checkpoints/step-...");
   }
-  if (best) {
+  if (plan.best) {
     if (!fs::exists(source / "checkpoints" / "best")) {
       throw Error(Fault::Data, source.string() + " has no best checkpoint yet",
                   "leave --best out, or wait for a validation");
@@ -122,18 +135,20 @@ fs::path find_checkpoint(const fs::path& source, bool best) {
     return source / "checkpoints" / "best";
   }
   std::vector<std::string> refused;
-  const auto found = newest_checkpoint(source / "checkpoints", refused);
+  const auto found = newest_checkpoint(source / "checkpoints", refused, file_of(plan));
   if (found) return found->folder;
   std::string text = source.string() + " holds no whole checkpoint";
   for (const auto& reason : refused) text += "\n    " + reason;
   throw Error(Fault::Data, text,
-              "train until one is written (checkpoint.every_s, checkpoint.every_steps)");
+              refused.empty()
+                  ? "train until one is written (checkpoint.every_s, checkpoint.every_steps)"
+                  : "copy one of them again, in full, from where the run was trained");
 }
 
 model::WeightsFile exported_weights(const ExportPlan& plan) {
-  const fs::path folder = find_checkpoint(plan.source, plan.best);
-  const TrainState state = verify_checkpoint(folder);
-  const auto tensors = read_tensors(folder, plan.which == "target" ? "target" : "model");
+  const fs::path folder = find_checkpoint(plan);
+  const TrainState state = verified(folder, file_of(plan));
+  const auto tensors = read_tensors(folder, file_of(plan));
   if (tensors.empty()) {
     throw Error(Fault::Data, "checkpoint " + folder.string() + " has no " + plan.which + " network",
                 "use --which online");
