@@ -141,6 +141,10 @@ int body(int argc, char** argv) {
     throw Error(Fault::Usage, "--crop takes three sides", "write for instance --crop 96,96,96");
   a.in = words.front();
 
+  std::error_code apart;
+  if (std::filesystem::equivalent(a.in, a.out, apart))
+    throw Error(Fault::Usage, "--out " + a.out.string() + " is the file that is read",
+                "give another name: what is imported stays as it is");
   const model::ForeignWeights from = model::read_foreign_weights(a.in, a.part);
   const bool sam = a.kind == "sam" || (a.kind == "auto" && a.backbone == "auto" &&
                                        match::is_published_sam(from.weights.tensors));

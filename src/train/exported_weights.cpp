@@ -66,6 +66,8 @@ class Layout {
     if (!form_.own.empty() && own.starts_with(form_.own)) return std::nullopt;
     return layout_ == "monai-unetr" ? "vit." + own : own;
   }
+  // The encoder of a larger network: never the whole of what the names are of.
+  bool is_part() const { return layout_ == "monai-unetr"; }
   // So that Python can build the network from the file alone.
   void describe(model::WeightsFile& file) const {
     if (form_.network.empty()) return;
@@ -174,7 +176,8 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
   const auto whole = std::count_if(tensors.begin(), tensors.end(), [&](const auto& item) {
     return layout.name(item.first).has_value();
   });
-  say_contents(state, file.tensors.size() == static_cast<std::size_t>(whole), file);
+  const bool all = file.tensors.size() == static_cast<std::size_t>(whole);
+  say_contents(state, all && !layout.is_part(), file);
   layout.describe(file);
   return file;
 }

@@ -85,6 +85,15 @@ def told():
     (work / "out.safetensors").unlink()
 
 
+def same_file(state):
+    file = saved(state)
+    before = file.read_bytes()
+    os.symlink(file, work / "link.pt")
+    for out in (file, work / "link.pt"):
+        done = run("homolog-import", file, "--out", out)
+        check("an import never replaces what it reads", done.returncode == 2 and "is the file that is read" in done.stderr and file.read_bytes() == before, done.stderr)
+
+
 def checkpoints(state):
     now = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
     beside = {"saved": now, "day": now.date(), "took": datetime.timedelta(hours=3), "rng": numpy.random.get_state(), "args": argparse.Namespace(lr=0.1),
@@ -157,6 +166,7 @@ with tempfile.TemporaryDirectory(prefix="homolog-foreign-") as folder:
     vit = nets.ViT(**VIT).state_dict()
     near_misses()
     told()
+    same_file(vit)
     checkpoints(vit)
     attacks(vit)
     flips(vit)

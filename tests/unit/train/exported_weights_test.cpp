@@ -132,6 +132,9 @@ TEST(ExportedWeights, OfAVitBecomeTheEncoderOfAUnetr) {
   const auto folder = checkpoint(kVit, scratch).path / "step-00000001";
   const auto file = exported_weights({.source = folder, .layout = "monai-unetr"});
   EXPECT_THAT(names(file), testing::ElementsAre("vit.norm.weight"));
+  EXPECT_EQ(file.metadata.at("contents"), "encoder");
+  const auto full = exported_weights({.source = folder, .layout = "monai-unetr", .full = true});
+  EXPECT_EQ(full.metadata.at("contents"), "encoder") << "a UNETR's convolutions are not there";
   EXPECT_EQ(file.metadata.at("monai.network"), "UNETR");
   EXPECT_EQ(file.metadata.at("monai.arguments"), R"({"hidden_size":48,"out_channels":1})");
 }
