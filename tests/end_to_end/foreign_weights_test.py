@@ -85,6 +85,13 @@ def told():
     (work / "out.safetensors").unlink()
 
 
+def no_files():
+    os.mkfifo(work / "pipe.pt")
+    refused("a pipe is refused at once", work / "pipe.pt", "pipe.pt", "no regular file")
+    refused("a device is refused at once", "/dev/zero", "no regular file")
+    refused("a folder is refused", work, "it is a folder")
+
+
 def same_file(state):
     file = saved(state)
     before = file.read_bytes()
@@ -166,6 +173,7 @@ with tempfile.TemporaryDirectory(prefix="homolog-foreign-") as folder:
     vit = nets.ViT(**VIT).state_dict()
     near_misses()
     told()
+    no_files()
     same_file(vit)
     checkpoints(vit)
     attacks(vit)

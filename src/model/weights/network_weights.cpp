@@ -108,6 +108,10 @@ class Fitting {
       wrong_.push_back(name + ": holds values that are not finite");
       return;
     }
+    if (model::is_negative_variance(name, tensor)) {
+      wrong_.push_back(name + ": holds negative variances");
+      return;
+    }
     const bool fits = tensor.sizes() == own.sizes() && !is_of_another_grid(name, own, tensor);
     if (!fits && !resample(name, own, tensor)) {
       if (is_head(name)) {

@@ -103,6 +103,8 @@ void load_into(torch::nn::Module& module, const std::map<std::string, torch::Ten
     } else if (found->second.is_floating_point() &&
                !torch::isfinite(found->second).all().item<bool>()) {
       wrong.push_back(name + ": holds values that are not finite");
+    } else if (is_negative_variance(name, found->second)) {
+      wrong.push_back(name + ": holds negative variances");
     }
   }
   for (const auto& [name, tensor] : from) {

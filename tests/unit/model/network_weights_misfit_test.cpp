@@ -94,6 +94,12 @@ TEST(NetworkWeights, OfResNetsThatAreNotHereSayWhatTheyHave) {
   EXPECT_THAT(refusal(weights), HasSubstr("layers of 1,2,1,1 plain blocks"));
 }
 
+TEST(NetworkWeights, WithNegativeVariancesAreRefusedByName) {
+  model::ForeignWeights weights = published("resnet");
+  weights.weights.tensors.at("layer2.0.bn1.running_var")[3] = -0.5;
+  EXPECT_THAT(refusal(weights), HasSubstr("layer2.0.bn1.running_var: holds negative variances"));
+}
+
 TEST(NetworkWeights, OfNoCubeAskForTheCrop) {
   for (const char* network : {"nnformer", "unetr", "vit"}) {
     model::ForeignWeights weights = published(network);
