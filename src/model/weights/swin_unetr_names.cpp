@@ -50,6 +50,12 @@ void read_stage(const NamedTensors& tensors, int stage, double channels, Recogni
                                std::to_string(windows[0]),
                            "all stages have one window here"});
   }
+  const std::string inner = blocks + "0.mlp.linear1.weight";
+  const Shape mlp = shape_of(tensors, inner);
+  if (mlp.size() == 2 && mlp[0] != 4 * mlp[1])
+    out.misfits.push_back(
+        {"a perceptron that is not four times as wide: " + inner + " has shape " + shape_text(mlp),
+         "supported is mlp_ratio=4 alone"});
   if (!tensors.contains(blocks + "0.attn.qkv.bias"))
     out.misfits.push_back(
         {blocks + "0.attn.qkv.bias is missing", "supported is SwinUNETR's qkv_bias=True alone"});

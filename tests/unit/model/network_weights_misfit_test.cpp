@@ -81,6 +81,9 @@ TEST(NetworkWeights, OfSwinUnetrWithOtherBlocksSayWhichTensorDiffers) {
   weights.weights.tensors.erase(table);
   EXPECT_THAT(refusal(weights), HasSubstr("blocks without window attention are not supported"));
   weights = published("swin_unetr");
+  weights.weights.tensors["swinViT.layers2.0.blocks.0.mlp.linear1.weight"] = torch::zeros({48, 24});
+  EXPECT_THAT(refusal(weights), HasSubstr("mlp_ratio=4 alone"));
+  weights = published("swin_unetr");
   weights.weights.tensors["encoder1.layer.norm1.weight"] = torch::ones({12});
   EXPECT_THAT(refusal(weights), HasSubstr("norm_name=\"instance\""));
 }
@@ -89,6 +92,10 @@ TEST(NetworkWeights, OfResNetsThatAreNotHereSayWhatTheyHave) {
   model::ForeignWeights weights = published("resnet");
   weights.weights.tensors.erase("layer4.0.downsample.0.weight");
   EXPECT_THAT(refusal(weights), HasSubstr("shortcut_type=\"B\" alone"));
+  weights = published("resnet");
+  weights.weights.tensors["conv1.weight"] = torch::zeros({32, 1, 7, 7, 7});
+  EXPECT_THAT(refusal(weights), AllOf(HasSubstr("conv1.weight has shape [32, 1, 7, 7, 7]"),
+                                      HasSubstr("widen_factor=1")));
   weights = published("resnet");
   weights.weights.tensors["layer2.1.conv1.weight"] = torch::zeros({1});
   EXPECT_THAT(refusal(weights), HasSubstr("layers of 1,2,1,1 plain blocks"));
@@ -107,7 +114,7 @@ TEST(NetworkWeights, OfNoCubeAskForTheCrop) {
       if (key.ends_with("position_embeddings") || key.ends_with("absolute_pos_embed"))
         tensor = at::cat({tensor, tensor}, 1);
     EXPECT_THAT(refusal(weights),
-                testing::AllOf(HasSubstr("1 differences"), HasSubstr("has shape [1, "),
+                testing::AllOf(HasSubstr("1 difference;"), HasSubstr("has shape [1, "),
                                HasSubstr("--crop X,Y,Z")));
     const ImportedNetwork taken = import_network(weights, {.crop = {64, 64, 128}}, "w.pt");
     EXPECT_EQ(taken.crop, (Size3{64, 64, 128})) << network;
