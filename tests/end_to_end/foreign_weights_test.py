@@ -92,6 +92,17 @@ def no_files():
     refused("a folder is refused", work, "it is a folder")
 
 
+def other_kinds():
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), work / "script.pt")
+    refused("TorchScript is named, with the way to its weights", work / "script.pt", "TorchScript program", "torch.jit.load(FILE).state_dict()")
+    for name, tensor, said in (("meta", torch.empty(2, device="meta"), "meta device"), ("sparse", torch.eye(2).to_sparse(), "sparse tensor"),
+                               ("quantised", torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "quantised tensor"),
+                               ("complex", torch.ones(2, dtype=torch.complex64), "complex numbers"),
+                               ("float8", torch.ones(2).to(torch.float8_e4m3fn), "float8")):
+        torch.save({"w": tensor}, work / "kind.pt")
+        refused(f"a {name} tensor is called unsupported, no attack", work / "kind.pt", said, "not supported", "plain tensors")
+
+
 def same_file(state):
     file = saved(state)
     before = file.read_bytes()
@@ -174,6 +185,7 @@ with tempfile.TemporaryDirectory(prefix="homolog-foreign-") as folder:
     near_misses()
     told()
     no_files()
+    other_kinds()
     same_file(vit)
     checkpoints(vit)
     attacks(vit)

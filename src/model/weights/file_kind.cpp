@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 
@@ -54,6 +55,19 @@ std::string first_bytes(const fs::path& file, std::uint64_t count) {
   }
   out.resize(at);
   return out;
+}
+
+void refuse_other_kinds(const fs::path& file, std::string_view first) {
+  std::string words;
+  for (const char c : first.substr(std::min(first.find_first_not_of(" \t\r\n"), first.size())))
+    words += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (words.starts_with("<!doctype") || words.starts_with("<html") || words.starts_with("<?xml"))
+    throw Error(Fault::Data, file.string() + " is a web page, no weights",
+                "open the address that it came from: it may ask for a login or a licence; then "
+                "download the file itself");
+  if (words.starts_with("version https://git-lfs"))
+    throw Error(Fault::Data, file.string() + " is a pointer of Git LFS, no weights",
+                "run `git lfs pull` in its repository, or download the file itself");
 }
 
 }  // namespace homolog::model

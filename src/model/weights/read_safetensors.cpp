@@ -138,7 +138,7 @@ std::map<std::string, std::string> read_metadata(const json& entry,
 }  // namespace
 
 WeightsFile read_weights(const std::filesystem::path& file) {
-  first_bytes(file, 0);  // a pipe would keep the stream waiting
+  refuse_other_kinds(file, first_bytes(file, 64));  // a pipe would keep a stream waiting
   std::error_code code;
   const std::uint64_t bytes = std::filesystem::file_size(file, code);
   std::ifstream in(file, std::ios::binary);

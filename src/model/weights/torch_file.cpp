@@ -204,6 +204,7 @@ void strip_shared_prefixes(std::map<std::string, torch::Tensor>& tensors,
 
 ForeignWeights read_foreign_weights(const fs::path& file, const std::string& part) {
   const std::string head = first_bytes(file, 64);
+  refuse_other_kinds(file, head);
   ForeignWeights out;
   const bool zip = head.starts_with("PK\x03\x04"),
              pickle = head.starts_with('\x80') || head.starts_with(kLegacyDigits);
