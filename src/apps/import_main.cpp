@@ -148,6 +148,11 @@ int body(int argc, char** argv) {
   const model::ForeignWeights from = model::read_foreign_weights(a.in, a.part);
   const bool sam = a.kind == "sam" || (a.kind == "auto" && a.backbone == "auto" &&
                                        match::is_published_sam(from.weights.tensors));
+  if (sam && !match::is_published_sam(from.weights.tensors)) {
+    if (const std::string name = backbone::network_named(from.weights.tensors); !name.empty())
+      throw Error(Fault::Data, file_name(a) + " holds weights of " + name + ", not of SAM",
+                  "leave --kind sam out");
+  }
   print(sam ? import_sam(from, a, options) : import_network(from, a, options), a.json);
   return 0;
 }

@@ -45,14 +45,9 @@ class Layout {
  public:
   Layout(std::string layout, const TrainState& state)
       : layout_(std::move(layout)), prefix_(state.exported_prefix), form_(state.monai) {
-    if (for_monai() && form_.network.empty()) {
-      const auto backbone = state.identity.find("backbone");
-      throw Error(Fault::Usage,
-                  "MONAI has no " +
-                      (backbone == state.identity.end() ? "such network" : backbone->second) +
-                      " with these options",
+    if (for_monai() && form_.network.empty())
+      throw Error(Fault::Usage, why_not_monai(state),
                   "use --layout reference, the network's own names");
-    }
     if (layout_ == "monai-unetr") form_.arguments = unetr_arguments(form_);
   }
 
@@ -76,6 +71,12 @@ class Layout {
   }
 
  private:
+  static std::string why_not_monai(const TrainState& state) {
+    const auto backbone = state.identity.find("backbone");
+    if (backbone == state.identity.end()) return "MONAI has no such network";
+    if (backbone->second != "resnet") return "MONAI has no " + backbone->second;
+    return "MONAI's ResNet has batch norm alone, this one has another (model.resnet.norm)";
+  }
   bool for_monai() const { return layout_.starts_with("monai"); }
 
   // MONAI's UNETR holds a ViT of 12 layers and patches of 16 without a class token.

@@ -198,10 +198,19 @@ def sam():
     missing = dict(state)
     del missing["neck.fpn_convs.0.conv.bias"]
     torch.save(missing, work / "sam_bad.pth")
+    wide = dict(state)
+    wide["backbone.conv1.conv.weight"] = torch.zeros(32, 1, 3, 7, 7)
+    torch.save(wide, work / "sam_wide.pth")
+    done = run("homolog-import", work / "sam_wide.pth", "--out", work / "none.safetensors")
+    check("of a SAM whose stem is of another width the stem alone is listed", done.returncode == 3 and "backbone.conv1.conv.weight: has shape [32" in done.stderr
+          and done.stderr.count("has shape") == 1, done.stderr[-1500:])
+    refused("a network's weights are not called a broken SAM", work / "encoder.safetensors", "holds weights of nnformer, not of SAM", words=("--kind", "sam"))
     refused("SAM with a part missing", work / "sam_bad.pth", "missing: neck.fpn_convs.0.conv.bias")
     if not (BIN / "homolog-sam").exists():
         print("NOT CHECKED: this build has no homolog-sam to embed with")
         return
+    direct = run("homolog-sam", "embed", "--catalog", work / "none.jsonl", "--sam", work / "sam.pth", "--out", work / "embedded")
+    check("homolog sam names the import where it is given a published .pth", direct.returncode == 3 and "homolog import FILE --out sam.safetensors" in direct.stderr, direct.stderr)
     good("homolog-phantom", "--out", work / "phantoms", "--count", 1, "--spacing", 6)
     good("homolog-catalog", work / "phantoms" / "images", "--out", work / "catalog.jsonl")
     good("homolog-sam", "embed", "--catalog", work / "catalog.jsonl", "--sam", work / "sam.safetensors", "--out", work / "embedded")

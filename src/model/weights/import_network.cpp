@@ -166,6 +166,11 @@ std::string lines(const std::vector<std::string>& words) {
 
 }  // namespace
 
+std::string network_named(const NamedTensors& tensors) {
+  const std::vector<Choice> found = candidates(tensors, catalog());
+  return found.empty() ? "" : found.front().entry->name;
+}
+
 ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPlan& plan,
                                const std::string& file_name) {
   const Choice choice = choose(from, plan, file_name);

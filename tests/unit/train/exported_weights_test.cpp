@@ -139,6 +139,19 @@ TEST(ExportedWeights, OfAVitBecomeTheEncoderOfAUnetr) {
   EXPECT_EQ(file.metadata.at("monai.arguments"), R"({"hidden_size":48,"out_channels":1})");
 }
 
+TEST(ExportedWeights, OfAResNetThatMonaiLacksNameTheNorm) {
+  const Scratch scratch;
+  TrainState state;
+  state.identity = {{"backbone", "resnet"}};
+  write_checkpoint(scratch.path / "step-00000001", state, {{"model", {{"w", torch::ones({1})}}}});
+  try {
+    exported_weights({.source = scratch.path / "step-00000001", .layout = "monai"});
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr("batch norm alone"));
+  }
+}
+
 TEST(ExportedWeights, OfANetworkThatMonaiLacksAreRefusedInItsLayout) {
   Scratch scratch;
   const auto folder = checkpoint({}, scratch).path / "step-00000001";
