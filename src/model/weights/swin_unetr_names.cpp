@@ -27,12 +27,18 @@ bool has_group_norms(const NamedTensors& tensors) {
 }
 
 void refuse_other_norms(const NamedTensors& tensors, Recognised& out) {
+  constexpr const char* kSupported =
+      "supported are SwinUNETR's norm_name=\"instance\" and group norm of 8 groups, and "
+      "patch_norm=False alone";
+  const Shape norm = shape_of(tensors, std::string(kMapNorm) + "weight");
+  if (has_group_norms(tensors) && (norm.size() != 1 || norm[0] % 8 != 0))
+    out.misfits.push_back({"a norm with weights that 8 groups do not divide: " +
+                               std::string(kMapNorm) + "weight has shape " + shape_text(norm),
+                           kSupported});
   for (const std::string& name :
        {std::string(kMapNorm) + "running_mean", std::string("swinViT.patch_embed.norm.weight")}) {
     if (tensors.contains(name))
-      out.misfits.push_back({"a norm that this network has not: " + name,
-                             "supported are SwinUNETR's norm_name=\"instance\" and group norm of 8 "
-                             "groups, and patch_norm=False alone"});
+      out.misfits.push_back({"a norm that this network has not: " + name, kSupported});
   }
 }
 
