@@ -44,6 +44,11 @@ Settings stated_options(const model::ForeignWeights& from, const Entry& entry) {
   for (const auto& [key, value] : all)
     if (key.starts_with(prefix))
       own["model." + std::string(entry.name) + "." + key.substr(prefix.size())] = value;
+  // What an import guessed, as its notes say, nobody stated.
+  const std::string notes = metadata(from, "source.notes");
+  std::erase_if(own, [&](const auto& item) {
+    return notes.find("--set " + item.first + "=") != std::string::npos;
+  });
   return own;
 }
 

@@ -13,7 +13,7 @@ namespace homolog::backbone {
 
 // The options that the file's metadata hold ("options", or a run's "config"), as those of `entry`:
 // of another network that has an option of that name (a ViT within a UNETR) under this one's key.
-// Empty: the file says nothing, others wrote it.
+// Without what an import guessed. Empty: the file says nothing, others wrote it.
 Settings stated_options(const model::ForeignWeights& from, const Entry& entry);
 
 // A guess counts as the file's own word where that says so.

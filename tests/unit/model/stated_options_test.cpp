@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "model/parameter_names.h"
+#include "model/weights/import_network.h"
 
 namespace homolog::backbone {
 namespace {
@@ -93,6 +94,21 @@ TEST(StatedOptions, ThatAreNotStatedAreNotedAsTheRunHasThem) {
   EXPECT_THAT(notes, Contains(AllOf(HasSubstr("does not tell model.vit.heads"), HasSubstr("12"))));
   EXPECT_EQ(answer("vit", kVit, kVit, false, &notes), "");
   EXPECT_THAT(notes, Not(Contains(HasSubstr("model.vit.heads"))));
+}
+
+TEST(StatedOptions, AreNotWhatAnImportGuessed) {
+  const Entry& entry = find("vit");
+  const ImportPlan said{.options = {{"model.vit.heads", "3"}}};
+  const Built run = build(entry, with(kVit, {{"model.vit.heads", "12"}}), kCrop);
+  const auto start = [&](const ImportPlan& plan) {
+    const model::ForeignWeights raw = weights_of(*build(entry, kVit, kCrop).network);
+    const model::ForeignWeights imported{.weights = native_file(import_network(raw, plan, "w.pt"))};
+    NetworkWeights fitted = fit(*run.network, imported, "w", {.crop = kCrop});
+    require_stated_options(imported, entry, run.options, "w", fitted);
+    return fitted.notes;
+  };
+  EXPECT_THAT(start({}), Contains(HasSubstr("does not tell model.vit.heads")));
+  EXPECT_THROW(start(said), Error);
 }
 
 // The configuration of a ViT's run holds the defaults of all other networks, too.
