@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "model/parameter_names.h"
+#include "model/weights/file_kind.h"
 #include "model/weights/weights_file.h"
 
 namespace homolog::match {
@@ -81,9 +82,12 @@ SamWeights published_sam(const model::ForeignWeights& from, const model::SamNetP
   model::SamNetPlan told = plan;
   const auto& tensors = from.weights.tensors;
   const auto stem = tensors.find(kStem), lateral = tensors.find(kFineLateral);
+  // The width by a layer behind the stem: a stem of another width is then what is listed.
+  if (const auto layer = tensors.find("backbone.layer1.0.conv1.conv.weight");
+      layer != tensors.end() && layer->second.dim() == 5)
+    told.width = static_cast<int>(layer->second.size(0));
   if (stem != tensors.end() && stem->second.dim() == 5) {
     const auto shape = stem->second.sizes();
-    told.width = static_cast<int>(shape[0]);
     told.stem_kernel = {shape[2], shape[3], shape[4]};
   }
   if (lateral != tensors.end() && lateral->second.dim() == 5)
@@ -117,11 +121,16 @@ std::string write_sam_weights(const std::filesystem::path& file, const SamWeight
 }
 
 SamWeights read_sam_weights(const std::filesystem::path& file) {
+  const std::string first = model::first_bytes(file, 4);
+  if (first.starts_with("PK\x03\x04") || first.starts_with('\x80'))
+    throw Error(Fault::Data, file.string() + " is a PyTorch file, no sam.safetensors",
+                "of published SAM weights `homolog import FILE --out sam.safetensors` makes one");
   model::WeightsFile in = model::read_weights(file);
   const auto format = in.metadata.find("format");
   if (format == in.metadata.end() || format->second != kFormat) {
-    throw Error(Fault::Data, file.string() + " holds weights, but not SAM's",
-                "give the sam.safetensors that `homolog sam train` wrote");
+    throw Error(Fault::Data, file.string() + " holds weights, but not SAM's as homolog keeps them",
+                "give the sam.safetensors that `homolog sam train` wrote, or one that `homolog "
+                "import` made of published SAM weights");
   }
   SamWeights w;
   w.net = model::sam_plan_from_metadata(in.metadata, file.string());

@@ -65,11 +65,17 @@ std::int64_t numbers_in(const std::map<std::string, torch::Tensor>& tensors) {
   return numbers;
 }
 
-ordered_json import_sam(const model::ForeignWeights& from, const Arguments& a) {
+ordered_json import_sam(const model::ForeignWeights& from, const Arguments& a,
+                        const Options& given) {
   const match::SamWeights sam = match::published_sam(from, a.sam, file_name(a));
   const std::string hash = match::write_sam_weights(a.out, sam);
   ordered_json options;
   for (const auto& [key, value] : model::to_metadata(sam.net)) options[key] = value;
+  std::vector<std::string> notes = from.notes;
+  if (!given.was_set("objective.sam.coarse_stride"))
+    notes.push_back("shapes do not tell the coarse stride: taken as " +
+                    options.at("sam.coarse_stride").get<std::string>() +
+                    "; else give --set objective.sam.coarse_stride=Z,Y,X");
   return {{"out", a.out.string()},
           {"kind", "sam"},
           {"container", from.container},
@@ -78,7 +84,7 @@ ordered_json import_sam(const model::ForeignWeights& from, const Arguments& a) {
           {"spacing_mm", sam.spacing_mm},
           {"hash", hash},
           {"options", options},
-          {"notes", from.notes}};
+          {"notes", notes}};
 }
 
 ordered_json import_network(const model::ForeignWeights& from, const Arguments& a,
@@ -135,10 +141,19 @@ int body(int argc, char** argv) {
     throw Error(Fault::Usage, "--crop takes three sides", "write for instance --crop 96,96,96");
   a.in = words.front();
 
+  std::error_code apart;
+  if (std::filesystem::equivalent(a.in, a.out, apart))
+    throw Error(Fault::Usage, "--out " + a.out.string() + " is the file that is read",
+                "give another name: what is imported stays as it is");
   const model::ForeignWeights from = model::read_foreign_weights(a.in, a.part);
   const bool sam = a.kind == "sam" || (a.kind == "auto" && a.backbone == "auto" &&
                                        match::is_published_sam(from.weights.tensors));
-  print(sam ? import_sam(from, a) : import_network(from, a, options), a.json);
+  if (sam && !match::is_published_sam(from.weights.tensors)) {
+    if (const std::string name = backbone::network_named(from.weights.tensors); !name.empty())
+      throw Error(Fault::Data, file_name(a) + " holds weights of " + name + ", not of SAM",
+                  "leave --kind sam out");
+  }
+  print(sam ? import_sam(from, a, options) : import_network(from, a, options), a.json);
   return 0;
 }
 

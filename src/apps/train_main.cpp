@@ -4,6 +4,10 @@
 #include <torch/utils.h>
 
 #include "apps/choice.h"
+#include <string_view>
+
+#include "base/error.h"
+#include "base/ini.h"
 #include "base/open_files.h"
 #include "base/options.h"
 #include "base/run_main.h"
@@ -51,6 +55,8 @@ int body(int argc, char** argv) {
       {"store", facts.hash},
       {"objective", choice.objective},
       {"backbone", choice.backbone},
+      {"window_low_hu", std::to_string(facts.window_low_hu)},
+      {"window_high_hu", std::to_string(facts.window_high_hu)},
       {"crop", std::to_string(x) + "x" + std::to_string(y) + "x" + std::to_string(z)}};
   parts.objective = [&] {
     const auto& backbone = Choice::chosen(backbones, choice.backbones, choice.backbone);
@@ -59,7 +65,8 @@ int body(int argc, char** argv) {
   };
   if (!weights.empty()) {
     parts.initial_weights = [&](objective::Objective& objective) {
-      return train::start_from_weights(objective, weights, facts.crop_xyz);
+      return train::start_from_weights(
+          objective, {weights, choice.backbone, flat_settings(options.dump()), facts.crop_xyz});
     };
   }
   parts.source = [&](const train::Start& start) {

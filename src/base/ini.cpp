@@ -39,4 +39,15 @@ std::map<std::string, std::string> flat_settings(const std::string& ini) {
   return values;
 }
 
+std::string with_setting(const std::string& ini, const std::string& key, const std::string& value) {
+  int there = 0, number = 0;
+  for (const IniLine& line : ini_lines(ini))
+    if (line.key == key) there = line.number;
+  std::istringstream in(ini);
+  std::string out;
+  for (std::string line; std::getline(in, line); out += line + "\n")
+    if (++number == there) line = line.substr(0, line.find('=')) + "= " + value;
+  return out;
+}
+
 }  // namespace homolog

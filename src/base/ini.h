@@ -18,4 +18,7 @@ std::vector<IniLine> ini_lines(const std::string& text);
 // "section.key" -> value; of a key that is given twice the last.
 std::map<std::string, std::string> flat_settings(const std::string& ini);
 
+// The text with another value of a key that it has; the last one, where it is given twice.
+std::string with_setting(const std::string& ini, const std::string& key, const std::string& value);
+
 }  // namespace homolog

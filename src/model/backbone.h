@@ -67,6 +67,9 @@ class Backbone : public torch::nn::Module {
   // Trained tables with one vector per token, by parameter name, and the grid of the tokens: other
   // crops need them resampled.
   virtual std::map<std::string, Size3> position_tables() const { return {}; }
+  // Of these the ones that are fixed sines (blocks/position_table.h): with other numbers it is
+  // another network.
+  virtual bool has_sine_positions(const std::string& table) const { return (void)table, false; }
   // Names (prefixes) of parameters that belong to the exported encoder.
   virtual bool is_encoder_parameter(const std::string& name) const = 0;
   // Whether a parameter takes part in run(image, want) and is trained; others get no gradient.

@@ -48,6 +48,13 @@ class Factory {
   virtual std::optional<Recognised> recognise(const NamedTensors& tensors) const {
     return (void)tensors, std::nullopt;
   }
+  // Whether a run may set this option ("model.NAME.key") otherwise than it was where its first
+  // weights come from: it acts in training alone. Any other one changes what the weights compute.
+  // By the usual names: stochastic depth, whether a position table is trained (sines are compared
+  // with the file's table).
+  virtual bool is_of_training(const std::string& key) const {
+    return key.ends_with(".drop_path") || key.ends_with(".position") || key.ends_with(".positions");
+  }
 };
 
 struct Entry {

@@ -16,4 +16,7 @@ std::map<std::string, torch::Tensor> named_tensors(const torch::nn::Module& modu
 
 bool starts_with_any(std::string_view name, std::initializer_list<std::string_view> prefixes);
 
+// Running statistics of a norm that nothing can have computed.
+bool is_negative_variance(const std::string& name, const torch::Tensor& tensor);
+
 }  // namespace homolog::model

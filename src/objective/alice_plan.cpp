@@ -97,6 +97,14 @@ void validate(const Plan& p) {
     throw Error(Fault::Usage, "objective.alice: all three lambdas are 0, nothing would be trained",
                 "set lambda_inter, lambda_intra or lambda_reconstruction above 0");
   }
+  const bool masks = p.mask.ratio > 0;
+  if (p.loss.lambda_inter == 0 && p.loss.lambda_intra == 0 && !masks &&
+      p.loss.reconstruction_region == "masked") {
+    throw Error(Fault::Usage,
+                "objective.alice: with mask_ratio 0 no voxel is masked, and "
+                "reconstruction_region = masked counts those alone: nothing would be trained",
+                "set mask_ratio above 0, or reconstruction_region = all");
+  }
 }
 
 void check_masks(const Plan& plan, const backbone::FeatureSpec& network,

@@ -163,10 +163,15 @@ TrainState read_manifest(const fs::path& folder) {
   return parse(folder, [&] { return from_json(manifest_of(folder)); });
 }
 
-TrainState verify_checkpoint(const fs::path& folder) {
+TrainState verify_checkpoint(const fs::path& folder, const std::string& stem) {
   return parse(folder, [&] {
     const json manifest = manifest_of(folder);
-    for (const auto& [name, facts] : manifest.at("files").items()) {
+    const json& files = manifest.at("files");
+    const std::string alone = stem.empty() ? "" : stem + ".safetensors";
+    if (!alone.empty() && !files.contains(alone) && fs::exists(folder / alone))
+      refuse(folder, alone + " is not in its manifest");
+    for (const auto& [name, facts] : files.items()) {
+      if (!alone.empty() && name != alone) continue;
       const fs::path file = folder / name;
       std::error_code missing;
       const auto size = fs::file_size(file, missing);
@@ -195,12 +200,12 @@ std::vector<fs::path> list_checkpoints(const fs::path& checkpoints) {
 }
 
 std::optional<Found> newest_checkpoint(const fs::path& checkpoints,
-                                       std::vector<std::string>& refused) {
+                                       std::vector<std::string>& refused, const std::string& stem) {
   auto folders = list_checkpoints(checkpoints);
   std::reverse(folders.begin(), folders.end());
   for (const auto& folder : folders) {
     try {
-      return Found{folder, verify_checkpoint(folder)};
+      return Found{folder, verify_checkpoint(folder, stem)};
     } catch (const Error& e) {
       if (e.fault() != Fault::Data) throw;
       refused.push_back(e.summary());

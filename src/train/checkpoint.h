@@ -61,10 +61,11 @@ using TensorFiles = std::map<std::string, std::map<std::string, torch::Tensor>>;
 std::int64_t write_checkpoint(const std::filesystem::path& folder, const TrainState& state,
                               const TensorFiles& files);
 
-// Manifest only, or with all file hashes checked. Throws Fault::Data naming file and reason; a
-// manifest of another version says so.
+// Manifest only, or with the hashes of its files checked: all of them, or the one of `stem` alone
+// for who reads no other. Throws Fault::Data naming file and reason; a manifest of another version
+// says so.
 TrainState read_manifest(const std::filesystem::path& folder);
-TrainState verify_checkpoint(const std::filesystem::path& folder);
+TrainState verify_checkpoint(const std::filesystem::path& folder, const std::string& stem = "");
 // The tensors of one file of a verified checkpoint; {} when the checkpoint has no such file.
 std::map<std::string, torch::Tensor> read_tensors(const std::filesystem::path& folder,
                                                   const std::string& stem);
@@ -74,9 +75,10 @@ struct Found {
   TrainState state;
 };
 // Newest in `checkpoints` (…/step-*) that verifies. `refused` gets one line for each newer one that
-// does not. Verified one by one, newest first; {} when there is none.
+// does not. Verified one by one, newest first, as above; {} when there is none.
 std::optional<Found> newest_checkpoint(const std::filesystem::path& checkpoints,
-                                       std::vector<std::string>& refused);
+                                       std::vector<std::string>& refused,
+                                       const std::string& stem = "");
 std::vector<std::filesystem::path> list_checkpoints(
     const std::filesystem::path& checkpoints);             // oldest first
 std::filesystem::path checkpoint_name(std::int64_t step);  // "step-00000123"

@@ -45,14 +45,9 @@ class Layout {
  public:
   Layout(std::string layout, const TrainState& state)
       : layout_(std::move(layout)), prefix_(state.exported_prefix), form_(state.monai) {
-    if (for_monai() && form_.network.empty()) {
-      const auto backbone = state.identity.find("backbone");
-      throw Error(Fault::Usage,
-                  "MONAI has no " +
-                      (backbone == state.identity.end() ? "such network" : backbone->second) +
-                      " with these options",
+    if (for_monai() && form_.network.empty())
+      throw Error(Fault::Usage, why_not_monai(state),
                   "use --layout reference, the network's own names");
-    }
     if (layout_ == "monai-unetr") form_.arguments = unetr_arguments(form_);
   }
 
@@ -66,6 +61,8 @@ class Layout {
     if (!form_.own.empty() && own.starts_with(form_.own)) return std::nullopt;
     return layout_ == "monai-unetr" ? "vit." + own : own;
   }
+  // The encoder of a larger network: never the whole of what the names are of.
+  bool is_part() const { return layout_ == "monai-unetr"; }
   // So that Python can build the network from the file alone.
   void describe(model::WeightsFile& file) const {
     if (form_.network.empty()) return;
@@ -74,6 +71,12 @@ class Layout {
   }
 
  private:
+  static std::string why_not_monai(const TrainState& state) {
+    const auto backbone = state.identity.find("backbone");
+    if (backbone == state.identity.end()) return "MONAI has no such network";
+    if (backbone->second != "resnet") return "MONAI has no " + backbone->second;
+    return "MONAI's ResNet has batch norm alone, this one has another (model.resnet.norm)";
+  }
   bool for_monai() const { return layout_.starts_with("monai"); }
 
   // MONAI's UNETR holds a ViT of 12 layers and patches of 16 without a class token.
@@ -106,15 +109,28 @@ void say_contents(const TrainState& state, bool whole, model::WeightsFile& file)
     file.metadata["hint"] = "homolog sam and homolog shard take the run's sam.safetensors instead";
 }
 
+std::string file_of(const ExportPlan& plan) { return plan.which == "target" ? "target" : "model"; }
+
+// Advice on damage that is about resuming helps nobody here.
+TrainState verified(const fs::path& folder, const std::string& stem) try {
+  return verify_checkpoint(folder, stem);
+} catch (const Error& e) {
+  if (e.remedy().find("--resume") == std::string::npos) throw;
+  throw Error(e.fault(), e.summary(),
+              "give the folder of another checkpoint, RUN/checkpoints/step-..., or copy this one "
+              "again, in full");
+}
+
 }  // namespace
 
-fs::path find_checkpoint(const fs::path& source, bool best) {
+fs::path find_checkpoint(const ExportPlan& plan) {
+  const fs::path& source = plan.source;
   if (fs::exists(source / "manifest.json") && !fs::exists(source / "checkpoints")) return source;
   if (!fs::exists(source / "checkpoints")) {
     throw Error(Fault::Data, source.string() + " is neither a run nor a checkpoint",
                 "give a run folder, or RUN/checkpoints/step-...");
   }
-  if (best) {
+  if (plan.best) {
     if (!fs::exists(source / "checkpoints" / "best")) {
       throw Error(Fault::Data, source.string() + " has no best checkpoint yet",
                   "leave --best out, or wait for a validation");
@@ -122,18 +138,20 @@ fs::path find_checkpoint(const fs::path& source, bool best) {
     return source / "checkpoints" / "best";
   }
   std::vector<std::string> refused;
-  const auto found = newest_checkpoint(source / "checkpoints", refused);
+  const auto found = newest_checkpoint(source / "checkpoints", refused, file_of(plan));
   if (found) return found->folder;
   std::string text = source.string() + " holds no whole checkpoint";
   for (const auto& reason : refused) text += "\n    " + reason;
   throw Error(Fault::Data, text,
-              "train until one is written (checkpoint.every_s, checkpoint.every_steps)");
+              refused.empty()
+                  ? "train until one is written (checkpoint.every_s, checkpoint.every_steps)"
+                  : "copy one of them again, in full, from where the run was trained");
 }
 
 model::WeightsFile exported_weights(const ExportPlan& plan) {
-  const fs::path folder = find_checkpoint(plan.source, plan.best);
-  const TrainState state = verify_checkpoint(folder);
-  const auto tensors = read_tensors(folder, plan.which == "target" ? "target" : "model");
+  const fs::path folder = find_checkpoint(plan);
+  const TrainState state = verified(folder, file_of(plan));
+  const auto tensors = read_tensors(folder, file_of(plan));
   if (tensors.empty()) {
     throw Error(Fault::Data, "checkpoint " + folder.string() + " has no " + plan.which + " network",
                 "use --which online");
@@ -159,7 +177,8 @@ model::WeightsFile exported_weights(const ExportPlan& plan) {
   const auto whole = std::count_if(tensors.begin(), tensors.end(), [&](const auto& item) {
     return layout.name(item.first).has_value();
   });
-  say_contents(state, file.tensors.size() == static_cast<std::size_t>(whole), file);
+  const bool all = file.tensors.size() == static_cast<std::size_t>(whole);
+  say_contents(state, all && !layout.is_part(), file);
   layout.describe(file);
   return file;
 }

@@ -20,11 +20,12 @@ struct ExportPlan {
   bool best = false, full = false;  // full: heads and decoder parts too
 };
 
-// The checkpoint folder that `source` means. Throws Fault::Data: neither run nor checkpoint, none
-// whole.
-std::filesystem::path find_checkpoint(const std::filesystem::path& source, bool best);
+// The checkpoint folder that the plan means: of a run the newest whose file of that network is
+// whole. Throws Fault::Data: neither run nor checkpoint, none whole.
+std::filesystem::path find_checkpoint(const ExportPlan& plan);
 
-// Verifies hashes first. Throws Fault::Data; Usage for a layout that this network has not.
+// Verifies the hash of the one file that it reads; no other needs to be there. Throws Fault::Data;
+// Usage for a layout that this network has not.
 model::WeightsFile exported_weights(const ExportPlan& plan);
 
 }  // namespace homolog::train

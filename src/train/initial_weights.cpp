@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "model/weights/network_weights.h"
+#include "model/weights/stated_options.h"
 #include "model/weights/torch_file.h"
 
 namespace homolog::train {
@@ -37,18 +38,19 @@ void tell(const backbone::NetworkWeights& weights, const std::string& file) {
 }  // namespace
 
 std::map<std::string, std::string> start_from_weights(objective::Objective& objective,
-                                                      const std::filesystem::path& file,
-                                                      const backbone::Size3& crop) {
-  const model::ForeignWeights from = model::read_foreign_weights(file);
+                                                      const WeightsPlan& plan) {
+  const model::ForeignWeights from = model::read_foreign_weights(plan.file);
+  const std::string origin = plan.file.string();
   bool told = false;
   objective.start_from([&](backbone::Backbone& network) {
-    const backbone::NetworkWeights weights =
-        backbone::fit(network, from, file.string(), {.crop = crop});
+    backbone::NetworkWeights weights = backbone::fit(network, from, origin, {.crop = plan.crop});
+    backbone::require_stated_options(from, backbone::find(plan.backbone), plan.options, origin,
+                                     weights);
     backbone::load(network, weights);
-    if (!told) tell(weights, file.filename().string());
+    if (!told) tell(weights, plan.file.filename().string());
     told = true;
   });
-  return {{"weights", hex64(xxh3_64_file(file))}};
+  return {{"weights", hex64(xxh3_64_file(plan.file))}};
 }
 
 }  // namespace homolog::train

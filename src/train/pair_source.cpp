@@ -52,10 +52,9 @@ PairStoreFacts pair_store_facts(const std::filesystem::path& store) {
   const auto manifest = store::load_manifest(store);
   const Index3& c = manifest.header.crop;
   const std::int64_t m = 2 * manifest.header.margin;
-  return {{c.x - m, c.y - m, c.z - m},
-          manifest.pairs("train"),
-          manifest.pairs("validation"),
-          hex64(manifest.hash)};
+  return {{c.x - m, c.y - m, c.z - m},    manifest.header.window_low_hu,
+          manifest.header.window_high_hu, manifest.pairs("train"),
+          manifest.pairs("validation"),   hex64(manifest.hash)};
 }
 
 struct PairSource::State {

@@ -39,7 +39,8 @@ void declare(Options& options, PairSourcePlan& plan);
 
 // What must be known of a store before a source is built. Throws Fault::Data.
 struct PairStoreFacts {
-  std::array<std::int64_t, 3> crop_xyz{};  // of the network's input, without margin
+  std::array<std::int64_t, 3> crop_xyz{};     // of the network's input, without margin
+  int window_low_hu = 0, window_high_hu = 0;  // that intensities 0 and 1 stand for
   std::int64_t train_pairs = 0, validation_pairs = 0;
   std::string hash;  // 16 hex digits, for TrainingParts::identity
 };

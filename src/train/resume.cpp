@@ -178,6 +178,19 @@ void check_fit(const TrainState& stored, const TrainState& now, const std::strin
   }
 }
 
+// Weights to start from are not read again: the record keeps those that the first step had.
+std::string with_first_weights(const std::string& config, const std::string& stored) {
+  constexpr const char* kKey = "model.weights";
+  const Settings before = flat_settings(stored), settings = flat_settings(config);
+  const auto then = before.find(kKey), now = settings.find(kKey);
+  const std::string first = then == before.end() ? "" : then->second;
+  if (now == settings.end() || now->second == first) return config;
+  if (!now->second.empty())
+    log::warn("model.weights is ignored: the run goes on from its checkpoint",
+              {{"given", now->second}, {"started_from", first.empty() ? "random" : first}});
+  return with_setting(config, kKey, first);
+}
+
 TrainState load(const Found& found, const fs::path& checkpoints, const TrainState& fresh,
                 const std::string& defaults, Replica& replica) {
   check_fit(found.state, fresh, defaults);
@@ -185,7 +198,7 @@ TrainState load(const Found& found, const fs::path& checkpoints, const TrainStat
   TrainState state = found.state;
   leave_branch(found.folder, checkpoints, state);
   state.world = fresh.world;
-  state.config = fresh.config;
+  state.config = with_first_weights(fresh.config, found.state.config);
   state.identity.insert(fresh.identity.begin(), fresh.identity.end());  // equal, or newer keys
   state.monai = fresh.monai;
   state.exported_prefix = fresh.exported_prefix;

@@ -106,7 +106,7 @@ void start_from_weights(const TrainingParts& parts, objective::Objective& object
 RunManifest manifest_of(const TrainingParts& parts, const TrainState& fresh,
                         const TrainState& state) {
   return {
-      parts.program, fresh.config, utc_timestamp(), fresh.world, state.step > 0 ? state.step : -1,
+      parts.program, state.config, utc_timestamp(), fresh.world, state.step > 0 ? state.step : -1,
       state.identity};
 }
 

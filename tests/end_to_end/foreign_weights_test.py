@@ -72,12 +72,44 @@ def told():
     rest = {key: value for key, value in nets.resnet10(**resnet).state_dict().items() if not key.endswith(("running_mean", "running_var", "tracked"))}
     done = good("homolog-import", saved(rest), "--out", work / "out.safetensors")
     check("a group norm is not silently an instance norm", "A group norm has the same shapes and is not supported" in done.stdout, done.stdout[-800:])
+    done = good("homolog-import", saved(nets.resnet10(**resnet, act="leakyrelu").state_dict()), "--out", work / "out.safetensors")
+    check("that shapes do not tell a ResNet's activation is said", "taken as MONAI's default, ReLU" in done.stdout, done.stdout[-800:])
+    square = nets.UNETR(**{**UNETR, "img_size": (32, 64, 128)})
+    done = good("homolog-import", saved(square.state_dict()), "--out", work / "out.safetensors")
+    check("tokens that happen to be a cube are said to be taken for one", "taken for a cube, a crop of 64,64,64; else give --crop" in done.stdout, done.stdout[-800:])
     wide = nets.SwinUNETR(**{**SWIN, "feature_size": 24}, norm_name=("group", {"num_groups": 4}))
     done = good("homolog-import", saved(wide.state_dict()), "--out", work / "out.safetensors")
     check("how many groups a norm has is told as a guess", "taken as group norm of 8 groups" in done.stdout, done.stdout[-800:])
     done = good("homolog-import", saved(nets.SwinUNETR(**SWIN).state_dict()), "--out", work / "out.safetensors")
     check("what shapes do not tell of SwinUNETR is said", "normalize=False" in done.stdout and "mergingv2" in done.stdout, done.stdout[-800:])
     (work / "out.safetensors").unlink()
+
+
+def no_files():
+    os.mkfifo(work / "pipe.pt")
+    refused("a pipe is refused at once", work / "pipe.pt", "pipe.pt", "no regular file")
+    refused("a device is refused at once", "/dev/zero", "no regular file")
+    refused("a folder is refused", work, "it is a folder")
+
+
+def other_kinds():
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), work / "script.pt")
+    refused("TorchScript is named, with the way to its weights", work / "script.pt", "TorchScript program", "torch.jit.load(FILE).state_dict()")
+    for name, tensor, said in (("meta", torch.empty(2, device="meta"), "meta device"), ("sparse", torch.eye(2).to_sparse(), "sparse tensor"),
+                               ("quantised", torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "quantised tensor"),
+                               ("complex", torch.ones(2, dtype=torch.complex64), "complex numbers"),
+                               ("float8", torch.ones(2).to(torch.float8_e4m3fn), "float8")):
+        torch.save({"w": tensor}, work / "kind.pt")
+        refused(f"a {name} tensor is called unsupported, no attack", work / "kind.pt", said, "not supported", "plain tensors")
+
+
+def same_file(state):
+    file = saved(state)
+    before = file.read_bytes()
+    os.symlink(file, work / "link.pt")
+    for out in (file, work / "link.pt"):
+        done = run("homolog-import", file, "--out", out)
+        check("an import never replaces what it reads", done.returncode == 2 and "is the file that is read" in done.stderr and file.read_bytes() == before, done.stderr)
 
 
 def checkpoints(state):
@@ -152,7 +184,10 @@ with tempfile.TemporaryDirectory(prefix="homolog-foreign-") as folder:
     vit = nets.ViT(**VIT).state_dict()
     near_misses()
     told()
+    other_kinds()
+    same_file(vit)
     checkpoints(vit)
     attacks(vit)
     flips(vit)
+    no_files()
 finish()

@@ -47,6 +47,11 @@ def nnformer():
         sys.exit(done.stderr)
     good("homolog-export", work / "first", "--out", work / "first.safetensors", "--full", "--layout", "native")
     good("homolog-export", work / "first", "--out", work / "encoder.safetensors")
+    with safe_open(work / "encoder.safetensors", "pt") as file:
+        about = file.metadata()
+    window = json.loads((work / "store" / "store.json").read_text())["window_hu"]
+    check("an export says which intensities it takes", [about.get("trained.window_low_hu"), about.get("trained.window_high_hu")]
+          == [str(hu) for hu in window], str({**about, "config": ""}))
     return {key: value for key, value in load_file(work / "encoder.safetensors").items()}
 
 
@@ -189,13 +194,23 @@ def sam():
     expected = {"format": "homolog-sam", "sam.width": "64", "sam.embedding": "128", "sam.stem_kernel": "3,7,7", "sam.coarse_stride": "4,16,16",
                 "spacing_mm": "2", "intensity.low_hu": "-1024", "intensity.high_hu": "3071", "intensity.range": "255", "intensity.shift": "-50"}
     check("the published SAM layout becomes a homolog-sam file", report["kind"] == "sam" and expected.items() <= about.items(), str(about))
+    check("a coarse stride that shapes do not tell is noted", any("coarse stride: taken as 4,16,16" in note for note in report["notes"]), str(report["notes"]))
     missing = dict(state)
     del missing["neck.fpn_convs.0.conv.bias"]
     torch.save(missing, work / "sam_bad.pth")
+    wide = dict(state)
+    wide["backbone.conv1.conv.weight"] = torch.zeros(32, 1, 3, 7, 7)
+    torch.save(wide, work / "sam_wide.pth")
+    done = run("homolog-import", work / "sam_wide.pth", "--out", work / "none.safetensors")
+    check("of a SAM whose stem is of another width the stem alone is listed", done.returncode == 3 and "backbone.conv1.conv.weight: has shape [32" in done.stderr
+          and done.stderr.count("has shape") == 1, done.stderr[-1500:])
+    refused("a network's weights are not called a broken SAM", work / "encoder.safetensors", "holds weights of nnformer, not of SAM", words=("--kind", "sam"))
     refused("SAM with a part missing", work / "sam_bad.pth", "missing: neck.fpn_convs.0.conv.bias")
     if not (BIN / "homolog-sam").exists():
         print("NOT CHECKED: this build has no homolog-sam to embed with")
         return
+    direct = run("homolog-sam", "embed", "--catalog", work / "none.jsonl", "--sam", work / "sam.pth", "--out", work / "embedded")
+    check("homolog sam names the import where it is given a published .pth", direct.returncode == 3 and "homolog import FILE --out sam.safetensors" in direct.stderr, direct.stderr)
     good("homolog-phantom", "--out", work / "phantoms", "--count", 1, "--spacing", 6)
     good("homolog-catalog", work / "phantoms" / "images", "--out", work / "catalog.jsonl")
     good("homolog-sam", "embed", "--catalog", work / "catalog.jsonl", "--sam", work / "sam.safetensors", "--out", work / "embedded")
@@ -225,6 +240,14 @@ def initial_weights(state):
                    "model.nnformer.heads=3,6,12,24")
     check("weights of another width are refused with the list, nothing is trained", narrow.returncode == 3 and "has shape" in narrow.stderr
           and "model_down.norm0.weight" in narrow.stderr and not list((work / "narrow").glob("checkpoints/step-*")), narrow.stderr[-1500:])
+    exact = train("exact", "--set", f"model.weights={work / 'encoder.safetensors'}", "--set", "model.nnformer.rel_index=exact")
+    check("weights whose file states another network are refused with what to set, though all shapes fit", exact.returncode == 3
+          and "the file states reference, this network has exact" in exact.stderr and "set model.nnformer.rel_index = reference" in exact.stderr
+          and not list((work / "exact").glob("checkpoints/step-*")), exact.stderr[-1500:])
+    torch.save(state, work / "raw.pt")
+    raw = train("raw", "--set", f"model.weights={work / 'raw.pt'}", "--set", "model.nnformer.rel_index=exact")
+    check("what a file does not tell of its network is said in the run's log", raw.returncode == 0
+          and "does not tell model.nnformer.rel_index: taken as this network has it, exact" in raw.stderr, raw.stderr[-1500:])
     gone = work / "gone.safetensors"
     gone.write_bytes((work / "encoder.safetensors").read_bytes())
     stopped = train("resumed", "--set", f"model.weights={gone}", "--max-steps-this-run", 1)

@@ -43,6 +43,9 @@ class Vit final : public backbone::Backbone {
   std::map<std::string, backbone::Size3> position_tables() const override {
     return {{"patch_embedding.position_embeddings", encoder_.table_grid()}};
   }
+  bool has_sine_positions(const std::string& /*table*/) const override {
+    return plan_.encoder.positions == "sincos";
+  }
 
  private:
   at::Tensor encode(const at::Tensor& tokens_BLC);

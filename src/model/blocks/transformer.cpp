@@ -41,12 +41,20 @@ Size3 tokens_of(const Size3& sides, std::int64_t patch, const std::string& prefi
   return {sides[0] / patch, sides[1] / patch, sides[2] / patch};
 }
 
+// "1, 2, 3, 4, 6, 8, 12, 16": of a width, up to heads of 4 channels.
+std::string divisors(std::int64_t width) {
+  std::string text = "1";
+  for (std::int64_t heads = 2; heads * 4 <= width; ++heads)
+    if (width % heads == 0) text += ", " + std::to_string(heads);
+  return text;
+}
+
 void check(const TransformerPlan& plan, const std::string& prefix) {
   if (plan.hidden % plan.heads != 0) {
     throw Error(Fault::Usage,
                 prefix + ".heads: " + std::to_string(plan.heads) + " heads do not divide the " +
                     std::to_string(plan.hidden) + " channels of " + prefix + ".hidden",
-                "with hidden 768 use 12, with 384 use 6");
+                "choose one of " + divisors(plan.hidden));
   }
   if (plan.positions == "sincos" && plan.hidden % 6 != 0) {
     throw Error(Fault::Usage,

@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/ini.h"
 #include "build_info.h"
 #include "model/crop_text.h"
+#include "model/weights/stated_options.h"
 
 namespace homolog::backbone {
 namespace {
@@ -20,21 +20,6 @@ constexpr Size3 kAnyCrop{64, 64, 64};  // suits every network that takes any cro
 std::string metadata(const model::ForeignWeights& from, const std::string& key) {
   const auto found = from.weights.metadata.find(key);
   return found == from.weights.metadata.end() ? "" : found->second;
-}
-
-// The options that homolog wrote beside the weights; shapes alone leave some open (heads).
-Settings stated_options(const model::ForeignWeights& from, const std::string& backbone) {
-  Settings all = flat_settings(metadata(from, "config")), own;
-  if (const std::string text = metadata(from, "options"); !text.empty()) {
-    const json options = json::parse(text, nullptr, false);
-    if (options.is_object()) {
-      for (const auto& [key, value] : options.items())
-        if (value.is_string()) all[key] = value.get<std::string>();
-    }
-  }
-  for (const auto& [key, value] : all)
-    if (key.starts_with("model." + backbone + ".")) own[key] = value;
-  return own;
 }
 
 // A whole network first; then one that stands beside heads, or a ViT within a UNETR.
@@ -129,12 +114,16 @@ bool is_credible(const Size3& stated, const Recognised& told) {
   return told.tokens == 0 || tokens == static_cast<double>(told.tokens);
 }
 
-Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan,
-                  const Recognised& told) {
+Size3 choose_crop(const model::ForeignWeights& from, const ImportPlan& plan, const Recognised& told,
+                  std::vector<std::string>& notes) {
   Size3 crop{};
   if (plan.crop[0] > 0) return plan.crop;
   for (const char* key : {"crop", "trained.crop"})
     if (parse_crop(metadata(from, key), crop) && is_credible(crop, told)) return crop;
+  if (told.crop[0] > 0)
+    notes.push_back("the position table tells its number of tokens alone, " +
+                    std::to_string(told.tokens) + ": taken for a cube, a crop of " +
+                    crop_text(told.crop) + "; else give --crop X,Y,Z");
   return told.crop;  // 0 for a table of no cube, too: the comparison then asks for it
 }
 
@@ -149,11 +138,6 @@ Built build_told(const Entry& entry, const Settings& options, const Size3& crop,
                   ".KEY=VALUE");
 }
 
-bool is_guessed(const Recognised& told, const std::string& key) {
-  return std::any_of(told.guesses.begin(), told.guesses.end(),
-                     [&](const Guess& guess) { return guess.option == key; });
-}
-
 // Not an option of an earlier version, and not the size of a pre-training decoder, which its
 // weights alone tell.
 bool is_of_use(const std::string& key, const std::vector<std::string>& known) {
@@ -166,19 +150,12 @@ Settings given_options(const model::ForeignWeights& from, const ImportPlan& plan
                        const Choice& choice) {
   Settings given;
   const std::vector<std::string> known = keys_of(*choice.entry);
-  for (const auto& [key, value] : stated_options(from, choice.entry->name)) {
+  for (const auto& [key, value] : stated_options(from, *choice.entry)) {
     const bool left_open = !choice.told.options.contains(key) && is_of_use(key, known);
     if (left_open || is_guessed(choice.told, key)) given[key] = value;
   }
   for (const auto& [key, value] : plan.options) given[key] = value;
   return given;
-}
-
-// What nobody said. A file that homolog wrote is of a network as homolog builds it.
-void tell_guesses(const Recognised& told, const Settings& given, bool own,
-                  std::vector<std::string>& notes) {
-  for (const Guess& guess : told.guesses)
-    if (guess.option.empty() ? !own : !given.contains(guess.option)) notes.push_back(guess.note);
 }
 
 std::string lines(const std::vector<std::string>& words) {
@@ -188,6 +165,11 @@ std::string lines(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+std::string network_named(const NamedTensors& tensors) {
+  const std::vector<Choice> found = candidates(tensors, catalog());
+  return found.empty() ? "" : found.front().entry->name;
+}
 
 ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPlan& plan,
                                const std::string& file_name) {
@@ -200,13 +182,15 @@ ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPl
   out.backbone = choice.entry->name;
   out.origin = file_name;
   out.container = from.container;
-  out.crop = choose_crop(from, plan, choice.told);
+  std::vector<std::string> assumed;
+  out.crop = choose_crop(from, plan, choice.told, assumed);
   const Size3 crop = out.crop[0] > 0 ? out.crop : kAnyCrop;
   const Built built = build_told(*choice.entry, options, crop, plan, file_name);
   out.options = built.options;
   out.monai = built.network->monai();
   out.weights = fit(*built.network, from, file_name, {.crop = crop, .resample = false});
-  tell_guesses(choice.told, given, !stated_options(from, out.backbone).empty(), out.weights.notes);
+  out.weights.notes.insert(out.weights.notes.end(), assumed.begin(), assumed.end());
+  tell_guesses(choice.told, given, !stated_options(from, *choice.entry).empty(), out.weights.notes);
   return out;
 }
 

@@ -30,6 +30,9 @@ struct ImportedNetwork {
 ImportedNetwork import_network(const model::ForeignWeights& from, const ImportPlan& plan,
                                const std::string& file_name);
 
+// The network whose names these are, without any look at what differs; "": none's.
+std::string network_named(const NamedTensors& tensors);
+
 // The native file.
 model::WeightsFile native_file(const ImportedNetwork& network);
 

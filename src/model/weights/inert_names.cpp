@@ -1,5 +1,6 @@
 #include "model/weights/inert_names.h"
 
+#include <map>
 #include <set>
 
 namespace homolog::model {
@@ -127,6 +128,27 @@ std::set<std::string> all() {
 }
 
 }  // namespace
+
+std::string unsupported_tensor(const std::string& global) {
+  static const std::map<std::string, std::string> names = {
+      {"torch._utils._rebuild_meta_tensor_no_storage",
+       "a tensor of the meta device, which has no numbers"},
+      {"torch._utils._rebuild_sparse_tensor", "a sparse tensor"},
+      {"torch._utils._rebuild_sparse_csr_tensor", "a sparse tensor"},
+      {"torch._utils._rebuild_nested_tensor", "a nested tensor"},
+      {"torch._utils._rebuild_qtensor", "a quantised tensor"},
+      {"torch._utils._rebuild_tensor_v3", "a tensor of a type like float8 or uint16"},
+      {"torch._utils._rebuild_wrapper_subclass", "a tensor of a class of its own"},
+      {"torch._utils._rebuild_device_tensor_from_numpy", "a tensor of another device"},
+      {"torch._utils._rebuild_device_tensor_from_cpu_tensor", "a tensor of another device"},
+      {"torch.ComplexFloatStorage", "a tensor of complex numbers"},
+      {"torch.ComplexDoubleStorage", "a tensor of complex numbers"},
+      {"torch.QInt8Storage", "a quantised tensor"},
+      {"torch.QUInt8Storage", "a quantised tensor"},
+      {"torch.QInt32Storage", "a quantised tensor"}};
+  const auto found = names.find(global);
+  return found == names.end() ? "" : found->second;
+}
 
 bool is_inert(const std::string& global) {
   static const std::set<std::string> names = all();

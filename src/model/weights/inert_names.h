@@ -8,4 +8,7 @@ namespace homolog::model {
 
 bool is_inert(const std::string& global);  // "module.name"
 
+// Tensors that torch.save writes and nobody reads here, in words: "a sparse tensor"; else "".
+std::string unsupported_tensor(const std::string& global);
+
 }  // namespace homolog::model

@@ -5,10 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/blocks/position_table.h"
-#include "model/crop_text.h"
 #include "model/parameter_names.h"
-#include "model/weights/weight_shapes.h"
+#include "model/weights/position_fit.h"
 
 namespace homolog::backbone {
 namespace {
@@ -26,8 +24,6 @@ constexpr const char* kAlone[] = {"swinViT.", "vit."};
 
 std::string shape_text(const torch::Tensor& tensor) { return c10::str(tensor.sizes()); }
 
-std::int64_t tokens(const Size3& grid) { return grid[0] * grid[1] * grid[2]; }
-
 bool any_name(const NamedTensors& tensors, const std::string& prefix) {
   const auto at = tensors.lower_bound(prefix);
   return at != tensors.end() && at->first.starts_with(prefix);
@@ -39,9 +35,8 @@ class Fitting {
   Fitting(const Backbone& network, const model::ForeignWeights& from, const FitRules& rules)
       : network_(network),
         wanted_(model::named_tensors(network)),
-        tables_(network.position_tables()),
+        tables_(network, from.weights.metadata, rules),
         own_(network.monai().own),
-        metadata_(from.weights.metadata),
         rules_(rules) {
     out_.notes = from.notes;
     out_.left_out = from.left_out;
@@ -93,6 +88,7 @@ class Fitting {
       return;
     }
     const torch::Tensor& own = wanted->second;
+    const std::int64_t count = tensor.dim() == 3 ? tensor.size(1) : 0;
     if (tensor.is_floating_point() != own.is_floating_point()) {
       wrong_.push_back(name + ": is of type " + c10::toString(tensor.scalar_type()) + ", needs " +
                        c10::toString(own.scalar_type()));
@@ -101,17 +97,29 @@ class Fitting {
     // After the conversion: 1e300 is infinite in float32.
     if (tensor.is_floating_point() &&
         !torch::isfinite(tensor.to(own.scalar_type())).all().item<bool>()) {
+      ++impossible_;
       wrong_.push_back(name + ": holds values that are not finite");
       return;
     }
-    const bool fits = tensor.sizes() == own.sizes() && !is_of_another_grid(name, own, tensor);
-    if (!fits && !resample(name, own, tensor)) {
+    if (model::is_negative_variance(name, tensor)) {
+      ++impossible_;
+      wrong_.push_back(name + ": holds negative variances");
+      return;
+    }
+    const bool fits = tensor.sizes() == own.sizes() && !tables_.is_of_another_grid(name, tensor);
+    if (!fits && !tables_.resample(name, own, tensor, out_.resampled)) {
       if (is_head(name)) {
         out_.left_out.push_back(name);
         out_.absent.push_back(name);
       } else {
         wrong_.push_back(name + ": has shape " + shape_text(tensor) + ", needs " + shape_text(own));
       }
+      return;
+    }
+    tables_.note_assumed_grid(name, count, out_.notes);
+    if (!tables_.has_its_sines(name, own, tensor)) {
+      wrong_.push_back(name + ": is another table than the fixed sines of this network" +
+                       " (positions = sincos); positions = learnable takes it");
       return;
     }
     if (tensor.scalar_type() != own.scalar_type()) {
@@ -124,43 +132,6 @@ class Fitting {
       return;
     }
     out_.tensors.emplace(name, tensor);
-  }
-
-  // As many tokens, but of another grid: 4x4x8 where 8x4x4 is needed.
-  bool is_of_another_grid(const std::string& name, const torch::Tensor& own,
-                          const torch::Tensor& table_1LC) const {
-    Size3 from{};
-    const auto table = tables_.find(name);
-    return table != tables_.end() && own.sizes() == table_1LC.sizes() &&
-           grid_of_file(table->second, table_1LC.size(1), from) && from != table->second;
-  }
-  // A position table of another crop, made anew for this one's tokens.
-  bool resample(const std::string& name, const torch::Tensor& own, torch::Tensor& table_1LC) {
-    const auto table = tables_.find(name);
-    if (!rules_.resample || table == tables_.end() || table_1LC.dim() != 3 ||
-        table_1LC.size(0) != 1 || table_1LC.size(2) != own.size(2))
-      return false;
-    const Size3& to = table->second;
-    Size3 from{};
-    if (!grid_of_file(to, table_1LC.size(1), from)) return false;
-    table_1LC = model::resize_position_table(table_1LC.to(torch::kFloat32), from, to);
-    out_.resampled.push_back(name + " from " + crop_text(from) + " to " + crop_text(to) +
-                             " tokens");
-    return true;
-  }
-  // From the crop that the file states; else this network's where it has as many tokens, or a cube.
-  bool grid_of_file(const Size3& own_grid, std::int64_t count, Size3& grid) const {
-    for (const char* key : {"crop", "trained.crop"}) {
-      const auto stated = metadata_.find(key);
-      Size3 crop{};
-      if (stated == metadata_.end() || !parse_crop(stated->second, crop)) continue;
-      for (std::size_t a = 0; a < 3; ++a) grid[a] = own_grid[a] * crop[a] / rules_.crop[a];
-      return tokens(grid) == count;
-    }
-    grid = own_grid;
-    if (tokens(grid) == count) return true;
-    grid = model::cube_of(count, 1);
-    return grid[0] > 0;
   }
 
   // Whether the file has tensors of this network other than those, output layers aside.
@@ -194,25 +165,19 @@ class Fitting {
     for (const std::string& line : wrong_) list += "\n    " + line;
     throw Error(Fault::Data,
                 origin + " does not fit this network, " + std::to_string(wrong_.size()) +
-                    " differences; nothing was loaded:" + list,
+                    (wrong_.size() == 1 ? " difference" : " differences") +
+                    "; nothing was loaded:" + list,
                 remedy());
   }
 
   std::string remedy() const {
+    if (impossible_ == wrong_.size())
+      return "its numbers are damaged, or its training diverged: take the file again from where it "
+             "was published, or an earlier checkpoint";
     if (rules_.resample)
       return "choose the network, its options and its crop as the weights were trained (homolog "
              "import shows what it recognises)";
-    for (const auto& [name, grid] : tables_) {
-      const auto given = given_.find(name);
-      if (given == given_.end() || given->second.dim() != 3 ||
-          given->second.size(1) == tokens(grid))
-        continue;
-      const std::string side = std::to_string(rules_.crop[0] / grid[0]);
-      return "the position table is of another crop: give the one that it was made for, --crop "
-             "X,Y,Z, where X/" +
-             side + " * Y/" + side + " * Z/" + side + " is " +
-             std::to_string(given->second.size(1));
-    }
+    if (const std::string crop = tables_.remedy(given_); !crop.empty()) return crop;
     return "choose the network and its options as the weights were trained: --backbone NAME, --set "
            "model.NAME.KEY=VALUE; where the file is a checkpoint of several networks, --part KEY "
            "takes another";
@@ -220,12 +185,12 @@ class Fitting {
 
   const Backbone& network_;
   NamedTensors wanted_, given_;
-  std::map<std::string, Size3> tables_;
+  PositionFit tables_;
   std::string own_;
-  const std::map<std::string, std::string>& metadata_;
   FitRules rules_;
   NetworkWeights out_;
   std::vector<std::string> wrong_;
+  std::size_t impossible_ = 0;  // of the wrong ones: numbers that no network has
   int converted_ = 0;
 };
 

@@ -44,6 +44,13 @@ std::optional<backbone::Recognised> recognise(const backbone::NamedTensors& tens
                  {"model.nnformer.depths", list_text(depths)},
                  {"model.nnformer.heads", list_text(heads)},
                  {"model.nnformer.windows", list_text(windows)}};
+  const std::string option = "model.nnformer.rel_index";
+  out.options[option] = "reference";
+  out.guesses.push_back(
+      {option,
+       "shapes do not tell how rows of the bias tables are counted: taken as the public nnFormer "
+       "counts them; for weights of a network that has one for each offset give --set " +
+           option + "=exact"});
   const Shape positions = shape_of(tensors, "model_down.absolute_pos_embed");
   if (positions.size() == 3) {
     out.tokens = positions[1], out.token_side = 2;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "model/weights/file_words.h"
+#include "model/weights/pickle_refusal.h"
 #include "model/weights/pickle_stack.h"
 #include "model/weights/pickle_stream.h"
 
@@ -200,13 +201,7 @@ class Machine : PickleStack {
 
   std::string admitted(std::string_view module, std::string_view name) {
     std::string global = std::string(module) + "." + std::string(name);
-    if (!rules_.allows(global)) {
-      throw Error(Fault::Data,
-                  origin_ + " is refused: this pickle would run " + printable(global) + " (byte " +
-                      std::to_string(in_.offset()) + "); nothing of it was run or loaded",
-                  "take weights as safetensors, or save the state dict alone, where you trust it: "
-                  "torch.save(model.state_dict(), FILE)");
-    }
+    if (!rules_.allows(global)) refuse_name(rules_, global, in_.offset(), origin_);
     return global;
   }
   // What Python would call, not called.

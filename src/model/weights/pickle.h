@@ -56,7 +56,9 @@ struct Pickle {
 // What one file may not do.
 struct PickleRules {
   std::function<bool(const std::string& global)> allows;  // "module.name"
-  std::size_t most_values = 2'000'000;                    // made and recalled; some 120 bytes each
+  // What a refused name stands for, where it is known and harmless: "a sparse tensor"; else "".
+  std::function<std::string(const std::string& global)> kind = {};
+  std::size_t most_values = 2'000'000;  // made and recalled; some 120 bytes each
 };
 
 // Reads one pickle (protocols 0 to 5) from the start of `data`; more may follow it. Throws

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "model/weights/file_kind.h"
 #include "model/weights/file_words.h"
 #include "model/weights/safetensors_types.h"
 #include "model/weights/weights_file.h"
@@ -137,6 +138,7 @@ std::map<std::string, std::string> read_metadata(const json& entry,
 }  // namespace
 
 WeightsFile read_weights(const std::filesystem::path& file) {
+  refuse_other_kinds(file, first_bytes(file, 64));  // a pipe would keep a stream waiting
   std::error_code code;
   const std::uint64_t bytes = std::filesystem::file_size(file, code);
   std::ifstream in(file, std::ios::binary);

@@ -63,6 +63,16 @@ void read_shortcuts(const NamedTensors& tensors, Recognised& out) {
                          "supported is MONAI's shortcut_type=\"B\" alone"});
 }
 
+// MONAI's widen_factor and block_inplanes.
+void read_widths(const NamedTensors& tensors, Recognised& out) {
+  constexpr std::int64_t kStem = 64;
+  const Shape stem = shape_of(tensors, "conv1.weight");
+  if (stem.empty() || stem[0] == kStem) return;
+  out.misfits.push_back({"a width of " + std::to_string(stem[0]) + ": conv1.weight has shape " +
+                             shape_text(stem) + ", needs 64 channels",
+                         "supported are widths of 64, 128, 256 and 512 alone (widen_factor=1)"});
+}
+
 }  // namespace
 
 std::optional<Recognised> recognise(const NamedTensors& tensors) {
@@ -70,12 +80,16 @@ std::optional<Recognised> recognise(const NamedTensors& tensors) {
     if (!tensors.contains(name)) return std::nullopt;
   Recognised out;
   out.misfits = misfits_of_kernel(tensors, "conv1.weight", 7);
+  read_widths(tensors, out);
   read_depth(tensors, out);
   read_norm(tensors, out);
   read_shortcuts(tensors, out);
   out.guesses.push_back({"",
                          "shapes do not tell strides: taken as MONAI's defaults, a first "
                          "convolution with stride 1 (conv1_t_stride), then a max pool"});
+  out.guesses.push_back({"",
+                         "shapes do not tell the activation: taken as MONAI's default, ReLU (act); "
+                         "others are not supported"});
   return out;
 }
 

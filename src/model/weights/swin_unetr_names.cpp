@@ -27,12 +27,18 @@ bool has_group_norms(const NamedTensors& tensors) {
 }
 
 void refuse_other_norms(const NamedTensors& tensors, Recognised& out) {
+  constexpr const char* kSupported =
+      "supported are SwinUNETR's norm_name=\"instance\" and group norm of 8 groups, and "
+      "patch_norm=False alone";
+  const Shape norm = shape_of(tensors, std::string(kMapNorm) + "weight");
+  if (has_group_norms(tensors) && (norm.size() != 1 || norm[0] % 8 != 0))
+    out.misfits.push_back({"a norm with weights that 8 groups do not divide: " +
+                               std::string(kMapNorm) + "weight has shape " + shape_text(norm),
+                           kSupported});
   for (const std::string& name :
        {std::string(kMapNorm) + "running_mean", std::string("swinViT.patch_embed.norm.weight")}) {
     if (tensors.contains(name))
-      out.misfits.push_back({"a norm that this network has not: " + name,
-                             "supported are SwinUNETR's norm_name=\"instance\" and group norm of 8 "
-                             "groups, and patch_norm=False alone"});
+      out.misfits.push_back({"a norm that this network has not: " + name, kSupported});
   }
 }
 
@@ -50,6 +56,12 @@ void read_stage(const NamedTensors& tensors, int stage, double channels, Recogni
                                std::to_string(windows[0]),
                            "all stages have one window here"});
   }
+  const std::string inner = blocks + "0.mlp.linear1.weight";
+  const Shape mlp = shape_of(tensors, inner);
+  if (mlp.size() == 2 && mlp[0] != 4 * mlp[1])
+    out.misfits.push_back(
+        {"a perceptron that is not four times as wide: " + inner + " has shape " + shape_text(mlp),
+         "supported is mlp_ratio=4 alone"});
   if (!tensors.contains(blocks + "0.attn.qkv.bias"))
     out.misfits.push_back(
         {blocks + "0.attn.qkv.bias is missing", "supported is SwinUNETR's qkv_bias=True alone"});

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "model/weights/file_kind.h"
 #include "model/weights/swin_unetr_names.h"
 #include "model/weights/torch_pickle.h"
 #include "model/weights/zip_archive.h"
@@ -30,18 +31,6 @@ constexpr std::uint64_t kMostCopies = 4;  // of the file's bytes: tensors may sh
 [[noreturn]] void refuse(const fs::path& file, const std::string& why) {
   throw Error(Fault::Data, file.string() + " is not a usable torch file: " + why,
               "copy it again, in full, or save its state dict once more");
-}
-
-std::string first_bytes(const fs::path& file, std::size_t count) {
-  std::ifstream in(file, std::ios::binary);
-  std::error_code code;
-  if (!in || fs::is_directory(file, code))
-    throw Error(Fault::Data, "cannot read the weights " + file.string(),
-                "give the path of a .safetensors, .pt or .pth file");
-  std::string out(count, '\0');
-  in.read(out.data(), static_cast<std::streamsize>(count));
-  out.resize(static_cast<std::size_t>(in.gcount()));
-  return out;
 }
 
 // Each storage is read once, as the type that the first tensor over it has.
@@ -215,6 +204,7 @@ void strip_shared_prefixes(std::map<std::string, torch::Tensor>& tensors,
 
 ForeignWeights read_foreign_weights(const fs::path& file, const std::string& part) {
   const std::string head = first_bytes(file, 64);
+  refuse_other_kinds(file, head);
   ForeignWeights out;
   const bool zip = head.starts_with("PK\x03\x04"),
              pickle = head.starts_with('\x80') || head.starts_with(kLegacyDigits);

@@ -217,11 +217,13 @@ const PickleValue& state_mapping(const PickleValue& root, const std::string& par
 }  // namespace
 
 PickleRules torch_pickle_rules() {
-  return {.allows = [](const std::string& global) {
-    return is_inert(global) ||
-           std::any_of(std::begin(kStorageTypes), std::end(kStorageTypes),
-                       [&](const StorageType& row) { return global == row.name; });
-  }};
+  return {.allows =
+              [](const std::string& global) {
+                return is_inert(global) ||
+                       std::any_of(std::begin(kStorageTypes), std::end(kStorageTypes),
+                                   [&](const StorageType& row) { return global == row.name; });
+              },
+          .kind = unsupported_tensor};
 }
 
 StorageId storage_id(const PickleValue& persistent, const std::string& origin) {

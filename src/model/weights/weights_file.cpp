@@ -93,6 +93,7 @@ void load_into(torch::nn::Module& module, const std::map<std::string, torch::Ten
                const std::string& origin) {
   std::map<std::string, torch::Tensor> wanted = named_tensors(module);
   std::vector<std::string> wrong;
+  std::size_t impossible = 0;  // of these: numbers that no network has
   for (const auto& [name, tensor] : wanted) {
     const auto found = from.find(name);
     if (found == from.end())
@@ -102,7 +103,9 @@ void load_into(torch::nn::Module& module, const std::map<std::string, torch::Ten
                       c10::str(tensor.sizes()));
     } else if (found->second.is_floating_point() &&
                !torch::isfinite(found->second).all().item<bool>()) {
-      wrong.push_back(name + ": holds values that are not finite");
+      wrong.push_back(name + ": holds values that are not finite"), ++impossible;
+    } else if (is_negative_variance(name, found->second)) {
+      wrong.push_back(name + ": holds negative variances"), ++impossible;
     }
   }
   for (const auto& [name, tensor] : from) {
@@ -112,7 +115,10 @@ void load_into(torch::nn::Module& module, const std::map<std::string, torch::Ten
     std::string list;
     for (const std::string& line : wrong) list += "\n    " + line;
     throw Error(Fault::Data, origin + " does not fit this network:" + list,
-                "use the configuration that these weights were trained with");
+                impossible == wrong.size()
+                    ? "its numbers are damaged, or its training diverged: take the file again, or "
+                      "an earlier checkpoint"
+                    : "use the configuration that these weights were trained with");
   }
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : wanted) tensor.copy_(from.at(name));

@@ -116,6 +116,12 @@ void ZipArchive::add(const std::string& entry, std::uint64_t at, std::uint64_t d
   const std::size_t name_bytes = little(entry, 28, 2), extra_bytes = little(entry, 30, 2);
   const std::string name = entry.substr(kEntry, name_bytes);
   if (!is_name(name)) broken(at, "a record's name is no text: " + printable(name));
+  if (name.ends_with("/constants.pkl") || name.find("/code/") != std::string::npos)
+    throw Error(
+        Fault::Data,
+        file_.string() + " is a TorchScript program (torch.jit.save), which is never run here",
+        "save its weights alone, where you trust it: "
+        "torch.save(torch.jit.load(FILE).state_dict(), OTHER)");
   ZipRecord record{.crc = static_cast<std::uint32_t>(little(entry, 16, 4))};
   record.bytes = little(entry, 24, 4);
   std::uint64_t packed = little(entry, 20, 4), local = little(entry, 42, 4);

@@ -17,8 +17,8 @@ struct ZipRecord {
 
 class ZipArchive {
  public:
-  // Reads the directory. Throws Fault::Data naming file and offset: cut off, damaged, compressed or
-  // encrypted records, records that overlap or leave the file.
+  // Reads the directory. Throws Fault::Data naming file and offset: cut off, damaged, a
+  // TorchScript program, compressed or encrypted records, records that overlap or leave the file.
   explicit ZipArchive(std::filesystem::path file);
   const std::map<std::string, ZipRecord>& records() const noexcept { return records_; }
   // One record's bytes into `into`, checksum compared. Throws Fault::Data.

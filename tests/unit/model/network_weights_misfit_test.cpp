@@ -12,6 +12,7 @@
 namespace homolog::backbone {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
@@ -80,6 +81,9 @@ TEST(NetworkWeights, OfSwinUnetrWithOtherBlocksSayWhichTensorDiffers) {
   weights.weights.tensors.erase(table);
   EXPECT_THAT(refusal(weights), HasSubstr("blocks without window attention are not supported"));
   weights = published("swin_unetr");
+  weights.weights.tensors["swinViT.layers2.0.blocks.0.mlp.linear1.weight"] = torch::zeros({48, 24});
+  EXPECT_THAT(refusal(weights), HasSubstr("mlp_ratio=4 alone"));
+  weights = published("swin_unetr");
   weights.weights.tensors["encoder1.layer.norm1.weight"] = torch::ones({12});
   EXPECT_THAT(refusal(weights), HasSubstr("norm_name=\"instance\""));
 }
@@ -89,8 +93,18 @@ TEST(NetworkWeights, OfResNetsThatAreNotHereSayWhatTheyHave) {
   weights.weights.tensors.erase("layer4.0.downsample.0.weight");
   EXPECT_THAT(refusal(weights), HasSubstr("shortcut_type=\"B\" alone"));
   weights = published("resnet");
+  weights.weights.tensors["conv1.weight"] = torch::zeros({32, 1, 7, 7, 7});
+  EXPECT_THAT(refusal(weights), AllOf(HasSubstr("conv1.weight has shape [32, 1, 7, 7, 7]"),
+                                      HasSubstr("widen_factor=1")));
+  weights = published("resnet");
   weights.weights.tensors["layer2.1.conv1.weight"] = torch::zeros({1});
   EXPECT_THAT(refusal(weights), HasSubstr("layers of 1,2,1,1 plain blocks"));
+}
+
+TEST(NetworkWeights, WithNegativeVariancesAreRefusedByName) {
+  model::ForeignWeights weights = published("resnet");
+  weights.weights.tensors.at("layer2.0.bn1.running_var")[3] = -0.5;
+  EXPECT_THAT(refusal(weights), HasSubstr("layer2.0.bn1.running_var: holds negative variances"));
 }
 
 TEST(NetworkWeights, OfNoCubeAskForTheCrop) {
@@ -100,12 +114,51 @@ TEST(NetworkWeights, OfNoCubeAskForTheCrop) {
       if (key.ends_with("position_embeddings") || key.ends_with("absolute_pos_embed"))
         tensor = at::cat({tensor, tensor}, 1);
     EXPECT_THAT(refusal(weights),
-                testing::AllOf(HasSubstr("1 differences"), HasSubstr("has shape [1, "),
+                testing::AllOf(HasSubstr("1 difference;"), HasSubstr("has shape [1, "),
                                HasSubstr("--crop X,Y,Z")));
     const ImportedNetwork taken = import_network(weights, {.crop = {64, 64, 128}}, "w.pt");
     EXPECT_EQ(taken.crop, (Size3{64, 64, 128})) << network;
     EXPECT_THAT(refusal(weights, {.crop = {64, 64, 96}}), HasSubstr("--crop X,Y,Z"));
   }
+}
+
+TEST(NetworkWeights, OfACubeOfTokensSayThatItIsAssumed) {
+  model::ForeignWeights weights = published("unetr");  // 64 tokens: 4x4x4, or 2x4x8
+  const auto assumed =
+      AllOf(HasSubstr("64: taken for a cube, a crop of 64,64,64"), HasSubstr("--crop X,Y,Z"));
+  EXPECT_THAT(import_network(weights, {}, "w.pt").weights.notes, Contains(assumed));
+  const ImportedNetwork said = import_network(weights, {.crop = {32, 64, 128}}, "w.pt");
+  EXPECT_EQ(said.crop, (Size3{32, 64, 128}));
+  EXPECT_THAT(said.weights.notes, Not(Contains(assumed)));
+  weights.weights.metadata["crop"] = "32,64,128";
+  EXPECT_THAT(import_network(weights, {}, "w.pt").weights.notes, Not(Contains(assumed)));
+}
+
+TEST(NetworkWeights, WithATableThatIsNoSinesAreNotTakenForSines) {
+  const Settings sines = {{"model.vit.positions", "sincos"}, {"model.vit.hidden", "60"}};
+  const ImportPlan as_sines{.options = {{"model.vit.positions", "sincos"}}};
+  const model::ForeignWeights trained = published("vit", {{"model.vit.hidden", "60"}});
+  EXPECT_THAT(refusal(trained, as_sines),
+              HasSubstr("patch_embedding.position_embeddings: is another table than the fixed "
+                        "sines of this network (positions = sincos)"));
+  const model::ForeignWeights fixed = published("vit", sines);
+  EXPECT_EQ(import_network(fixed, as_sines, "w.pt").options.at("model.vit.positions"), "sincos");
+  EXPECT_THAT(import_network(fixed, {}, "w.pt").weights.notes,
+              Contains(HasSubstr("--set model.vit.positions=sincos keeps it fixed")));
+  Settings options = kSmall.at("vit");
+  for (const auto& [key, value] : sines) options[key] = value;
+  const Built larger = build(find("vit"), options, {64, 96, 64});  // a run of another crop
+  const NetworkWeights fitted = fit(*larger.network, fixed, "w", {.crop = {64, 96, 64}});
+  const char* table = "patch_embedding.position_embeddings";
+  EXPECT_TRUE(fitted.tensors.at(table).equal(larger.network->named_parameters()[table]));
+  EXPECT_THROW(fit(*larger.network, trained, "w", {.crop = {64, 96, 64}}), Error);
+}
+
+TEST(NetworkWeights, OfNoPositionsSaySo) {
+  model::ForeignWeights weights = published("vit");
+  weights.weights.tensors.at("patch_embedding.position_embeddings").zero_();
+  EXPECT_THAT(import_network(weights, {}, "w.pt").weights.notes,
+              Contains(HasSubstr("pos_embed_type=\"none\"")));
 }
 
 TEST(NetworkWeights, WithoutRunningStatisticsAreNotSilentlyOfAnInstanceNorm) {

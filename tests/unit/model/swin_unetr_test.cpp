@@ -72,11 +72,10 @@ TEST(SwinUnetr, RecognisesFromItsTensorsTheOptionsItWasBuiltWith) {
                          .factory()
                          ->recognise(named_tensors(SwinUnetr(plan, {64, 64, 64})));
   ASSERT_TRUE(found.has_value());
-  const std::map<std::string, std::string> want{{"model.swin_unetr.feature", "24"},
-                                                {"model.swin_unetr.depths", "1,3,2,1"},
-                                                {"model.swin_unetr.heads", "2,4,6,8"},
-                                                {"model.swin_unetr.window", "5"},
-                                                {"model.swin_unetr.use_v2", "true"}};
+  const std::map<std::string, std::string> want{
+      {"model.swin_unetr.feature", "24"},    {"model.swin_unetr.depths", "1,3,2,1"},
+      {"model.swin_unetr.heads", "2,4,6,8"}, {"model.swin_unetr.window", "5"},
+      {"model.swin_unetr.use_v2", "true"},   {"model.swin_unetr.norm", "instance"}};
   EXPECT_EQ(found->options, want);
   EXPECT_EQ(found->crop, (Size3{0, 0, 0}));
   EXPECT_EQ(recognise(named_tensors(SwinUnetr(tiny(), {64, 32, 32})))

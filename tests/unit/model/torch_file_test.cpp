@@ -71,6 +71,26 @@ TEST(TorchFile, RunsNothingWhateverThePickleWantsRun) {
   expect_refused(saved("\x82\x01"), "opcode 130");
 }
 
+TEST(TorchFile, NamesTensorsThatItDoesNotReadWithoutCallingThemAnAttack) {
+  const std::string one = tuple({number(1)}) + "R";
+  for (const auto& [name, said] : {std::pair("_rebuild_sparse_tensor", "holds a sparse tensor"),
+                                   std::pair("_rebuild_qtensor", "holds a quantised tensor"),
+                                   std::pair("_rebuild_tensor_v3", "float8"),
+                                   std::pair("_rebuild_meta_tensor_no_storage", "has no numbers")})
+    expect_refused(saved(dict({{"w", global("torch._utils", name) + one}})), said);
+  expect_refused(saved(dict({{"w", tensor({.type = "ComplexFloatStorage"})}})), "complex numbers");
+}
+
+TEST(TorchFile, SaysWhatElseLiesUnderTheNameOfWeights) {
+  expect_refused("\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page");
+  expect_refused("<HTML><head></head></HTML>", "is a web page");
+  expect_refused("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+                 "is a pointer of Git LFS");
+  expect_refused(saved(kGood, {{.name = "archive/code/__torch__.py", .data = "x", .method = 8}}),
+                 "TorchScript program");
+  expect_refused(saved(kGood, {{.name = "archive/constants.pkl", .data = "x"}}), "TorchScript");
+}
+
 TEST(TorchFile, KeepsInertObjectsAsNotes) {
   const std::string space =
       global("argparse", "Namespace") + ")R" + dict({{"lr", number(1)}}) + "b";

@@ -158,7 +158,9 @@ TEST(Vit, RefusesWhatDoesNotFitByName) {
               ::testing::AllOf(HasSubstr("32x20x24"), HasSubstr("model.vit.patch")));
   Plan heads = tiny(), own_heads = tiny(), sines = tiny(), head = tiny();
   heads.encoder.heads = 5;
-  EXPECT_THAT(refusal([&] { Vit(heads, kCrop); }), HasSubstr("model.vit.heads"));
+  EXPECT_THAT(
+      refusal([&] { Vit(heads, kCrop); }),
+      testing::AllOf(HasSubstr("model.vit.heads"), HasSubstr("choose one of 1, 2, 3, 4, 6")));
   own_heads.decoder.heads = 3;
   EXPECT_THAT(refusal([&] { Vit(own_heads, kCrop); }), HasSubstr("model.vit.decoder_heads"));
   sines.encoder.positions = "sincos";

@@ -139,6 +139,12 @@ TEST(Alice, RefusesToTrainNothing) {
   EXPECT_THROW(make({"objective.alice.lambda_inter=0", "objective.alice.lambda_intra=0",
                      "objective.alice.lambda_reconstruction=0"}),
                Error);
+  std::vector<std::string> unmasked = {
+      "objective.alice.lambda_inter=0", "objective.alice.lambda_intra=0",
+      "objective.alice.mask_ratio=0", "objective.alice.reconstruction_region=masked"};
+  EXPECT_THROW(make(unmasked), Error) << "no voxel is masked, masked ones alone would count";
+  unmasked.pop_back();
+  EXPECT_NO_THROW(make(unmasked)) << "all voxels count";
 }
 
 TEST(Alice, TellsTheTemperatureOfItsTargetByEpoch) {

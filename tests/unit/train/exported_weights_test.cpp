@@ -9,6 +9,7 @@
 namespace homolog::train {
 namespace {
 
+namespace fs = std::filesystem;
 using toy::Scratch;
 
 model::WeightsFile exported(const std::string& config, const std::string& objective,
@@ -79,6 +80,40 @@ const backbone::MonaiForm kVit{
     "ViT", R"({"hidden_size":48,"num_layers":12,"patch_size":[16,16,16],"classification":false})",
     "pretrain_decoder."};
 
+std::string refusal(const ExportPlan& plan) {
+  try {
+    exported_weights(plan);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Data) << e.what();
+    return e.what();
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return "";
+}
+
+TEST(ExportedWeights, NeedTheFileThatTheyAreInAlone) {
+  const Scratch scratch;
+  const fs::path folder = scratch.path / "checkpoints" / "step-00000001";
+  TrainState state;
+  state.exported = {"first.weight"};
+  const std::map<std::string, torch::Tensor> tensors = {{"first.weight", torch::ones({4})}};
+  write_checkpoint(folder, state,
+                   {{"model", tensors}, {"target", tensors}, {"optimizer", tensors}});
+  fs::remove(folder / "optimizer.safetensors");
+  fs::resize_file(folder / "target.safetensors", 10);
+  EXPECT_EQ(exported_weights({.source = folder}).tensors.size(), 1U);
+  EXPECT_EQ(exported_weights({.source = scratch.path}).tensors.size(), 1U) << "a run's newest";
+  const std::string cut = refusal({.source = folder, .which = "target"});
+  EXPECT_THAT(cut, testing::AllOf(testing::HasSubstr("target.safetensors has 10 bytes"),
+                                  testing::HasSubstr("folder of another checkpoint"),
+                                  testing::Not(testing::HasSubstr("--resume"))));
+  const std::string none = refusal({.source = scratch.path, .which = "target"});
+  EXPECT_THAT(none, testing::AllOf(testing::HasSubstr("holds no whole checkpoint"),
+                                   testing::Not(testing::HasSubstr("train until"))));
+  fs::rename(folder / "model.safetensors", folder / "objective.safetensors");
+  EXPECT_THAT(refusal({.source = folder}), testing::HasSubstr("model.safetensors is missing"));
+}
+
 TEST(ExportedWeights, AsMonaiLoadsThemHoldWhatItsNetworkHasAndSayHowToBuildIt) {
   Scratch scratch;
   const auto folder = checkpoint(kVit, scratch).path / "step-00000001";
@@ -97,8 +132,24 @@ TEST(ExportedWeights, OfAVitBecomeTheEncoderOfAUnetr) {
   const auto folder = checkpoint(kVit, scratch).path / "step-00000001";
   const auto file = exported_weights({.source = folder, .layout = "monai-unetr"});
   EXPECT_THAT(names(file), testing::ElementsAre("vit.norm.weight"));
+  EXPECT_EQ(file.metadata.at("contents"), "encoder");
+  const auto full = exported_weights({.source = folder, .layout = "monai-unetr", .full = true});
+  EXPECT_EQ(full.metadata.at("contents"), "encoder") << "a UNETR's convolutions are not there";
   EXPECT_EQ(file.metadata.at("monai.network"), "UNETR");
   EXPECT_EQ(file.metadata.at("monai.arguments"), R"({"hidden_size":48,"out_channels":1})");
+}
+
+TEST(ExportedWeights, OfAResNetThatMonaiLacksNameTheNorm) {
+  const Scratch scratch;
+  TrainState state;
+  state.identity = {{"backbone", "resnet"}};
+  write_checkpoint(scratch.path / "step-00000001", state, {{"model", {{"w", torch::ones({1})}}}});
+  try {
+    exported_weights({.source = scratch.path / "step-00000001", .layout = "monai"});
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr("batch norm alone"));
+  }
 }
 
 TEST(ExportedWeights, OfANetworkThatMonaiLacksAreRefusedInItsLayout) {

@@ -46,7 +46,10 @@ class PairSourceTest : public ::testing::Test {
 TEST_F(PairSourceTest, PlainViewsAreTheStoredPair) {
   plan_.random_shift = false;
   PairSource source(plan_, start_);
-  EXPECT_EQ(pair_store_facts(plan_.store).crop_xyz, (std::array<std::int64_t, 3>{16, 12, 8}));
+  const PairStoreFacts facts = pair_store_facts(plan_.store);
+  EXPECT_EQ(facts.crop_xyz, (std::array<std::int64_t, 3>{16, 12, 8}));
+  EXPECT_EQ(facts.window_low_hu, -125);
+  EXPECT_EQ(facts.window_high_hu, 255);
   for (int step = 0; step < 5; ++step) {
     const Batch batch = source.next();
     ASSERT_EQ(batch.pairs, 2);
