@@ -4,9 +4,6 @@
 #include <torch/utils.h>
 
 #include "apps/choice.h"
-#include <string_view>
-
-#include "base/error.h"
 #include "base/ini.h"
 #include "base/open_files.h"
 #include "base/options.h"

@@ -90,6 +90,9 @@ inline std::vector<Variant> variants(const Entry& entry) {
       Variant changed = plain;
       changed.options[item.first] = value;
       changed.name += ", " + last_part(item.first) + "=" + value;
+      if (value == "group") {  // eight groups of channels
+        for (auto& [key, text] : changed.options) text = last_part(key) == "feature" ? "24" : text;
+      }
       out.push_back(changed);
     }
   }
