@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "cluster/topology/environment.h"
 #include "cluster/topology/hosts.h"
 
 namespace homolog::topology {
@@ -54,6 +55,11 @@ void derive_from_step(const Environment& environment, Rendezvous& where) {
   auto list = environment("SLURM_STEP_NODELIST");
   if (!list) list = environment("SLURM_JOB_NODELIST");
   const auto job = environment("SLURM_JOB_ID");
+  if (job && !list)
+    throw Error(
+        Fault::Environment,
+        "srun started this worker without PMIx, and no SLURM_JOB_NODELIST says where rank 0 is",
+        pmix_remedy() + ", with cluster.rendezvous");
   if (!list || !job)
     throw Error(Fault::Usage, "cluster.bootstrap = tcp: nothing says where rank 0 is", kHowToSay);
   where.host = expand_host_list(*list).front();

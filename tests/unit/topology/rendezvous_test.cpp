@@ -103,5 +103,16 @@ TEST(Rendezvous, RefusesWhatIsNoPlaceNamingIt) {
   }
 }
 
+TEST(Rendezvous, AStepOfSlurmThatDoesNotNameItsHostsIsPointedAtPmix) {
+  try {
+    choose_rendezvous("tcp", "", fake({{"SLURM_JOB_ID", "1"}}));
+    ADD_FAILURE() << "there is no host";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::Environment);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("no SLURM_JOB_NODELIST"));
+    EXPECT_THAT(e.remedy(), ::testing::HasSubstr("srun --mpi=pmix"));
+  }
+}
+
 }  // namespace
 }  // namespace homolog::topology
