@@ -184,8 +184,9 @@ json work_json(const StepWork& w) {
 
 std::string plan_text(const StepWork& w, const Question& q, const Forecast& f) {
   std::string out =
-      line("%lld nodes x %lld %s = %lld workers, %s\n", static_cast<long long>(q.nodes),
-           static_cast<long long>(q.per_node), q.device.name, static_cast<long long>(f.workers),
+      line("%lld node%s x %lld %s = %lld workers, %s\n", static_cast<long long>(q.nodes),
+           q.nodes == 1 ? "" : "s", static_cast<long long>(q.per_node), q.device.name,
+           static_cast<long long>(f.workers),
            q.format.bf16   ? "bf16"
            : q.format.tf32 ? "float32 (TF32 products)"
                            : "float32");
