@@ -2,6 +2,7 @@
 // chosen one is built.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,6 +50,21 @@ inline std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
+}
+
+// Both names and the options of all that can be named. `weights`: model.weights, which each program
+// explains.
+inline void declare(Options& options, Choice& choice,
+                    const std::vector<const backbone::Entry*>& backbones,
+                    const std::vector<const objective::Entry*>& objectives,
+                    std::filesystem::path& weights, const char* weights_help) {
+  options.add("model.backbone", choice.backbone, "network to train",
+              {.choices = names_of(backbones)});
+  options.add("model.weights", weights, weights_help);
+  Choice::declare_all(options, backbones, choice.backbones);
+  options.add("objective.name", choice.objective,
+              "what it is trained for: " + joined(names_of(objectives)));
+  Choice::declare_all(options, objectives, choice.objectives);
 }
 
 // The objectives that `command` ("homolog train") trains for.

@@ -28,14 +28,8 @@ int body(int argc, char** argv) {
   std::filesystem::path weights;
   const auto backbones = backbone::catalog();
   const auto objectives = objectives_of(kCommand);
-  options.add("model.backbone", choice.backbone, "network to train",
-              {.choices = names_of(backbones)});
-  options.add("model.weights", weights,
-              "start from these: of homolog import or export, or .pt; a resumed run ignores them");
-  Choice::declare_all(options, backbones, choice.backbones);
-  options.add("objective.name", choice.objective,
-              "what it is trained for: " + joined(names_of(objectives)));
-  Choice::declare_all(options, objectives, choice.objectives);
+  declare(options, choice, backbones, objectives, weights,
+          "start from these: of homolog import or export, or .pt; a resumed run ignores them");
   train::declare(options, data);
   train::declare(options, plan);
   options.leave_to_others({"monitor", "launch"});

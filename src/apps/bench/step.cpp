@@ -164,13 +164,8 @@ class StepBench {
     options_.add("warm-up", plan_.warm_up, "steps before them", {.min = 0, .max = 1000000});
     options_.add("device", training_.device, "where", {.choices = {"auto", "cpu", "cuda"}});
     options_.add("json", plan_.json, "print one JSON object in place of the lines");
-    options_.add("model.backbone", choice_.backbone, "network to train",
-                 {.choices = names_of(backbones_)});
-    options_.add("model.weights", weights_, "as for training; changes no step");
-    Choice::declare_all(options_, backbones_, choice_.backbones);
-    options_.add("objective.name", choice_.objective,
-                 "what it is trained for: " + joined(names_of(objectives_)));
-    Choice::declare_all(options_, objectives_, choice_.objectives);
+    declare(options_, choice_, backbones_, objectives_, weights_,
+            "as for training; changes no step");
     train::declare(options_, pairs_);
     train::declare_recipe(options_, training_);
     options_.leave_to_others({"monitor", "launch"});

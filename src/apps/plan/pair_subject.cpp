@@ -23,13 +23,8 @@ class Pairs final : public Subject {
     options.add("crop", crop_,
                 "sides of the network's input, X,Y,Z; without it the crops of data.store",
                 {.min = 1, .unit = "voxels"});
-    options.add("model.backbone", choice_.backbone, "network to train",
-                {.choices = names_of(backbones_)});
-    options.add("model.weights", weights_, "as for training; changes no plan");
-    Choice::declare_all(options, backbones_, choice_.backbones);
-    options.add("objective.name", choice_.objective,
-                "what it is trained for: " + joined(names_of(objectives_)));
-    Choice::declare_all(options, objectives_, choice_.objectives);
+    homolog::declare(options, choice_, backbones_, objectives_, weights_,
+                     "as for training; changes no plan");
     train::declare(options, source_);
     train::declare_recipe(options, plan);
   }

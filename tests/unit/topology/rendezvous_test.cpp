@@ -4,22 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
-
 #include "base/error.h"
+#include "tests/unit/topology/fake_environment.h"
 
 namespace homolog::topology {
 namespace {
-
-using Variables = std::map<std::string, std::string>;
-
-Environment fake(Variables variables) {
-  return [variables](const char* name) -> std::optional<std::string> {
-    const auto found = variables.find(name);
-    if (found == variables.end()) return std::nullopt;
-    return found->second;
-  };
-}
 
 const Variables kStep = {{"SLURM_JOB_ID", "4711"},
                          {"SLURM_STEP_ID", "2"},
