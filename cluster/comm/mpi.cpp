@@ -10,6 +10,7 @@
 #include "base/own_host.h"
 #include "cluster/comm/backends.h"
 #include "cluster/comm/mpi_engine.h"
+#include "cluster/comm/neighbours.h"
 #include "cluster/comm/reduction.h"
 
 namespace homolog::comm {
@@ -51,7 +52,24 @@ class Mpi final : public Communicator {
   const topology::Rank& rank() const noexcept override { return rank_; }
   const char* backend() const noexcept override { return "mpi"; }
 
+  std::shared_ptr<void> reduction_memory(std::size_t bytes) override {
+    auto seen = Neighbours::meet(bytes, rank_.host,
+                                 [this](std::string_view text) { return all_gather(text); });
+    if (!seen) return Communicator::reduction_memory(bytes);
+    if (seen->groups() > 1 && across_ == MPI_COMM_NULL) {
+      engine_.run("joining the hosts", [this, place = seen->index()](MpiEngine::Worker& worker) {
+        check_mpi(MPI_Comm_split(worker.world(), place, rank_.index, &across_), "MPI_Comm_split");
+      });
+    }
+    neighbours_.push_back(seen);
+    return {seen, seen->memory()};
+  }
+
   Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void*) override {
+    for (const auto& memory : neighbours_) {
+      if (auto seen = memory.lock(); seen && seen->holds(buffer))
+        return engine_.submit(std::string(purpose), neighbourly(std::move(seen), buffer, how));
+    }
     return engine_.submit(std::string(purpose), reduction(buffer, how));
   }
 
@@ -136,14 +154,29 @@ class Mpi final : public Communicator {
 
   MpiEngine::Job reduction(Buffer buffer, Reduce how) const {
     return [buffer, op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
-      for_each_chunk(buffer, [&](void* data, int count) {
-        MPI_Request request;
-        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, count, mpi_type(buffer.type), op,
-                                 worker.world(), &request),
-                  "MPI_Iallreduce");
-        worker.finish(request);
-      });
+      reduce(worker, worker.world(), buffer, op);
     };
+  }
+
+  // Within the host in shared memory, then each share among those who hold it on their hosts.
+  MpiEngine::Job neighbourly(std::shared_ptr<Neighbours> seen, Buffer buffer, Reduce how) const {
+    return [seen = std::move(seen), buffer, how, across = across_,
+            op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
+      Neighbours::Across hosts;
+      if (seen->groups() > 1)
+        hosts = [&](Buffer share) { reduce(worker, across, share, op); };
+      seen->all_reduce(buffer, how, hosts, [&] { worker.look(); });
+    };
+  }
+
+  static void reduce(MpiEngine::Worker& worker, MPI_Comm ranks, Buffer buffer, MPI_Op op) {
+    for_each_chunk(buffer, [&](void* data, int count) {
+      MPI_Request request;
+      check_mpi(
+          MPI_Iallreduce(MPI_IN_PLACE, data, count, mpi_type(buffer.type), op, ranks, &request),
+          "MPI_Iallreduce");
+      worker.finish(request);
+    });
   }
 
   template <class Call>
@@ -203,6 +236,8 @@ class Mpi final : public Communicator {
 
   topology::Rank rank_;
   MPI_Op bf16_ops_[3] = {MPI_OP_NULL, MPI_OP_NULL, MPI_OP_NULL};
+  MPI_Comm across_ = MPI_COMM_NULL;  // those of the same place on each host
+  std::vector<std::weak_ptr<Neighbours>> neighbours_;
   MpiEngine engine_;  // last: its thread ends before what its jobs use
 };
 

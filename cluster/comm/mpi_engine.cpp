@@ -50,12 +50,16 @@ struct MpiEngine::World {
 
 MPI_Comm MpiEngine::Worker::world() const { return world_.comm; }
 
+void MpiEngine::Worker::look() const {
+  if (world_.abandoned->load(std::memory_order_relaxed)) throw WireThread::Abandoned{};
+}
+
 void MpiEngine::Worker::finish(MPI_Request& request) {
   const auto start = std::chrono::steady_clock::now();
   for (int done = 0;;) {
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done) return;
-    if (world_.abandoned->load(std::memory_order_relaxed)) throw WireThread::Abandoned{};
+    look();
     if (std::chrono::steady_clock::now() - start < kSpinFor)
       ::sched_yield();
     else

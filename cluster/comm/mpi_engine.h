@@ -38,6 +38,7 @@ class MpiEngine::Worker {
  public:
   explicit Worker(World& world) : world_(world) {}
   MPI_Comm world() const;
+  void look() const;  // throws WireThread::Abandoned when the engine gives up
   void finish(MPI_Request& request);  // polls gently until done, or until the engine gives up
 
  private:

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "cluster/comm/backends.h"
 #include "cluster/comm/bootstrap.h"
+#include "cluster/comm/neighbours.h"
 #include "cluster/comm/reduction.h"
 #include "cluster/comm/ring.h"
 #include "cluster/comm/wire_thread.h"
@@ -96,7 +97,19 @@ class Tcp final : public Communicator {
   const topology::Rank& rank() const noexcept override { return rank_; }
   const char* backend() const noexcept override { return "tcp"; }
 
+  std::shared_ptr<void> reduction_memory(std::size_t bytes) override {
+    auto seen = Neighbours::meet(bytes, rank_.host,
+                                 [this](std::string_view text) { return all_gather(text); });
+    if (!seen || seen->groups() > 1) return Communicator::reduction_memory(bytes);
+    neighbours_.push_back(seen);
+    return {seen, seen->memory()};
+  }
+
   Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void*) override {
+    for (const auto& memory : neighbours_) {
+      if (auto seen = memory.lock(); seen && seen->holds(buffer))
+        return submit(purpose, neighbourly(std::move(seen), buffer, how));
+    }
     return submit(purpose, [buffer, how](Wires& wires, const Deadline& deadline) {
       if (buffer.count * size_of(buffer.type) <= kSmall)
         reduce_small(wires, buffer, how, deadline);
@@ -148,6 +161,15 @@ class Tcp final : public Communicator {
  private:
   using Work = std::function<void(Wires&, const Deadline&)>;
 
+  static Work neighbourly(std::shared_ptr<Neighbours> seen, Buffer buffer, Reduce how) {
+    return [seen = std::move(seen), buffer, how](Wires& wires, const Deadline& deadline) {
+      seen->all_reduce(buffer, how, {}, [&] {
+        wires.star.look();
+        if (deadline.past()) throw Lost{"a rank of this host did not come in time", true};
+      });
+    };
+  }
+
   static std::string nothing(std::vector<std::string>&) { return ""; }
 
   std::shared_ptr<Wires> connected(const CommPlan& plan, const topology::Rendezvous& where,
@@ -194,6 +216,7 @@ class Tcp final : public Communicator {
   }
 
   topology::Rank rank_;
+  std::vector<std::weak_ptr<Neighbours>> neighbours_;
   std::shared_ptr<std::atomic<bool>> abandoned_;
   std::shared_ptr<Wires> wires_;
   WireThread wire_;  // last: its thread ends before what its jobs use

@@ -1,4 +1,4 @@
-"""Rows of the part `step`: training steps of homolog's engine and of PyTorch DDP with MONAI's Swin UNETR, on the same
+"""Rows of the part `step`: training steps of homolog's engine and of PyTorch DDP with MONAI's Swin UNETR or a plain nnFormer, on the same
 weights and batch, in turns, one thread. Ratios are of processor time where both have one process."""
 import json
 import os
@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PEERS = HERE.parents[2] / "shared" / "peers"
 PROGRAM = PEERS / "peer_ddp_step.py"
 STEPS = {32: 6, 64: 3}  # after one that warms up, by side of the crop
+WIDTHS = {"swin_unetr": 24, "nnformer": 48}
 GOALS = {"step_vs_ddp": 2.2, "update_vs_fused": 1.5, "update_vs_foreach": 5, "weak_scaling_2": 0.97, "exposed_allreduce": 0.03,
          "rss_vs_ddp": 0.6, "start_vs_ddp": 0.3}
 LOSS_TOLERANCE = 1e-4
@@ -31,7 +32,7 @@ class StepPart:
         if not PROGRAM.exists():
             print(f"bench: the step's peer is not here ({PROGRAM}): its rows are left out", file=sys.stderr)
             return []
-        rows = self.steps(32) + self.steps(64) + self.updates() + self.two_workers() + [self.start()]
+        rows = [row for network in WIDTHS for side in STEPS for row in self.steps(network, side)] + self.updates() + self.two_workers() + [self.start()]
         return rows
 
     def note(self, rows):
@@ -43,29 +44,31 @@ class StepPart:
         command = [*(mpirun(ranks) if ranks > 1 else []), self.program, *words]
         return json.loads(self.run(command, env=self.environment))
 
-    def peer(self, side, out=()):
-        return json.loads(self.run([sys.executable, HERE / "step" / "peer_step.py", PROGRAM, 24, side, STEPS[side], *out],
+    def peer(self, network, side, out=()):
+        return json.loads(self.run([sys.executable, HERE / "step" / "peer_step.py", PROGRAM, network, WIDTHS[network], side, STEPS[side], *out],
                                    env=self.environment))
 
-    def start_file(self, side):
-        file = self.folder / f"step-{side}.safetensors"
+    def start_file(self, network, side):
+        file = self.folder / f"step-{network}-{side}.safetensors"
         if not file.exists():
-            self.peer(side, [file])
+            self.peer(network, side, [file])
         return file
 
-    def steps(self, side):
-        file, ours, peer, rss, peer_rss, off = self.start_file(side), [], [], [], [], 0.0
+    def steps(self, network, side):
+        file, ours, peer, rss, peer_rss, off = self.start_file(network, side), [], [], [], [], 0.0
+        of = f"{side}" if network == "swin_unetr" else f"{network}_{side}"
         for _ in range(self.repeats):
-            mine = self.ours("--start", file, "--crop", side, "--steps", STEPS[side])
-            theirs = self.peer(side)
+            mine = self.ours("--start", file, "--network", network, "--feature", WIDTHS[network], "--crop", side, "--steps", STEPS[side])
+            theirs = self.peer(network, side)
             ours.append(min(mine["parts"]["step"]["processor"]))
             peer.append(theirs["cpu_s_min"]["step"])
             rss.append(mine["rss_mib"]), peer_rss.append(theirs["rss_MB"])
             off = max(off, *(abs(a - b) / abs(b) for a, b in zip(mine["losses"], theirs["losses"])))
         same = f"losses of {STEPS[side] + 1} steps at most {off:.1e} apart" + ("" if off <= LOSS_TOLERANCE else ": NOT THE SAME WORK")
-        rows = [self.row("step", f"step_vs_ddp_{side}", ours, peer, "s", goal=GOALS["step_vs_ddp"], better="less",
-                         note=f"Swin UNETR 24, processor time of the fastest step; {same}"),
-                self.row("step", f"rss_vs_ddp_{side}", rss, peer_rss, "MiB", better="less")]
+        name = {"swin_unetr": "MONAI's Swin UNETR", "nnformer": "a plain nnFormer"}[network]
+        rows = [self.row("step", f"step_vs_ddp_{of}", ours, peer, "s", goal=GOALS["step_vs_ddp"], better="less",
+                         note=f"peer: {name} {WIDTHS[network]}; processor time of the fastest step; {same}"),
+                self.row("step", f"rss_vs_ddp_{of}", rss, peer_rss, "MiB", better="less")]
         rows[1].update(goal=GOALS["rss_vs_ddp"], met=1 / rows[1]["ratio"] <= GOALS["rss_vs_ddp"], note="goal: at most 0.6 of the peer")
         if off > LOSS_TOLERANCE:
             rows[0]["met"] = False
@@ -87,7 +90,7 @@ class StepPart:
 
     def two_workers(self):
         """Two ranks beside each other, each on a core: seconds of a step against one rank's."""
-        file, one, two, exposed = self.start_file(32), [], [], []
+        file, one, two, exposed = self.start_file("swin_unetr", 32), [], [], []
         for _ in range(self.repeats):
             words = ("--start", file, "--crop", 32, "--steps", STEPS[32])
             alone, both = self.ours(*words), self.ours(*words, ranks=2)

@@ -4,16 +4,28 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "model/backbones/nnformer.h"
+#include "model/backbones/swin_unetr.h"
+
 namespace homolog::bench {
 namespace {
 
 constexpr std::int64_t kHidden = 2048, kBottleneck = 256, kTokenWidth = 512, kHeads = 8;
 
-model::swin::Plan swin_plan(const PeerPlan& plan) {
+std::shared_ptr<backbone::Backbone> backbone_of(const PeerPlan& plan) {
+  const backbone::Size3 crop{plan.crop, plan.crop, plan.crop};
+  if (plan.network == "nnformer") {
+    model::nnformer::Plan nnformer;
+    nnformer.embed = plan.feature;
+    for (std::size_t s = 0; s < nnformer.heads.size(); ++s)
+      nnformer.heads[s] = (plan.feature << s) / 8;
+    nnformer.drop_path = 0;
+    return std::make_shared<model::nnformer::NnFormer>(nnformer, crop);
+  }
   model::swin::Plan swin;
   swin.feature = plan.feature;
   if (plan.crop < 64) swin.norm = "group";  // of one voxel nothing else is a norm
-  return swin;
+  return std::make_shared<model::swin::SwinUnetr>(swin, crop);
 }
 
 torch::nn::Linear without_bias(std::int64_t in, std::int64_t out) {
@@ -33,9 +45,9 @@ std::shared_ptr<torch::nn::Module> with_net(const std::shared_ptr<PeerNet>& net)
 }  // namespace
 
 PeerNet::PeerNet(const PeerPlan& plan) {
-  const std::int64_t encoder = 16 * plan.feature, decoder = 8 * plan.feature;
-  b = register_module("b", std::make_shared<model::swin::SwinUnetr>(
-                               swin_plan(plan), backbone::Size3{plan.crop, plan.crop, plan.crop}));
+  const std::int64_t encoder = (plan.network == "nnformer" ? 8 : 16) * plan.feature,
+                     decoder = encoder / 2;
+  b = register_module("b", backbone_of(plan));
   pe = register_module("pe", torch::nn::Linear(encoder, encoder));
   pd = register_module("pd", torch::nn::Linear(decoder, encoder));
   mlp = register_module(
@@ -46,15 +58,25 @@ PeerNet::PeerNet(const PeerPlan& plan) {
   last2 = register_module("last2", without_bias(kBottleneck, plan.outputs));
 }
 
-PeerOutputs PeerNet::run(const backbone::View& view, bool reconstructs) {
+// Of Swin UNETR the peer takes other layers than homolog.
+backbone::Features PeerNet::look(const backbone::View& view, bool reconstructs) {
   at::Tensor encoder_BLC, decoder_BLC;
   b->set_tap([&](const std::string& name, const at::Tensor& map_BCXYZ) {
     if (name == "encoder10") encoder_BLC = map_BCXYZ.flatten(2).transpose(1, 2);
     if (name == "decoder5") decoder_BLC = map_BCXYZ.flatten(2).transpose(1, 2);
   });
-  const backbone::Features features =
-      b->run(view, {.decoder = true, .reconstruction = reconstructs});
+  backbone::Features features = b->run(view, {.decoder = true, .reconstruction = reconstructs});
   b->set_tap({});
+  if (encoder_BLC.defined()) {
+    features.encoder_BLC = encoder_BLC;
+    features.decoder_BLC = decoder_BLC;
+  }
+  return features;
+}
+
+PeerOutputs PeerNet::run(const backbone::View& view, bool reconstructs) {
+  const backbone::Features features = look(view, reconstructs);
+  const at::Tensor &encoder_BLC = features.encoder_BLC, &decoder_BLC = features.decoder_BLC;
   const at::Tensor tokens_BTC = mlp->forward(
       at::cat({encoder_BLC.mean(1, /*keepdim=*/true), pe(encoder_BLC), pd(decoder_BLC)}, 1));
   const at::Tensor units_BTC =
@@ -84,9 +106,11 @@ void PeerObjective::start_target() {
   for (auto& item : target_net_->named_parameters()) item.value().copy_(from[item.key()]);
 }
 
-objective::ParameterRule PeerObjective::rule(const std::string&,
+objective::ParameterRule PeerObjective::rule(const std::string& name,
                                              const torch::Tensor& parameter) const {
-  return {.decayed = parameter.dim() > 1};
+  const std::string own = name.starts_with("net.b.") ? name.substr(6) : "";
+  return {.decayed = parameter.dim() > 1,
+          .trained = own.empty() || student_net_->b->is_used(own, {})};
 }
 
 at::Tensor PeerObjective::align(const at::Tensor& queries_BTD, const at::Tensor& keys_BTD) {

@@ -1,4 +1,4 @@
-// The network and losses of the step's peer (peer_step.py) as an objective, with Swin UNETR as
+// The network and losses of the step's peer (peer_step.py) as an objective, with the backbone as
 // homolog has it. Names are the peer's, so that its weights load.
 #pragma once
 
@@ -8,13 +8,15 @@
 #include <torch/nn/modules/linear.h>
 
 #include <memory>
+#include <string>
 
-#include "model/backbones/swin_unetr.h"
+#include "model/backbone.h"
 #include "objective/objective.h"
 
 namespace homolog::bench {
 
 struct PeerPlan {
+  std::string network = "swin_unetr";  // or "nnformer"
   std::int64_t feature = 24, crop = 32, outputs = 512;
 };
 
@@ -27,9 +29,12 @@ struct PeerNet : torch::nn::Module {
   explicit PeerNet(const PeerPlan& plan);
   PeerOutputs run(const backbone::View& view, bool reconstructs);
 
-  std::shared_ptr<model::swin::SwinUnetr> b;
+  std::shared_ptr<backbone::Backbone> b;
   torch::nn::Linear pe{nullptr}, pd{nullptr}, last{nullptr}, last2{nullptr};
   torch::nn::Sequential mlp{nullptr};
+
+ private:
+  backbone::Features look(const backbone::View& view, bool reconstructs);
 };
 
 // Views: "image_B1XYZ" (rows of both views, the second half are the keys), "masked_B1XYZ" (1:

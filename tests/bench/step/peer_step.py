@@ -1,13 +1,14 @@
 """The step's peer: PyTorch DDP (gloo) on MONAI's Swin UNETR, by the program peer_ddp_step.py, in this process as one
 worker on one thread, with every step on the same batch, so that bench_step can be asked for the same losses.
-Arguments: that program, channels, side of the crop, steps; then a file to write (weights before the first step and
-the batch), or nothing. Prints the peer's JSON line with the losses beside it."""
+Arguments: that program, network (swin_unetr, or nnformer: plain_nnformer.py), channels, side of the crop, steps; then a file to
+write (weights before the first step and the batch), or nothing. Prints the peer's JSON line with the losses beside it."""
 import argparse
 import importlib.util
 import json
 import sys
 import warnings
 
+import plain_nnformer
 import torch
 from safetensors.torch import save_file
 
@@ -29,9 +30,11 @@ class Told:
 
 def main():
     warnings.filterwarnings("ignore")
-    program, feature, crop, steps = sys.argv[1], *map(int, sys.argv[2:5])
-    out = sys.argv[5] if len(sys.argv) > 5 else None
+    program, network, feature, crop, steps = *sys.argv[1:3], *map(int, sys.argv[3:6])
+    out = sys.argv[6] if len(sys.argv) > 6 else None
     peer = load(program)
+    if network == "nnformer":
+        peer.Net = plain_nnformer.Net
     torch.manual_seed(7)
     image, masked = torch.rand(2, 1, crop, crop, crop), peer.mask_of(2, crop)
     rand, loss_of, student = torch.rand, peer.loss_fn, peer.Student

@@ -140,7 +140,8 @@ int body(int argc, char** argv) {
   Arguments a;
   Options options("bench_step", "--start FILE", "Training steps of the peer's network.");
   options.add("start", a.start, "safetensors that peer_step.py wrote");
-  options.add("feature", a.plan.feature, "of Swin UNETR", {.min = 12});
+  options.add("network", a.plan.network, "backbone", {.choices = {"swin_unetr", "nnformer"}});
+  options.add("feature", a.plan.feature, "the backbone's width", {.min = 12});
   options.add("crop", a.plan.crop, "side of the crops", {.min = 32, .unit = "voxels"});
   options.add("steps", a.steps, "after a first one that warms up", {.min = 1});
   options.add("update-alone", a.update_alone, "clip, update and EMA of random gradients");
