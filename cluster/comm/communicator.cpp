@@ -2,13 +2,10 @@
 // world of host memory first.
 #include "cluster/comm/communicator.h"
 
-#include <cstdlib>
-#include <cstring>
 #include <initializer_list>
 #include <set>
 
 #include "base/error.h"
-#include "base/huge_pages.h"
 #include "base/log.h"
 #include "cluster/comm/backends.h"
 #include "cluster/topology/environment.h"
@@ -69,12 +66,6 @@ std::string choose_bootstrap(const CommPlan& plan, const topology::Place& place)
 }
 
 }  // namespace
-
-std::shared_ptr<void> Communicator::reduction_memory(std::size_t bytes) {
-  const std::shared_ptr<void> memory(on_huge_pages(bytes), std::free);
-  std::memset(memory.get(), 0, bytes);
-  return memory;
-}
 
 void Communicator::all_reduce(Buffer host_buffer, Reduce how, std::string_view purpose) {
   refuse_after_failure();

@@ -34,11 +34,6 @@ class Communicator {
   // CUDA device on which the buffers of start_all_reduce() must lie; -1: host memory.
   virtual int device() const noexcept { return -1; }
 
-  // Memory, zeroed, for a buffer in host memory that will be all-reduced again and again: where the
-  // ranks of a host can see each other's, the host back-ends reduce in it without sending
-  // (neighbours.h). Every rank asks for the same bytes at the same point. Throws std::bad_alloc.
-  virtual std::shared_ptr<void> reduction_memory(std::size_t bytes);
-
   // Start an in-place all-reduce and return at once. Every rank must start the same ones in the
   // same order. `purpose` names it in a stall report. The buffer must stay alive and untouched
   // until wait(). NCCL: ordered after the work now queued on `compute_stream` (a cudaStream_t), on

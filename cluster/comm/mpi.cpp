@@ -47,30 +47,16 @@ class Mpi final : public Communicator {
     engine_.run("joining the world",
                 [this](MpiEngine::Worker& worker) { learn_place(worker.world()); });
     engine_.wire().name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
+    if (rank_.size > 1) meet_neighbours();
   }
 
   const topology::Rank& rank() const noexcept override { return rank_; }
   const char* backend() const noexcept override { return "mpi"; }
 
-  std::shared_ptr<void> reduction_memory(std::size_t bytes) override {
-    auto seen = Neighbours::meet(bytes, rank_.host,
-                                 [this](std::string_view text) { return all_gather(text); });
-    if (!seen) return Communicator::reduction_memory(bytes);
-    if (seen->groups() > 1 && across_ == MPI_COMM_NULL) {
-      engine_.run("joining the hosts", [this, place = seen->index()](MpiEngine::Worker& worker) {
-        check_mpi(MPI_Comm_split(worker.world(), place, rank_.index, &across_), "MPI_Comm_split");
-      });
-    }
-    neighbours_.push_back(seen);
-    return {seen, seen->memory()};
-  }
-
   Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void*) override {
-    for (const auto& memory : neighbours_) {
-      if (auto seen = memory.lock(); seen && seen->holds(buffer))
-        return engine_.submit(std::string(purpose), neighbourly(std::move(seen), buffer, how));
-    }
-    return engine_.submit(std::string(purpose), reduction(buffer, how));
+    const bool large = buffer.count * size_of(buffer.type) >= Neighbours::kSmallest;
+    return engine_.submit(std::string(purpose), neighbours_ && large ? neighbourly(buffer, how)
+                                                                     : reduction(buffer, how));
   }
 
   void wait(Ticket ticket, void*) override { engine_.wire().wait(ticket); }
@@ -158,14 +144,24 @@ class Mpi final : public Communicator {
     };
   }
 
-  // Within the host in shared memory, then each share among those who hold it on their hosts.
-  MpiEngine::Job neighbourly(std::shared_ptr<Neighbours> seen, Buffer buffer, Reduce how) const {
-    return [seen = std::move(seen), buffer, how, across = across_,
+  void meet_neighbours() {
+    neighbours_ = Neighbours::meet(rank_.host,
+                                   [this](std::string_view text) { return all_gather(text); });
+    if (!neighbours_ || neighbours_->groups() == 1) return;
+    engine_.run("joining the hosts", [this](MpiEngine::Worker& worker) {
+      check_mpi(MPI_Comm_split(worker.world(), neighbours_->index(), rank_.index, &across_),
+                "MPI_Comm_split");
+    });
+  }
+
+  // Within the host, and in between each share among those who have it on their hosts.
+  MpiEngine::Job neighbourly(Buffer buffer, Reduce how) const {
+    return [neighbours = neighbours_, buffer, how, ranks = across_,
             op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
-      Neighbours::Across hosts;
-      if (seen->groups() > 1)
-        hosts = [&](Buffer share) { reduce(worker, across, share, op); };
-      seen->all_reduce(buffer, how, hosts, [&] { worker.look(); });
+      Neighbours::Across across;
+      if (ranks != MPI_COMM_NULL)
+        across = [&](Buffer share) { reduce(worker, ranks, share, op); };
+      neighbours->all_reduce(buffer, how, across, [&] { worker.look(); });
     };
   }
 
@@ -237,7 +233,7 @@ class Mpi final : public Communicator {
   topology::Rank rank_;
   MPI_Op bf16_ops_[3] = {MPI_OP_NULL, MPI_OP_NULL, MPI_OP_NULL};
   MPI_Comm across_ = MPI_COMM_NULL;  // those of the same place on each host
-  std::vector<std::weak_ptr<Neighbours>> neighbours_;
+  std::shared_ptr<Neighbours> neighbours_;  // null: all goes through MPI
   MpiEngine engine_;  // last: its thread ends before what its jobs use
 };
 

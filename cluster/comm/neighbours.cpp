@@ -1,20 +1,24 @@
-// Anonymous memory files, opened by the neighbours through /proc: they need no room in /dev/shm,
-// leave nothing behind when a rank is killed, and take huge pages where the system gives them.
+// Each rank tells where it stands on a page of an anonymous memory file, which its neighbours open
+// through /proc: nothing is left behind when a rank is killed. The values are read with
+// process_vm_readv, because memory that processes share gets no huge pages by default, and gradients
+// on small ones cost the update more than the sum does (measured).
 #include "cluster/comm/neighbours.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <map>
 #include <random>
 #include <sstream>
-#include <utility>
 
 #include "base/error.h"
 #include "cluster/comm/reduction.h"
@@ -22,47 +26,9 @@
 namespace homolog::comm {
 namespace {
 
-constexpr std::size_t kHugePage = 2 << 20, kPage = 4096;
-constexpr long kLookEvery = 20'000'000;               // ns
-constexpr std::size_t kBlock = std::size_t{8} << 10;  // bytes: the sum of a block stays in the cache
-
-std::size_t rounded(std::size_t bytes) { return (bytes + kHugePage - 1) / kHugePage * kHugePage; }
-
-std::uint64_t any_number() {
-  std::random_device source;
-  return (std::uint64_t{source()} << 32) | source();
-}
-
-}  // namespace
-
-// Behind the values of each rank: how far it has come, each word on a line of the cache of its own.
-struct Neighbours::Flags {
-  std::uint64_t token;   // proves that what was opened is what was meant
-  std::uint64_t offset;  // of the buffer whose turn it is
-  std::uint64_t bytes;
-  alignas(64) std::uint32_t arrived;
-  alignas(64) std::uint32_t done;
-};
-
-struct Neighbours::Region {
-  std::byte* bytes = nullptr;
-  std::size_t size = 0;
-
-  // Null where the memory cannot be mapped.
-  static std::unique_ptr<Region> map(int descriptor, std::size_t size) {
-    void* at = ::mmap(nullptr, size + kPage, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    if (at == MAP_FAILED) return nullptr;
-    ::madvise(at, size, MADV_HUGEPAGE);
-    auto region = std::make_unique<Region>();
-    region->bytes = static_cast<std::byte*>(at);
-    region->size = size;
-    return region;
-  }
-  ~Region() { ::munmap(bytes, size + kPage); }
-  Flags& flags() const { return *reinterpret_cast<Flags*>(bytes + size); }
-};
-
-namespace {
+constexpr std::size_t kPageBytes = 4096;
+constexpr long kLookEvery = 20'000'000;                 // ns
+constexpr std::size_t kBlock = std::size_t{256} << 10;  // bytes read at once stay in the cache
 
 class Descriptor {
  public:
@@ -72,97 +38,138 @@ class Descriptor {
   }
   Descriptor(const Descriptor&) = delete;
   int fd() const { return fd_; }
+  void* map() const {  // null where it cannot be
+    void* at = fd_ < 0 ? MAP_FAILED
+                       : ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+    return at == MAP_FAILED ? nullptr : at;
+  }
 
  private:
   int fd_;
 };
 
-// What a rank tells the others of its memory.
+// What a rank tells the others of its page.
 struct Card {
   std::string host;
   long process = 0;
-  int descriptor = -1;  // -1: it has none
-  std::uint64_t token = 0;
+  int descriptor = -1;      // -1: it has none
+  std::uint64_t token = 0;  // also lies in its memory, at `address`
+  std::uint64_t address = 0;
 
   std::string text() const {
     std::ostringstream out;
-    out << process << ' ' << descriptor << ' ' << token << ' ' << host;
+    out << process << ' ' << descriptor << ' ' << token << ' ' << address << ' ' << host;
     return out.str();
   }
   static Card read(const std::string& text) {
     Card card;
     std::istringstream in(text);
-    in >> card.process >> card.descriptor >> card.token;
+    in >> card.process >> card.descriptor >> card.token >> card.address;
     in.get();
     std::getline(in, card.host);
     return card;
   }
 };
 
-int number_of_groups(const std::vector<std::string>& texts, std::size_t group) {
-  std::map<std::string, std::size_t> sizes;
+bool read_memory(long process, std::uint64_t address, void* to, std::size_t bytes) {
+  const iovec here{to, bytes}, there{reinterpret_cast<void*>(address), bytes};
+  return ::process_vm_readv(static_cast<pid_t>(process), &here, 1, &there, 1, 0) ==
+         static_cast<ssize_t>(bytes);
+}
+
+// Proves that process and page are those that were meant, and may be read.
+bool is_open(const Card& card, const void* page) {
+  std::uint64_t on_page = 0, in_memory = 0;
+  if (page == nullptr || !read_memory(card.process, card.address, &in_memory, sizeof in_memory))
+    return false;
+  std::memcpy(&on_page, page, sizeof on_page);
+  return on_page == card.token && in_memory == card.token;
+}
+
+// How many groups there are, 0 when they differ in size.
+int number_of_groups(const std::vector<std::string>& texts) {
+  std::map<std::string, int> sizes;
   for (const std::string& text : texts) ++sizes[Card::read(text).host];
-  const bool alike = std::all_of(sizes.begin(), sizes.end(),
-                                 [group](const auto& host) { return host.second == group; });
+  const bool alike = std::all_of(sizes.begin(), sizes.end(), [&](const auto& host) {
+    return host.second == sizes.begin()->second;
+  });
   return alike ? static_cast<int>(sizes.size()) : 0;
 }
 
 }  // namespace
 
-std::shared_ptr<Neighbours> Neighbours::meet(std::size_t bytes, const std::string& host,
-                                             const Gather& gather) {
+// Marks hold the number of the last round that a rank has come so far in, each on a line of the
+// cache of its own.
+struct Neighbours::Page {
+  std::uint64_t token, address, count;
+  std::int64_t process;
+  Scalar type;
+  alignas(64) std::uint32_t arrived;
+  alignas(64) std::uint32_t summed;
+  alignas(64) std::uint32_t done;
+};
+
+struct Neighbours::Share {
+  std::size_t offset, count;  // bytes, values
+};
+
+std::shared_ptr<Neighbours> Neighbours::meet(const std::string& host, const Gather& gather) {
   std::shared_ptr<Neighbours> made(new Neighbours);
-  made->bytes_ = rounded(bytes);
-  const Descriptor own(::memfd_create("homolog-gradients", MFD_CLOEXEC));
-  Card card{host, ::getpid(), -1, any_number()};
-  std::unique_ptr<Region> region;
-  if (own.fd() >= 0 && ::ftruncate(own.fd(), static_cast<off_t>(made->bytes_ + kPage)) == 0)
-    region = Region::map(own.fd(), made->bytes_);
-  if (region) {
-    region->flags().token = card.token;
-    card.descriptor = own.fd();
+  std::random_device random;
+  const std::uint64_t token = (std::uint64_t{random()} << 32) | random();
+  const Descriptor own(::memfd_create("homolog-neighbours", MFD_CLOEXEC));
+  const bool has_room = own.fd() >= 0 && ::ftruncate(own.fd(), kPageBytes) == 0;
+  auto* own_page = static_cast<Page*>(has_room ? own.map() : nullptr);
+  if (own_page != nullptr) {
+    own_page->token = token;
+    own_page->process = ::getpid();
   }
+  const Card card{host, ::getpid(), own_page != nullptr ? own.fd() : -1, token,
+                  reinterpret_cast<std::uint64_t>(&token)};
   const std::vector<std::string> texts = gather(card.text());
-  bool good = region != nullptr;
+  bool good = true;
   for (const std::string& text : texts) {
     const Card other = Card::read(text);
     if (other.host != host) continue;
-    if (other.token == card.token) {
+    Page* page = own_page;
+    if (other.token == token) {
       made->index_ = made->size();
-      if (region) made->own_ = region->bytes;
-      made->regions_.push_back(std::move(region));
-      continue;
+    } else {
+      const std::string file =
+          "/proc/" + std::to_string(other.process) + "/fd/" + std::to_string(other.descriptor);
+      page = static_cast<Page*>(Descriptor(::open(file.c_str(), O_RDWR | O_CLOEXEC)).map());
     }
-    const std::string path =
-        "/proc/" + std::to_string(other.process) + "/fd/" + std::to_string(other.descriptor);
-    const Descriptor theirs(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    made->regions_.push_back(theirs.fd() < 0 ? nullptr : Region::map(theirs.fd(), made->bytes_));
-    good = good && made->regions_.back() && made->regions_.back()->flags().token == other.token;
+    made->pages_.push_back(page);
+    good = good && is_open(other, page);
   }
-  made->groups_ = number_of_groups(texts, made->regions_.size());
+  made->groups_ = number_of_groups(texts);
   good = good && made->size() > 1 && made->groups_ > 0;
-  // Also keeps each descriptor open until all have opened it.
-  for (const std::string& text : gather(good ? "all seen" : "")) good = good && !text.empty();
+  // Until all have answered, each keeps open what the others may still have to open.
+  for (const std::string& text : gather(good ? "all open" : "")) good = good && !text.empty();
   return good ? made : nullptr;
 }
 
-Neighbours::~Neighbours() = default;
-
-bool Neighbours::holds(const Buffer& buffer) const {
-  const auto* at = static_cast<const std::byte*>(buffer.data);
-  return at >= own_ && at < own_ + bytes_ &&
-         buffer.count * size_of(buffer.type) <= static_cast<std::size_t>(own_ + bytes_ - at);
+Neighbours::~Neighbours() {
+  for (Page* page : pages_)
+    if (page != nullptr) ::munmap(page, kPageBytes);
 }
 
-void Neighbours::tell(std::uint32_t Flags::* flag) {
-  std::uint32_t& word = regions_[static_cast<std::size_t>(index_)]->flags().*flag;
-  std::atomic_ref(word).store(round_, std::memory_order_release);
-  ::syscall(SYS_futex, &word, FUTEX_WAKE, size(), nullptr, nullptr, 0);
+// Whole lines of the cache, so that no two ranks work on one.
+Neighbours::Share Neighbours::share_of(int index, const Buffer& buffer) const {
+  constexpr std::size_t kLine = 64;
+  const std::size_t width = size_of(buffer.type), ranks = pages_.size(), line = kLine / width,
+                    lines = (buffer.count + line - 1) / line, each = (lines + ranks - 1) / ranks,
+                    begin = std::min(buffer.count, each * static_cast<std::size_t>(index) * line),
+                    end = std::min(buffer.count, begin + each * line);
+  return {begin * width, end - begin};
 }
 
-void Neighbours::wait_for_all(std::uint32_t Flags::* flag, const Waiting& waiting) const {
-  for (const auto& region : regions_) {
-    std::uint32_t& word = region->flags().*flag;
+void Neighbours::meet_at(std::uint32_t Page::* mark, const Waiting& waiting) {
+  std::uint32_t& own_word = own().*mark;
+  std::atomic_ref(own_word).store(round_, std::memory_order_release);
+  ::syscall(SYS_futex, &own_word, FUTEX_WAKE, size(), nullptr, nullptr, 0);
+  for (Page* page : pages_) {
+    std::uint32_t& word = page->*mark;
     for (;;) {
       const std::uint32_t seen = std::atomic_ref(word).load(std::memory_order_acquire);
       if (static_cast<std::int32_t>(seen - round_) >= 0) break;
@@ -173,53 +180,66 @@ void Neighbours::wait_for_all(std::uint32_t Flags::* flag, const Waiting& waitin
   }
 }
 
-void Neighbours::begin_round(std::uint64_t offset, std::uint64_t bytes, const Waiting& waiting) {
+void Neighbours::read(int from, std::size_t offset, void* to, std::size_t bytes) const {
+  const Page& page = *pages_[static_cast<std::size_t>(from)];
+  if (read_memory(page.process, page.address + offset, to, bytes)) return;
+  throw Error(Fault::Environment,
+              "the memory of another rank of this host cannot be read: " +
+                  std::string(std::strerror(errno)),
+              "it has probably died: see its log");
+}
+
+void Neighbours::begin_round(const Buffer& buffer, const Waiting& waiting) {
   ++round_;
-  Flags& own = regions_[static_cast<std::size_t>(index_)]->flags();
-  own.offset = offset;
-  own.bytes = bytes;
-  tell(&Flags::arrived);
-  wait_for_all(&Flags::arrived, waiting);
-  for (const auto& region : regions_) {
-    if (region->flags().offset == offset && region->flags().bytes == bytes) continue;
+  Page& page = own();
+  page.address = reinterpret_cast<std::uint64_t>(buffer.data);
+  page.count = buffer.count;
+  page.type = buffer.type;
+  meet_at(&Page::arrived, waiting);
+  for (const Page* other : pages_) {
+    if (other->count == buffer.count && other->type == buffer.type) continue;
     throw Error(Fault::Environment,
-                "the ranks of this host disagree about which gradients are summed next",
+                "the ranks of this host disagree about what is summed next: " +
+                    std::to_string(other->count) + " values, here " + std::to_string(buffer.count),
                 "start every worker with the same program and configuration");
+  }
+}
+
+void Neighbours::sum_own_share(const Buffer& buffer, Reduce how) {
+  const Share share = share_of(index_, buffer);
+  const std::size_t width = size_of(buffer.type), bytes = share.count * width;
+  auto* values = static_cast<std::byte*>(buffer.data) + share.offset;
+  block_.resize(kBlock);
+  for (std::size_t at = 0; at < bytes; at += kBlock) {
+    const std::size_t here = std::min(kBlock, bytes - at);
+    for (int r = 0; r < size(); ++r) {
+      if (r == index_) continue;
+      read(r, share.offset + at, block_.data(), here);
+      combine(block_.data(), values + at, here / width, buffer.type, how);
+    }
+  }
+}
+
+void Neighbours::collect_shares(const Buffer& buffer) {
+  for (int r = 0; r < size(); ++r) {
+    const Share share = share_of(r, buffer);
+    if (r == index_ || share.count == 0) continue;
+    read(r, share.offset, static_cast<std::byte*>(buffer.data) + share.offset,
+         share.count * size_of(buffer.type));
   }
 }
 
 void Neighbours::all_reduce(const Buffer& buffer, Reduce how, const Across& across,
                             const Waiting& waiting) {
-  const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(buffer.data) - own_);
-  begin_round(offset, buffer.count * size_of(buffer.type), waiting);
-  const std::size_t width = size_of(buffer.type), ranks = regions_.size(),
-                    block = kBlock / width,
-                    // Whole blocks, so that no two ranks write to one line of the cache.
-      share = (buffer.count / ranks / block + 1) * block,
-                    first = std::min(buffer.count, share * static_cast<std::size_t>(index_)),
-                    end = std::min(buffer.count, first + share);
-  const auto at = [&](std::size_t rank, std::size_t element) {
-    return regions_[rank]->bytes + offset + element * width;
-  };
-  const auto spread = [&](std::size_t from, std::size_t count) {
-    for (std::size_t r = 0; r < ranks; ++r)
-      if (regions_[r]->bytes != own_)
-        std::copy_n(at(static_cast<std::size_t>(index_), from), count * width, at(r, from));
-  };
-  alignas(64) std::byte sum[kBlock];
-  for (std::size_t i = first; i < end; i += block) {
-    const std::size_t count = std::min(block, end - i);
-    std::copy_n(at(0, i), count * width, sum);
-    for (std::size_t r = 1; r < ranks; ++r) combine(at(r, i), sum, count, buffer.type, how);
-    std::copy_n(sum, count * width, at(static_cast<std::size_t>(index_), i));
-    if (!across) spread(i, count);
-  }
+  begin_round(buffer, waiting);
+  sum_own_share(buffer, how);
   if (across) {
-    across({at(static_cast<std::size_t>(index_), first), end - first, buffer.type});
-    spread(first, end - first);
+    const Share share = share_of(index_, buffer);
+    across({static_cast<std::byte*>(buffer.data) + share.offset, share.count, buffer.type});
   }
-  tell(&Flags::done);
-  wait_for_all(&Flags::done, waiting);
+  meet_at(&Page::summed, waiting);
+  collect_shares(buffer);
+  meet_at(&Page::done, waiting);
 }
 
 }  // namespace homolog::comm

@@ -1,11 +1,11 @@
-// Sums between the ranks of one host, in memory that all of them see: each rank adds up its share
-// of a buffer and writes the sum to every rank, so nothing is sent and nothing is copied.
+// Sums between the ranks of one host without sending: each rank reads its share of a buffer out of
+// its neighbours' memory, adds it up, and reads the other shares where they are ready. A byte is
+// copied once by the kernel; through MPI or a socket it is copied several times.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,43 +19,46 @@ class Neighbours {
   // Texts of all ranks, in order of rank; collective (Communicator::all_gather).
   using Gather = std::function<std::vector<std::string>(std::string_view)>;
 
-  // Gives every rank `bytes` of zeroed memory, rounded up to huge pages, that its neighbours see,
-  // too. Collective over the world: `host` names this rank's group of neighbours. Null on every
-  // rank when it cannot serve all: a group of one or of another size than the first, or memory that
-  // a neighbour may not open (other user or process namespace, no memory left).
-  static std::shared_ptr<Neighbours> meet(std::size_t bytes, const std::string& host,
-                                          const Gather& gather);
+  // Collective over the world: `host` names this rank's group of neighbours. Null on every rank
+  // when it cannot serve all: groups of one or of different sizes, or a system that does not let
+  // them read each other (process namespaces, ptrace_scope, seccomp).
+  static std::shared_ptr<Neighbours> meet(const std::string& host, const Gather& gather);
   ~Neighbours();
   Neighbours(const Neighbours&) = delete;
 
-  std::byte* memory() const { return own_; }
-  bool holds(const Buffer& buffer) const;
+  // Below, one message is quicker than three meetings.
+  static constexpr std::size_t kSmallest = std::size_t{64} << 10;  // bytes
+
   int index() const { return index_; }  // in the group
-  int size() const { return static_cast<int>(regions_.size()); }
+  int size() const { return static_cast<int>(pages_.size()); }
   int groups() const { return groups_; }
 
   // While a neighbour is waited for, called many times a second; throws to give up.
   using Waiting = std::function<void()>;
   // Reduces over the groups what the neighbours' share of a buffer has become; may be empty.
   using Across = std::function<void(Buffer share)>;
-  // All-reduces a buffer that holds() has; every rank of the group, in the same order of calls. The
-  // order of summation is that of the ranks, so all get the same bits every time. Throws
-  // Fault::Environment where another buffer's turn is with a neighbour, and what `waiting` throws.
+  // All-reduces in place. Every rank of the group calls it in the same order, with as many values.
+  // The sum of a share begins with its owner's values and goes on in order of rank, so all get the
+  // same bits every time. Throws Fault::Environment when a neighbour is gone or comes with another
+  // buffer, and what `waiting` throws.
   void all_reduce(const Buffer& buffer, Reduce how, const Across& across, const Waiting& waiting);
 
  private:
-  struct Region;
-  struct Flags;
+  struct Page;
+  struct Share;
   Neighbours() = default;
-  void begin_round(std::uint64_t offset, std::uint64_t bytes, const Waiting& waiting);
-  void wait_for_all(std::uint32_t Flags::* flag, const Waiting& waiting) const;
-  void tell(std::uint32_t Flags::* flag);
+  Page& own() const { return *pages_[static_cast<std::size_t>(index_)]; }
+  Share share_of(int index, const Buffer& buffer) const;
+  void begin_round(const Buffer& buffer, const Waiting& waiting);
+  void sum_own_share(const Buffer& buffer, Reduce how);
+  void collect_shares(const Buffer& buffer);
+  void read(int from, std::size_t offset, void* to, std::size_t bytes) const;
+  void meet_at(std::uint32_t Page::* mark, const Waiting& waiting);
 
-  std::vector<std::unique_ptr<Region>> regions_;  // of the group, in order of rank
-  std::byte* own_ = nullptr;
-  std::size_t bytes_ = 0;
+  std::vector<Page*> pages_;  // of the group, in order of rank
   int index_ = 0, groups_ = 1;
   std::uint32_t round_ = 0;
+  std::vector<std::byte> block_;
 };
 
 }  // namespace homolog::comm

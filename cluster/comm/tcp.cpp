@@ -92,26 +92,21 @@ class Tcp final : public Communicator {
         wires_(connected(plan, where, place)),
         wire_(plan.timeout_s, parts()) {
     wire_.name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
+    if (rank_.size == 1) return;
+    neighbours_ = Neighbours::meet(rank_.host,
+                                   [this](std::string_view text) { return all_gather(text); });
+    if (neighbours_ && neighbours_->groups() > 1) neighbours_.reset();
   }
 
   const topology::Rank& rank() const noexcept override { return rank_; }
   const char* backend() const noexcept override { return "tcp"; }
 
-  std::shared_ptr<void> reduction_memory(std::size_t bytes) override {
-    auto seen = Neighbours::meet(bytes, rank_.host,
-                                 [this](std::string_view text) { return all_gather(text); });
-    if (!seen || seen->groups() > 1) return Communicator::reduction_memory(bytes);
-    neighbours_.push_back(seen);
-    return {seen, seen->memory()};
-  }
-
   Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void*) override {
-    for (const auto& memory : neighbours_) {
-      if (auto seen = memory.lock(); seen && seen->holds(buffer))
-        return submit(purpose, neighbourly(std::move(seen), buffer, how));
-    }
-    return submit(purpose, [buffer, how](Wires& wires, const Deadline& deadline) {
-      if (buffer.count * size_of(buffer.type) <= kSmall)
+    const std::size_t bytes = buffer.count * size_of(buffer.type);
+    if (neighbours_ && bytes >= Neighbours::kSmallest)
+      return submit(purpose, neighbourly(buffer, how));
+    return submit(purpose, [buffer, how, bytes](Wires& wires, const Deadline& deadline) {
+      if (bytes <= kSmall)
         reduce_small(wires, buffer, how, deadline);
       else
         wires.ring.all_reduce(buffer, how, deadline);
@@ -161,12 +156,16 @@ class Tcp final : public Communicator {
  private:
   using Work = std::function<void(Wires&, const Deadline&)>;
 
-  static Work neighbourly(std::shared_ptr<Neighbours> seen, Buffer buffer, Reduce how) {
-    return [seen = std::move(seen), buffer, how](Wires& wires, const Deadline& deadline) {
-      seen->all_reduce(buffer, how, {}, [&] {
-        wires.star.look();
-        if (deadline.past()) throw Lost{"a rank of this host did not come in time", true};
-      });
+  Work neighbourly(Buffer buffer, Reduce how) const {
+    return [neighbours = neighbours_, buffer, how](Wires& wires, const Deadline& deadline) {
+      try {
+        neighbours->all_reduce(buffer, how, {}, [&] {
+          wires.star.look();
+          if (deadline.past()) throw Lost{"a rank of this host did not come in time", true};
+        });
+      } catch (const Error& e) {
+        throw Lost{e.summary()};
+      }
     };
   }
 
@@ -216,7 +215,7 @@ class Tcp final : public Communicator {
   }
 
   topology::Rank rank_;
-  std::vector<std::weak_ptr<Neighbours>> neighbours_;
+  std::shared_ptr<Neighbours> neighbours_;  // null: large sums go round the ring
   std::shared_ptr<std::atomic<bool>> abandoned_;
   std::shared_ptr<Wires> wires_;
   WireThread wire_;  // last: its thread ends before what its jobs use

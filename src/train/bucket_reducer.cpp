@@ -68,9 +68,6 @@ struct BucketReducer::State {
 BucketReducer::BucketReducer(GradientArena& arena, comm::Communicator& communicator)
     : state_(std::make_shared<State>(arena, communicator)) {
   State& s = *state_;
-  if (arena.device().is_cpu() && communicator.rank().size > 1)
-    arena.move_gradients(
-        communicator.reduction_memory(static_cast<std::size_t>(arena.size()) * sizeof(float)));
   s.touched.resize(arena.slots().size());
   s.missing.resize(arena.buckets().size());
   s.maxima = torch::zeros({static_cast<std::int64_t>(arena.buckets().size())},

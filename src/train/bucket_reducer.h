@@ -15,8 +15,7 @@ namespace homolog::train {
 
 class BucketReducer {
  public:
-  // Attaches hooks to the arena's parameters until destruction. Both must outlive this. On a CPU the
-  // arena's gradients move to the communicator's memory for reductions; collective.
+  // Attaches hooks to the arena's parameters until destruction. Both must outlive this.
   BucketReducer(GradientArena& arena, comm::Communicator& communicator);
   ~BucketReducer();
   BucketReducer(const BucketReducer&) = delete;

@@ -125,12 +125,6 @@ torch::Tensor GradientArena::view(const torch::Tensor& flat, const Slot& slot) c
   return flat.narrow(0, slot.begin, slot.count).view(slot.parameter.sizes());
 }
 
-void GradientArena::move_gradients(std::shared_ptr<void> memory) {
-  gradients_ = torch::from_blob(
-      memory.get(), {total_}, [memory](void*) {}, gradients_.options());
-  for (Slot& slot : slots_) slot.parameter.mutable_grad() = view(gradients_, slot);
-}
-
 void GradientArena::zero_gradients() { gradients_.zero_(); }
 
 }  // namespace homolog::train

@@ -5,7 +5,6 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,9 +51,6 @@ class GradientArena {
   // View of one slot within a flat buffer laid out like parameters().
   torch::Tensor view(const torch::Tensor& flat, const Slot& slot) const;
   void zero_gradients();
-  // Lays gradients() into that memory: zeroed, host, at least 4 * size() bytes. Parameters' .grad
-  // move with it.
-  void move_gradients(std::shared_ptr<void> memory);
 
  private:
   void lay_out(std::int64_t bucket_bytes);

@@ -89,19 +89,28 @@ class StepPart:
                           for how, times in (("fused", fused), ("foreach", foreach))])
 
     def two_workers(self):
-        """Two ranks beside each other, each on a core: seconds of a step against one rank's."""
-        file, one, two, exposed = self.start_file("swin_unetr", 32), [], [], []
+        """Two ranks beside each other, each on a core: seconds of a step against one rank's, and against two ranks that know
+        nothing of each other: what the machine itself loses when both its cores work."""
+        file, one, two, strangers, exposed = self.start_file("swin_unetr", 32), [], [], [], []
         for _ in range(self.repeats):
             words = ("--start", file, "--crop", 32, "--steps", STEPS[32])
             alone, both = self.ours(*words), self.ours(*words, ranks=2)
+            strangers.append(self.side_by_side(*words))
             one.append(statistics.median(alone["parts"]["step"]["wall"]))
             two.append(statistics.median(both["parts"]["step"]["wall"]))
             exposed.append(statistics.median(a / b for a, b in zip(both["parts"]["allreduce_exposed"]["wall"], both["parts"]["step"]["wall"])))
         scaling = self.row("step", "weak_scaling_2", two, one, "s", goal=GOALS["weak_scaling_2"], better="less",
                            note="wall time; the peer is one rank; needs idle cores")
+        beside = self.row("step", "scaling_2_vs_strangers", two, strangers, "s", better="less", note="wall time; the peer: two runs of one rank at the same time")
         share = self.row("step", "exposed_allreduce", exposed, unit="of a step", note="two ranks; goal: at most 0.03")
         share.update(goal=GOALS["exposed_allreduce"], met=share["ours"] <= GOALS["exposed_allreduce"])
-        return self.note([scaling, share])
+        return self.note([scaling, beside, share])
+
+    def side_by_side(self, *words):
+        runs = [subprocess.Popen(["taskset", "-c", str(core), str(self.program), *map(str, words)], env=self.environment, stdout=subprocess.PIPE)
+                for core in range(2)]
+        told = [json.loads(run.communicate()[0]) for run in runs]
+        return max(statistics.median(one["parts"]["step"]["wall"]) for one in told)
 
     def start(self):
         """Two workers up to the first all-reduce, programs' start included."""

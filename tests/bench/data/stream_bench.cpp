@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -39,6 +40,18 @@ bool glance(const at::Tensor& batch_BDHW) {
   return batch_BDHW.view({-1}).slice(0, 0, c10::nullopt, 65536).sum().item<double>() > 0;
 }
 
+// A few slices at a time, so that they are still in the cache when they are scaled.
+void to_unit(const at::Tensor& stored_BDHW, at::Tensor& unit_BDHW, float scale) {
+  constexpr std::int64_t kSlices = 8;
+  for (std::int64_t b = 0; b < stored_BDHW.size(0); ++b) {
+    const at::Tensor from_DHW = stored_BDHW[b], to_DHW = unit_BDHW[b];
+    for (std::int64_t z = 0; z < from_DHW.size(0); z += kSlices) {
+      const std::int64_t count = std::min(kSlices, from_DHW.size(0) - z);
+      to_DHW.narrow(0, z, count).copy_(from_DHW.narrow(0, z, count)).mul_(scale);
+    }
+  }
+}
+
 data::PairStream open(const Arguments& a) {
   data::PairStreamPlan plan;
   plan.store = a.words.at(0);
@@ -63,8 +76,8 @@ json stream(const Arguments& a, bool floats) {
       const data::PairBatch batch = pairs.next();
       if (pass == 0 && step == 0) out["first_batch_s"] = watch.seconds() - before_s;
       if (floats) {
-        query_BDHW.copy_(batch.query_BDHW).mul_(scale);
-        key_BDHW.copy_(batch.key_BDHW).mul_(scale);
+        to_unit(batch.query_BDHW, query_BDHW, scale);
+        to_unit(batch.key_BDHW, key_BDHW, scale);
       }
       seen += glance(floats ? query_BDHW : batch.query_BDHW);
       seen += glance(floats ? key_BDHW : batch.key_BDHW);

@@ -109,8 +109,9 @@ void PeerObjective::start_target() {
 objective::ParameterRule PeerObjective::rule(const std::string& name,
                                              const torch::Tensor& parameter) const {
   const std::string own = name.starts_with("net.b.") ? name.substr(6) : "";
-  return {.decayed = parameter.dim() > 1,
-          .trained = own.empty() || student_net_->b->is_used(own, {})};
+  objective::ParameterRule rule{.decayed = parameter.dim() > 1};
+  rule.trained = own.empty() || student_net_->b->is_used(own, {});
+  return rule;
 }
 
 at::Tensor PeerObjective::align(const at::Tensor& queries_BTD, const at::Tensor& keys_BTD) {
