@@ -94,6 +94,7 @@ __global__ void update(UpdateBuffers b, UpdateRates r) {
       b.moment1[at] = m;
       b.parameter[at] = p;
     }
+    b.gradient[at] = 0;
     if (segment.target_begin >= 0) {
       const std::int64_t t = segment.target_begin + (at - segment.begin);
       b.target[t] = ema * b.target[t] + rest * p;

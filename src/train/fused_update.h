@@ -1,4 +1,4 @@
-// Norm, clip, AdamW or SGD, and EMA over flat float32 buffers: a CPU version and a CUDA kernel
+// Norm, clip, AdamW or SGD, EMA and zeroing over flat float32 buffers: a CPU version and a CUDA kernel
 // behind plain pointers, so that no Torch header meets nvcc. C++17.
 #pragma once
 
@@ -43,6 +43,7 @@ struct UpdateRates {
 
 // Fill segment_squares. Sums are in double and in chunk order: equal for any number of threads.
 void measure_cpu(const UpdateBuffers& buffers);
+// Leaves zeros in all of the gradient, for the next step to add to.
 void update_cpu(const UpdateBuffers& buffers, const UpdateRates& rates);
 // True when no element is infinite or NaN.
 bool all_finite_cpu(const float* values, std::int64_t count);

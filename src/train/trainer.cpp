@@ -78,7 +78,7 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
                  schedule_.ema_momentum(state_.step)};
   facts.gauges = parts_.objective.gauges(facts.epoch);
   laps.add(Part::CheckpointBlock, std::exchange(save_seconds_, 0));
-  parts_.arena.zero_gradients();
+  if (!std::exchange(gradients_are_zero_, false)) parts_.arena.zero_gradients();
   buffers_.keep();
   Tally tally;
   last_ids_.clear();
@@ -112,6 +112,7 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
     const int contributions = parts_.communicator.rank().size * static_cast<int>(plan_.accumulate);
     if (world.statistics.defined()) parts_.objective.absorb(world.statistics, contributions);
     parts_.optimizer.apply(facts.rates, active_slots(world, facts.epoch));
+    gradients_are_zero_ = true;
     statistics_.settle(world.running, parts_.communicator.rank().size);
     laps.end(Part::Optimizer);
   }

@@ -33,6 +33,8 @@ void compare(const OptimizerPlan& plan) {
     const StepRates rates{0.01, 0.1, 0.99};
     cpu.apply(rates, active);
     gpu.apply(rates, active);
+    for (const Slot& slot : b.slots())
+      EXPECT_EQ(b.view(b.gradients(), slot).abs().max().item<float>(), 0) << slot.name;
   }
   EXPECT_TRUE(torch::allclose(a.parameters(), b.parameters().cpu(), 1e-5, 1e-6));
   EXPECT_TRUE(torch::allclose(a.target(), b.target().cpu(), 1e-5, 1e-6));

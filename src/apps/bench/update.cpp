@@ -31,8 +31,8 @@ struct UpdatePlan {
 };
 
 // Reads: gradient for the norm; gradient, weight, two moments and target for the update. Writes:
-// weight, two moments, target.
-constexpr double kBytesPerParameter = 4 + 5 * 4 + 4 * 4;
+// weight, two moments, target, and zeros into the gradient.
+constexpr double kBytesPerParameter = 4 + 5 * 4 + 5 * 4;
 
 // A network in nothing but its sizes: large matrices and small vectors, as encoders have.
 class Weights : public torch::nn::Module {
@@ -131,7 +131,7 @@ int run_update(int argc, char** argv) {
   Options options(
       "homolog bench update", "[--parameters N] [--threads N] [--json]",
       "Norm, clip per tensor, AdamW and the target's EMA in training's fused pass: time "
-      "and bytes\nper second (40 bytes a parameter), beside a plain copy of memory.");
+      "and bytes\nper second (44 bytes a parameter), beside a plain copy of memory.");
   options.add("parameters", plan.parameters, "trained parameters, about",
               {.min = 1000, .max = 1e11});
   options.add("tensors", plan.tensors, "tensors that they form", {.min = 1, .max = 1000000});

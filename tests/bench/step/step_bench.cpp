@@ -78,7 +78,6 @@ struct Engine {
   double step(const objective::Views& views, std::int64_t index) {
     const Lap start;
     Lap lap = start;
-    arena.zero_gradients();
     reducer.arm(true, true);
     const objective::Loss loss = objective.evaluate(views, {.step = index});
     count("forward", lap);
@@ -120,8 +119,10 @@ objective::Views load(const Arguments& a, Engine& engine) {
 Json result(const Arguments& a, Engine& engine) {
   Json losses = Json::array();
   if (a.update_alone) {
-    engine.arena.gradients().normal_();
-    for (std::int64_t i = 0; i <= a.steps; ++i) engine.update();
+    for (std::int64_t i = 0; i <= a.steps; ++i) {
+      engine.arena.gradients().normal_();
+      engine.update();
+    }
   } else {
     const objective::Views views = load(a, engine);
     for (std::int64_t i = 0; i <= a.steps; ++i) losses.push_back(engine.step(views, i));

@@ -188,6 +188,8 @@ void compare_with_torch(const OptimizerPlan& plan) {
     EXPECT_NEAR(square, expected, 1e-4 * expected);
     twin.step(rates, active, 0.25);
     ours.apply(rates, active);
+    for (const Slot& slot : arena.slots())  // zeros for the next step, where it froze, too
+      EXPECT_EQ(arena.view(arena.gradients(), slot).abs().max().item<float>(), 0) << slot.name;
   }
   twin.expect_equal(arena);
   EXPECT_EQ(ours.update_counts()[0], 12);
