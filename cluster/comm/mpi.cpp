@@ -55,8 +55,8 @@ class Mpi final : public Communicator {
 
   Ticket start_all_reduce(Buffer buffer, Reduce how, std::string_view purpose, void*) override {
     const bool large = buffer.count * size_of(buffer.type) >= Neighbours::kSmallest;
-    return engine_.submit(std::string(purpose), neighbours_ && large ? neighbourly(buffer, how)
-                                                                     : reduction(buffer, how));
+    return engine_.submit(std::string(purpose),
+                          neighbours_ && large ? neighbourly(buffer, how) : reduction(buffer, how));
   }
 
   void wait(Ticket ticket, void*) override { engine_.wire().wait(ticket); }
@@ -145,8 +145,8 @@ class Mpi final : public Communicator {
   }
 
   void meet_neighbours() {
-    neighbours_ = Neighbours::meet(rank_.host,
-                                   [this](std::string_view text) { return all_gather(text); });
+    neighbours_ =
+        Neighbours::meet(rank_.host, [this](std::string_view text) { return all_gather(text); });
     if (!neighbours_ || neighbours_->groups() == 1) return;
     engine_.run("joining the hosts", [this](MpiEngine::Worker& worker) {
       check_mpi(MPI_Comm_split(worker.world(), neighbours_->index(), rank_.index, &across_),
@@ -159,8 +159,7 @@ class Mpi final : public Communicator {
     return [neighbours = neighbours_, buffer, how, ranks = across_,
             op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
       Neighbours::Across across;
-      if (ranks != MPI_COMM_NULL)
-        across = [&](Buffer share) { reduce(worker, ranks, share, op); };
+      if (ranks != MPI_COMM_NULL) across = [&](Buffer share) { reduce(worker, ranks, share, op); };
       neighbours->all_reduce(buffer, how, across, [&] { worker.look(); });
     };
   }
@@ -232,9 +231,9 @@ class Mpi final : public Communicator {
 
   topology::Rank rank_;
   MPI_Op bf16_ops_[3] = {MPI_OP_NULL, MPI_OP_NULL, MPI_OP_NULL};
-  MPI_Comm across_ = MPI_COMM_NULL;  // those of the same place on each host
+  MPI_Comm across_ = MPI_COMM_NULL;         // those of the same place on each host
   std::shared_ptr<Neighbours> neighbours_;  // null: all goes through MPI
-  MpiEngine engine_;  // last: its thread ends before what its jobs use
+  MpiEngine engine_;                        // last: its thread ends before what its jobs use
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Each rank tells where it stands on a page of an anonymous memory file, which its neighbours open
 // through /proc: nothing is left behind when a rank is killed. The values are read with
-// process_vm_readv, because memory that processes share gets no huge pages by default, and gradients
-// on small ones cost the update more than the sum does (measured).
+// process_vm_readv, because memory that processes share gets no huge pages by default, and
+// gradients on small ones cost the update more than the sum does (measured).
 #include "cluster/comm/neighbours.h"
 
 #include <fcntl.h>
@@ -164,7 +164,7 @@ Neighbours::Share Neighbours::share_of(int index, const Buffer& buffer) const {
   return {begin * width, end - begin};
 }
 
-void Neighbours::meet_at(std::uint32_t Page::* mark, const Waiting& waiting) {
+void Neighbours::meet_at(std::uint32_t Page::*mark, const Waiting& waiting) {
   std::uint32_t& own_word = own().*mark;
   std::atomic_ref(own_word).store(round_, std::memory_order_release);
   ::syscall(SYS_futex, &own_word, FUTEX_WAKE, size(), nullptr, nullptr, 0);

@@ -93,8 +93,8 @@ class Tcp final : public Communicator {
         wire_(plan.timeout_s, parts()) {
     wire_.name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
     if (rank_.size == 1) return;
-    neighbours_ = Neighbours::meet(rank_.host,
-                                   [this](std::string_view text) { return all_gather(text); });
+    neighbours_ =
+        Neighbours::meet(rank_.host, [this](std::string_view text) { return all_gather(text); });
     if (neighbours_ && neighbours_->groups() > 1) neighbours_.reset();
   }
 

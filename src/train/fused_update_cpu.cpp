@@ -57,8 +57,8 @@ HOMOLOG_INLINE void adamw_loop(const Step& s, float* __restrict p, float* __rest
   }
 }
 
-HOMOLOG_INLINE void adamw_body(const Step& s, float* p, float* g, float* m, float* v,
-                               float* t, std::int64_t n) {
+HOMOLOG_INLINE void adamw_body(const Step& s, float* p, float* g, float* m, float* v, float* t,
+                               std::int64_t n) {
   if (t != nullptr)
     adamw_loop<true>(s, p, g, m, v, t, n);
   else
@@ -104,9 +104,7 @@ double square_sum(const float* g, std::int64_t n) { return square_sum_body(g, n)
 void adamw(const Step& s, float* p, float* g, float* m, float* v, float* t, std::int64_t n) {
   adamw_body(s, p, g, m, v, t, n);
 }
-void sgd(const Step& s, float* p, float* g, float* m, std::int64_t n) {
-  sgd_body(s, p, g, m, n);
-}
+void sgd(const Step& s, float* p, float* g, float* m, std::int64_t n) { sgd_body(s, p, g, m, n); }
 void ema(const Step& s, float* t, const float* p, std::int64_t n) { ema_body(s, t, p, n); }
 bool finite(const float* x, std::int64_t n) { return finite_body(x, n); }
 }  // namespace base

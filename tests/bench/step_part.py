@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+from gpu_rows import GpuRows
+
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = HERE.parents[2] / "shared" / "peers"
 PROGRAM = PEERS / "peer_ddp_step.py"
@@ -33,6 +35,7 @@ class StepPart:
             print(f"bench: the step's peer is not here ({PROGRAM}): its rows are left out", file=sys.stderr)
             return []
         rows = [row for network in WIDTHS for side in STEPS for row in self.steps(network, side)] + self.updates() + self.two_workers() + [self.start()]
+        rows += GpuRows(self.program.parent, self.repeats, self.run, self.row).rows()
         return rows
 
     def note(self, rows):

@@ -101,8 +101,8 @@ TEST(CommWorld, SharesOfEveryHostMeetOnTheirWayAcross) {
   for (std::size_t i = 0; i < values.size(); ++i)
     values[i] = static_cast<float>((i % 1000 + 1) * (index() + 1));
   const auto across = [&](Buffer share) {
-    const auto all = world->all_gather(
-        {static_cast<const char*>(share.data), share.count * sizeof(float)});
+    const auto all =
+        world->all_gather({static_cast<const char*>(share.data), share.count * sizeof(float)});
     const auto other = static_cast<std::size_t>(index() ^ 1);  // same place on the other host
     combine(all[other].data(), share.data, share.count, Scalar::F32, Reduce::Sum);
   };
