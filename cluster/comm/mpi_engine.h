@@ -39,6 +39,7 @@ class MpiEngine::Worker {
   explicit Worker(World& world) : world_(world) {}
   MPI_Comm world() const;
   void finish(MPI_Request& request);  // polls gently until done, or until the engine gives up
+  void share_cores(int ranks_here);   // how many ranks poll on this host: how gently finish() does
 
  private:
   World& world_;
