@@ -136,7 +136,8 @@ void ControlStar::look() {
   if (!verdict_.empty()) throw Lost{verdict_};
   for (const Link& link : links_) {
     const Member& m = members_[static_cast<std::size_t>(link.rank)];
-    if (link.closed) throw Lost{m.text() + " is gone"};
+    // Who answered and left in good order is no loss to the rank that has not read the answer yet.
+    if (link.closed && link.data.empty()) throw Lost{m.text() + " is gone"};
     if (link.report) throw Lost{link.report->payload, link.report->head.tag != 0};
   }
 }

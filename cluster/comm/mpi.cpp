@@ -1,5 +1,6 @@
 // Collectives over MPI, in host memory. Non-blocking calls on one thread (mpi_engine.h), in place,
-// with a fixed order of summation for a given world: repeated runs give equal bits.
+// large sums round a ring (mpi_ring.h), with a fixed order of summation for a given world: repeated
+// runs give equal bits.
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "cluster/comm/backends.h"
 #include "cluster/comm/mpi_engine.h"
 #include "cluster/comm/neighbours.h"
+#include "cluster/comm/mpi_ring.h"
 #include "cluster/comm/reduction.h"
 
 namespace homolog::comm {
@@ -44,8 +46,10 @@ class Mpi final : public Communicator {
  public:
   explicit Mpi(const CommPlan& plan) : engine_(plan.timeout_s) {
     rank_.host = own_host();
-    engine_.run("joining the world",
-                [this](MpiEngine::Worker& worker) { learn_place(worker.world()); });
+    engine_.run("joining the world", [this](MpiEngine::Worker& worker) {
+      learn_place(worker.world());
+      worker.share_cores(rank_.local_size);
+    });
     engine_.wire().name_rank("rank " + std::to_string(rank_.index) + " on host " + rank_.host);
     if (rank_.size > 1) meet_neighbours();
   }
@@ -139,6 +143,11 @@ class Mpi final : public Communicator {
   }
 
   MpiEngine::Job reduction(Buffer buffer, Reduce how) const {
+    if (MpiRing::suits(buffer, rank_.size)) {
+      const auto ring = std::make_shared<MpiRing>(rank_.index, rank_.size);
+      return
+          [ring, buffer, how](MpiEngine::Worker& worker) { ring->all_reduce(worker, buffer, how); };
+    }
     return [buffer, op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
       reduce(worker, worker.world(), buffer, op);
     };

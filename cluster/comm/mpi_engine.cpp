@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/error.h"
@@ -12,7 +13,14 @@ namespace {
 
 // A spinning MPI_Wait would take a core from the computing threads, so: yield first, then sleep.
 constexpr auto kSpinFor = std::chrono::microseconds(200);
-constexpr auto kNap = std::chrono::microseconds(20);
+constexpr std::chrono::microseconds kNap{20};
+
+// Ranks that share a core look together as often as one that has it alone; else 64 ranks that wait
+// on two cores take all of both from the one they wait for.
+std::chrono::microseconds nap_of(int ranks_here) {
+  const int cores = std::max(1U, std::thread::hardware_concurrency());
+  return kNap * std::max(1, (ranks_here + cores - 1) / cores);
+}
 
 }  // namespace
 
@@ -28,6 +36,7 @@ void check_mpi(int code, const char* call) {
 
 struct MpiEngine::World {
   MPI_Comm comm = MPI_COMM_NULL;
+  std::chrono::microseconds nap = kNap;
   std::shared_ptr<std::atomic<bool>> abandoned = std::make_shared<std::atomic<bool>>(false);
 
   void join() {
@@ -49,6 +58,7 @@ struct MpiEngine::World {
 };
 
 MPI_Comm MpiEngine::Worker::world() const { return world_.comm; }
+void MpiEngine::Worker::share_cores(int ranks_here) { world_.nap = nap_of(ranks_here); }
 
 void MpiEngine::Worker::look() const {
   if (world_.abandoned->load(std::memory_order_relaxed)) throw WireThread::Abandoned{};
@@ -63,7 +73,7 @@ void MpiEngine::Worker::finish(MPI_Request& request) {
     if (std::chrono::steady_clock::now() - start < kSpinFor)
       ::sched_yield();
     else
-      std::this_thread::sleep_for(kNap);
+      std::this_thread::sleep_for(world_.nap);
   }
 }
 

@@ -40,6 +40,7 @@ class MpiEngine::Worker {
   MPI_Comm world() const;
   void look() const;  // throws WireThread::Abandoned when the engine gives up
   void finish(MPI_Request& request);  // polls gently until done, or until the engine gives up
+  void share_cores(int ranks_here);   // how many ranks poll on this host: how gently finish() does
 
  private:
   World& world_;

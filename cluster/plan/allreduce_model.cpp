@@ -1,5 +1,6 @@
 #include "cluster/plan/allreduce_model.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace homolog::plan {
@@ -7,7 +8,12 @@ namespace homolog::plan {
 AllReduce all_reduce(double bytes, const Fabric& f) {
   AllReduce out;
   const double g = f.per_node, n = f.nodes;
-  if (f.per_node > 1) out.within = 2 * (g - 1) * (bytes / g / f.link + f.link_hop);
+  if (f.per_node > 1) {
+    // Processes that share a core take turns at copying, adding and waking up.
+    const double turns = f.cores > 0 ? std::max(1.0, g / f.cores) : 1;
+    out.within = 2 * (g - 1) * turns * (bytes / g / f.link + f.link_hop);
+    if (f.adding > 0) out.within += (g - 1) * turns * bytes / g / f.adding;
+  }
   if (f.nodes > 1) {
     const double part = bytes / g;
     out.ring = 2 * (n - 1) * (part / n / f.network + f.network_hop);

@@ -9,6 +9,10 @@ struct Fabric {
   double link = 450e9;                         // B/s each way and worker, within a node
   double network = 50e9;                       // B/s each way and worker, between nodes
   double link_hop = 2e-6, network_hop = 8e-6;  // s
+  // Where processes move and add the bytes (MPI and TCP in host memory): a node's cores, and B/s
+  // that one process adds. 0: devices do both beside the transfer.
+  int cores = 0;
+  double adding = 0;
 
   int workers() const { return nodes * per_node; }
 };

@@ -37,6 +37,32 @@ std::map<std::string, std::string> settings(const std::string& lines) {
   return values;
 }
 
+// "1, 5, 9 and 13 more"
+std::string listed(const std::vector<std::size_t>& ranks) {
+  constexpr std::size_t kMost = 16;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kMost, ranks.size()); ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(ranks[i]);
+  if (ranks.size() > kMost) text += " and " + std::to_string(ranks.size() - kMost) + " more";
+  return text;
+}
+
+// What a rank was started with that rank 0 was not: "another optimizer.clip: '2', rank 0 has '3'".
+std::string differences(const std::string& own, const std::string& of_first) {
+  auto other = settings(own);
+  const auto first = settings(of_first);
+  for (const auto& [key, value] : first) other.try_emplace(key, "(absent)");
+  std::string text;
+  for (const auto& [key, value] : other) {
+    const auto it = first.find(key);
+    const std::string expected = it == first.end() ? "(absent)" : it->second;
+    if (value != expected)
+      text += (text.empty() ? "another " : "; another ") + key + ": '" + value + "', rank 0 has '" +
+              expected + "'";
+  }
+  return text;
+}
+
 }  // namespace
 
 TensorFiles Replica::tensors() {
@@ -142,23 +168,25 @@ void require_equal_replicas(comm::Communicator& communicator, std::uint64_t fing
 }
 
 void require_equal_settings(comm::Communicator& communicator, const std::string& lines) {
-  const auto all = communicator.all_gather(lines);
-  const auto first = settings(all.front());
+  // Hashes first: the texts of all ranks on all ranks grow with the square of the world.
+  const auto hashes = communicator.all_gather(hex64(xxh3_64({lines.data(), lines.size()})));
+  if (std::all_of(hashes.begin(), hashes.end(), [&](auto& h) { return h == hashes.front(); }))
+    return;
+  const bool odd = hashes[static_cast<std::size_t>(communicator.rank().index)] != hashes.front();
+  const auto all = communicator.all_gather(odd || communicator.rank().index == 0 ? lines : "");
+  std::map<std::string, std::vector<std::size_t>> ranks_by_difference;
   for (std::size_t r = 1; r < all.size(); ++r) {
-    if (all[r] == all.front()) continue;
-    auto other = settings(all[r]);
-    for (const auto& [key, value] : first) other.try_emplace(key, "(absent)");
-    for (const auto& [key, value] : other) {
-      const auto it = first.find(key);
-      const std::string expected = it == first.end() ? "(absent)" : it->second;
-      if (value == expected) continue;
-      throw Error(Fault::Usage,
-                  "rank " + std::to_string(r) + " was started with another " + key + ": '" + value +
-                      "', rank 0 has '" + expected + "'",
-                  "start every worker with the same program, configuration and store (homolog "
-                  "launch does)");
-    }
+    if (hashes[r] != hashes.front())
+      ranks_by_difference[differences(all[r], all.front())].push_back(r);
   }
+  std::string text;
+  for (const auto& [difference, ranks] : ranks_by_difference) {
+    text += (text.empty() ? "" : "\n    ") + std::string(ranks.size() == 1 ? "rank " : "ranks ") +
+            listed(ranks) + (ranks.size() == 1 ? " was" : " were") + " started with " + difference;
+  }
+  throw Error(Fault::Usage, text,
+              "start every worker with the same program, configuration and store (homolog launch "
+              "does)");
 }
 
 }  // namespace homolog::train

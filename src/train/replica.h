@@ -39,7 +39,8 @@ class Replica {
 void require_equal_replicas(comm::Communicator& communicator, std::uint64_t fingerprint,
                             std::int64_t step);
 
-// Compare "key=value" lines of all ranks with rank 0's. Throws Fault::Usage naming key and rank.
+// Compare "key=value" lines of all ranks with rank 0's. Throws Fault::Usage on all ranks, naming
+// for each rank that differs every key with both values.
 void require_equal_settings(comm::Communicator& communicator, const std::string& lines);
 
 }  // namespace homolog::train

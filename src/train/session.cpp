@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/stop_signal.h"
 #include "build_info.h"
@@ -54,6 +55,7 @@ void prepare_torch(const TrainingPlan& plan) {
 
 std::string handshake_lines(const TrainState& fresh) {
   std::string lines = "program version=" + std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT +
+                      "\nprogram file=" + hex64(xxh3_64_file("/proc/self/exe")) +
                       "\nnumber of workers=" + std::to_string(fresh.world) + "\n";
   for (const auto& [key, value] : fresh.identity) lines += key + "=" + value + "\n";
   for (const auto& [key, value] : flat_settings(fresh.config)) {

@@ -1,47 +1,114 @@
 // bench_allreduce [tcp=HOST:PORT] COUNT...: median seconds of an in-place all-reduce of COUNT
 // floats over MPI (or TCP, by HOMOLOG_RANK and HOMOLOG_WORLD), as training starts them (queue,
 // wire's thread, wait). Rank 0 prints one JSON object: count -> seconds.
+// bench_allreduce hop [tcp=HOST:PORT] COUNT...: of a message from rank 0 to rank 1 instead.
+// bench_allreduce adding COUNT...: of adding COUNT floats to others, by one process.
+// bench_allreduce model RANKS LINK HOP ADDING CORES COUNT...: what homolog plan's model says, from
+// B/s and seconds of such messages.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/run_main.h"
 #include "cluster/comm/measure.h"
+#include "cluster/comm/reduction.h"
+#include "cluster/plan/allreduce_model.h"
 
 namespace {
 
 using namespace homolog;
+using Words = std::vector<std::string>;
+using Json = nlohmann::ordered_json;
 
 constexpr const char* kTcp = "tcp=";
+constexpr int kRounds = 21;
 
-std::vector<std::size_t> counts_of(int argc, char** argv) {
+std::vector<std::size_t> counts_of(const Words& words, std::size_t first) {
   std::vector<std::size_t> counts;
-  for (int i = 1; i < argc; ++i) {
-    if (!std::string(argv[i]).starts_with(kTcp)) counts.push_back(std::stoul(argv[i]));
-  }
+  for (std::size_t i = first; i < words.size(); ++i) counts.push_back(std::stoul(words[i]));
   if (counts.empty())
     throw Error(Fault::Usage, "no element count is given", "give counts of floats");
   return counts;
 }
 
-int body(int argc, char** argv) {
-  const auto counts = counts_of(argc, argv);
-  comm::CommPlan plan{.backend = "mpi", .timeout_s = 60};
-  if (std::string(argv[1]).starts_with(kTcp)) {
-    plan.backend = "tcp";
-    plan.rendezvous = argv[1] + std::string_view(kTcp).size();
+// Seconds of a broadcast on the rank that receives; a barrier before each.
+double time_message(comm::Communicator& world, std::vector<float>& values) {
+  std::vector<double> timed;
+  for (int i = 0; i < kRounds; ++i) {
+    world.barrier();
+    Stopwatch watch;
+    world.broadcast({values.data(), values.size(), comm::Scalar::F32}, 0);
+    double seconds = watch.lap();
+    world.all_reduce({&seconds, 1, comm::Scalar::F64}, comm::Reduce::Max, "seconds");
+    timed.push_back(seconds);
   }
+  return comm::median_of(timed);
+}
+
+Json adding(const Words& words) {
+  Json medians;
+  for (const std::size_t count : counts_of(words, 0)) {
+    const std::vector<float> from(count, 1);
+    std::vector<float> into(count, 1);
+    std::vector<double> timed;
+    for (int i = 0; i < kRounds; ++i) {
+      Stopwatch watch;
+      comm::combine(from.data(), into.data(), count, comm::Scalar::F32, comm::Reduce::Sum);
+      timed.push_back(watch.lap());
+    }
+    medians[std::to_string(count)] = comm::median_of(timed);
+  }
+  return medians;
+}
+
+Json model(const Words& words) {
+  if (words.size() < 6) throw Error(Fault::Usage, "model RANKS LINK HOP ADDING CORES COUNT...");
+  const plan::Fabric fabric{.per_node = std::stoi(words[0]),
+                            .link = std::stod(words[1]),
+                            .link_hop = std::stod(words[2]),
+                            .cores = std::stoi(words[4]),
+                            .adding = std::stod(words[3])};
+  Json seconds;
+  for (const std::size_t count : counts_of(words, 5)) {
+    const double bytes = sizeof(float) * static_cast<double>(count);
+    seconds[std::to_string(count)] = plan::all_reduce(bytes, fabric).seconds();
+  }
+  return seconds;
+}
+
+void measure(Words words, bool message) {
+  comm::CommPlan plan{.backend = "mpi", .timeout_s = 60};
+  if (!words.empty() && words[0].starts_with(kTcp)) {
+    plan.backend = "tcp";
+    plan.rendezvous = words[0].substr(std::string_view(kTcp).size());
+    words.erase(words.begin());
+  }
+  const auto counts = counts_of(words, 0);
   const auto world = comm::connect(plan);
-  nlohmann::ordered_json medians;
+  Json medians;
   for (const std::size_t count : counts) {
     std::vector<float> values(count);
     medians[std::to_string(count)] =
-        comm::median_of(comm::time_all_reduce(*world, comm::host_buffer(values), {}));
+        message ? time_message(*world, values)
+                : comm::median_of(comm::time_all_reduce(*world, comm::host_buffer(values), {}));
   }
   if (world->rank().index == 0) std::printf("%s\n", medians.dump().c_str());
   world->close();
+}
+
+int body(int argc, char** argv) {
+  Words words(argv + 1, argv + argc);
+  const std::string word = words.empty() ? "" : words[0];
+  const Words rest(words.begin() + (words.empty() ? 0 : 1), words.end());
+  if (word == "model")
+    std::printf("%s\n", model(rest).dump().c_str());
+  else if (word == "adding")
+    std::printf("%s\n", adding(rest).dump().c_str());
+  else
+    measure(word == "hop" ? rest : words, word == "hop");
   return 0;
 }
 

@@ -3,8 +3,9 @@
 Parts: data (the pair stream against h5py, MosaicML streaming, memory maps, the codec alone and the disk:
 data_part.py), step (training steps, the update alone, memory, two workers and their start against PyTorch DDP: step_part.py;
 then a step of the small recipe by phase, those that take no time left out, no peer),
-allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; then its share
-of a two-worker step, no peer), numerics (each golden fixture's deviation that uses most of its tolerance;
+startup (seconds from the launch to the first all-reduce, 1 to 64 workers over MPI and TCP: startup_part.py; startup/plot.py draws them),
+allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; 2, 4 and 8 processes against homolog plan's
+model: allreduce_model_part.py; then its share of a two-worker step, no peer), numerics (each golden fixture's deviation that uses most of its tolerance;
 the goal is the tolerance), attention (window attention forward and backward, one thread, against plain products in
 PyTorch: processor time), encoders (processor time and peak memory of a step of each encoder, against the
 same network in PyTorch with MONAI, each measurement a process of its own). Where there is a peer, ours and the peer run in turns. Medians over
@@ -24,10 +25,12 @@ import sys
 import tempfile
 import time
 
+from allreduce_model_part import AllReduceModelPart
 from data_part import DataPart
+from startup_part import StartupPart
 from step_part import StepPart
 
-PARTS = ["data", "step", "allreduce", "numerics", "attention", "encoders"]
+PARTS = ["data", "step", "startup", "allreduce", "numerics", "attention", "encoders"]
 NEED_STORE = {"step", "allreduce"}
 BUFFERS = {"64 KiB": 16384, "4 MiB": 1048576, "16 MiB": 4194304}  # floats
 SIDES = [64, 96]
@@ -183,6 +186,9 @@ class Bench:
     def step(self):
         return StepPart(self.bin, self.folder, self.repeats, run, row).rows() + self.phases()
 
+    def startup(self):
+        return StartupPart(self.bin, self.repeats, row).rows()
+
     def phases(self):
         runs = [self.train(f"step-{i}", 1) for i in range(self.repeats)]
         rows = [row("step", "whole step, 1 worker, 1 thread", [statistics.median(s["seconds"] for s in r) for r in runs],
@@ -209,7 +215,7 @@ class Bench:
                 for size, count in BUFFERS.items()]
 
     def allreduce(self):
-        rows = self.wire()
+        rows = self.wire() + AllReduceModelPart(self.bin, self.repeats, run, row).rows()
         runs = [self.train(f"world-{i}", 2) for i in range(self.repeats)]
         share = [statistics.median(s["parts"]["allreduce_exposed"] / s["seconds"] for s in r) for r in runs]
         rows.append(row("allreduce", "exposed share of a step, 2 workers", share, unit="ratio",

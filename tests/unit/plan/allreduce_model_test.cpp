@@ -47,6 +47,22 @@ TEST(AllReduceModel, ATreeIsTakenWhereManyNodesMakeARingSlow) {
   EXPECT_FALSE(all_reduce(kMiddle, eights(64)).by_tree());
 }
 
+// Two processes on two cores: each sends and receives half of 100 MB twice at 2 GB/s, and adds half
+// once at 4 GB/s.
+TEST(AllReduceModel, ProcessesInHostMemoryAddThemselves) {
+  Fabric host{.per_node = 2, .link = 2e9, .link_hop = 0, .cores = 2, .adding = 4e9};
+  EXPECT_NEAR(all_reduce(100e6, host).seconds(), 0.05 + 0.0125, 1e-9);
+}
+
+TEST(AllReduceModel, ProcessesThatShareCoresTakeTurns) {
+  const Fabric alone{.per_node = 8, .link = 2e9, .link_hop = 1e-5, .cores = 8, .adding = 4e9};
+  Fabric shared = alone;
+  shared.cores = 2;
+  EXPECT_NEAR(all_reduce(1e6, shared).seconds(), 4 * all_reduce(1e6, alone).seconds(), 1e-9);
+  shared.cores = 16;  // more cores than processes help nobody
+  EXPECT_EQ(all_reduce(1e6, shared).seconds(), all_reduce(1e6, alone).seconds());
+}
+
 struct Case {
   double step_ms, gradient;
   int workers;

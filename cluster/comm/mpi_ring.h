@@ -1,0 +1,42 @@
+// Sums of large buffers round a ring of MPI's point-to-point messages: each rank sends and receives
+// 2 (n-1)/n of the buffer. Open MPI's own non-blocking sum in place is a tree that carries the
+// whole buffer 2 log2(n) times.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <vector>
+
+#include "cluster/comm/communicator.h"
+#include "cluster/comm/mpi_engine.h"
+
+namespace homolog::comm {
+
+// Owned by the job that uses it: MPI may still write into it once that was given up.
+class MpiRing {
+ public:
+  MpiRing(int rank, int ranks) : rank_(rank), ranks_(ranks) {}
+
+  // Whether each rank's part is large enough to be worth a message of its own.
+  static bool suits(const Buffer& buffer, int ranks);
+
+  // In place, in an order of sums that world and size fix. Throws as MpiEngine::Worker::finish().
+  void all_reduce(MpiEngine::Worker& worker, const Buffer& buffer, Reduce how);
+
+ private:
+  struct Part {
+    std::byte* data;
+    std::size_t bytes;
+    std::size_t pieces() const;
+    Part piece(std::size_t index) const;
+  };
+  Part part(const Buffer& buffer, int index) const;  // of `ranks_` parts; modulo
+  // One part goes to the next rank while another comes from the previous one, to be added to what
+  // is here (`sum`) or to take its place.
+  void pass(MpiEngine::Worker& worker, const Buffer& buffer, int out, int in, const Reduce* sum);
+
+  int rank_, ranks_;
+  std::array<std::vector<std::byte>, 2> scratch_;
+};
+
+}  // namespace homolog::comm
