@@ -11,8 +11,8 @@
 #include "base/own_host.h"
 #include "cluster/comm/backends.h"
 #include "cluster/comm/mpi_engine.h"
-#include "cluster/comm/neighbours.h"
 #include "cluster/comm/mpi_ring.h"
+#include "cluster/comm/neighbours.h"
 #include "cluster/comm/reduction.h"
 
 namespace homolog::comm {
@@ -143,13 +143,9 @@ class Mpi final : public Communicator {
   }
 
   MpiEngine::Job reduction(Buffer buffer, Reduce how) const {
-    if (MpiRing::suits(buffer, rank_.size)) {
-      const auto ring = std::make_shared<MpiRing>(rank_.index, rank_.size);
-      return
-          [ring, buffer, how](MpiEngine::Worker& worker) { ring->all_reduce(worker, buffer, how); };
-    }
-    return [buffer, op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
-      reduce(worker, worker.world(), buffer, op);
+    const auto ring = std::make_shared<MpiRing>();
+    return [ring, buffer, how, op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
+      reduce(worker, worker.world(), *ring, buffer, how, op);
     };
   }
 
@@ -165,15 +161,19 @@ class Mpi final : public Communicator {
 
   // Within the host, and in between each share among those who have it on their hosts.
   MpiEngine::Job neighbourly(Buffer buffer, Reduce how) const {
-    return [neighbours = neighbours_, buffer, how, ranks = across_,
+    const auto ring = std::make_shared<MpiRing>();
+    return [neighbours = neighbours_, ring, buffer, how, ranks = across_,
             op = operation(buffer.type, how)](MpiEngine::Worker& worker) {
       Neighbours::Across across;
-      if (ranks != MPI_COMM_NULL) across = [&](Buffer share) { reduce(worker, ranks, share, op); };
+      if (ranks != MPI_COMM_NULL)
+        across = [&](Buffer share) { reduce(worker, ranks, *ring, share, how, op); };
       neighbours->all_reduce(buffer, how, across, [&] { worker.look(); });
     };
   }
 
-  static void reduce(MpiEngine::Worker& worker, MPI_Comm ranks, Buffer buffer, MPI_Op op) {
+  static void reduce(MpiEngine::Worker& worker, MPI_Comm ranks, MpiRing& ring, Buffer buffer,
+                     Reduce how, MPI_Op op) {
+    if (ring.serves(ranks, buffer)) return ring.all_reduce(worker, buffer, how);
     for_each_chunk(buffer, [&](void* data, int count) {
       MPI_Request request;
       check_mpi(

@@ -14,9 +14,12 @@ constexpr int kTag = 1;
 
 }  // namespace
 
-bool MpiRing::suits(const Buffer& buffer, int ranks) {
-  return ranks > 1 &&
-         buffer.count * size_of(buffer.type) >= kLeastPart * static_cast<std::size_t>(ranks);
+bool MpiRing::serves(MPI_Comm ranks, const Buffer& buffer) {
+  comm_ = ranks;
+  check_mpi(MPI_Comm_rank(ranks, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(ranks, &ranks_), "MPI_Comm_size");
+  return ranks_ > 1 &&
+         buffer.count * size_of(buffer.type) >= kLeastPart * static_cast<std::size_t>(ranks_);
 }
 
 std::size_t MpiRing::Part::pieces() const { return (bytes + kPiece - 1) / kPiece; }
@@ -53,15 +56,15 @@ void MpiRing::pass(MpiEngine::Worker& worker, const Buffer& buffer, int out, int
     if (index < come.pieces()) {
       const Part piece = come.piece(index);
       void* into = sum == nullptr ? piece.data : scratch_[index % 2].data();
-      check_mpi(MPI_Irecv(into, static_cast<int>(piece.bytes), MPI_BYTE, previous, kTag,
-                          worker.world(), &coming[index % 2]),
+      check_mpi(MPI_Irecv(into, static_cast<int>(piece.bytes), MPI_BYTE, previous, kTag, comm_,
+                          &coming[index % 2]),
                 "MPI_Irecv");
     }
     if (index < sent.pieces()) {
       const Part piece = sent.piece(index);
       worker.finish(sending[index % 2]);
-      check_mpi(MPI_Isend(piece.data, static_cast<int>(piece.bytes), MPI_BYTE, next, kTag,
-                          worker.world(), &sending[index % 2]),
+      check_mpi(MPI_Isend(piece.data, static_cast<int>(piece.bytes), MPI_BYTE, next, kTag, comm_,
+                          &sending[index % 2]),
                 "MPI_Isend");
     }
   };

@@ -15,12 +15,12 @@ namespace homolog::comm {
 // Owned by the job that uses it: MPI may still write into it once that was given up.
 class MpiRing {
  public:
-  MpiRing(int rank, int ranks) : rank_(rank), ranks_(ranks) {}
+  // Whether each rank's part is large enough to be worth a message of its own; then these ranks are
+  // the ring.
+  bool serves(MPI_Comm ranks, const Buffer& buffer);
 
-  // Whether each rank's part is large enough to be worth a message of its own.
-  static bool suits(const Buffer& buffer, int ranks);
-
-  // In place, in an order of sums that world and size fix. Throws as MpiEngine::Worker::finish().
+  // REQUIRES: it serves. In place, in an order of sums that the ranks and the size fix. Throws as
+  // MpiEngine::Worker::finish().
   void all_reduce(MpiEngine::Worker& worker, const Buffer& buffer, Reduce how);
 
  private:
@@ -35,7 +35,8 @@ class MpiRing {
   // is here (`sum`) or to take its place.
   void pass(MpiEngine::Worker& worker, const Buffer& buffer, int out, int in, const Reduce* sum);
 
-  int rank_, ranks_;
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0, ranks_ = 1;
   std::array<std::vector<std::byte>, 2> scratch_;
 };
 
