@@ -79,10 +79,13 @@ TEST(CommWorld, MaxAndMinOfEachType) {
   EXPECT_EQ(flag, 1);
 }
 
+std::shared_ptr<Neighbours> neighbours_at(const std::string& host) {
+  return Neighbours::meet(host, [](std::string_view text) { return world->all_gather(text); });
+}
+
 // Without it everything still works, five times slower: only this test would tell.
 TEST(CommWorld, RanksOfOneHostReadEachOthersMemory) {
-  const auto neighbours = Neighbours::meet(
-      world->rank().host, [](std::string_view text) { return world->all_gather(text); });
+  const auto neighbours = neighbours_at("the same");
   ASSERT_TRUE(neighbours);
   EXPECT_EQ(neighbours->size(), size());
   EXPECT_EQ(neighbours->index(), index());
@@ -91,9 +94,7 @@ TEST(CommWorld, RanksOfOneHostReadEachOthersMemory) {
 
 TEST(CommWorld, SharesOfEveryHostMeetOnTheirWayAcross) {
   // Two hosts in name: even and odd ranks. What travels between them goes through the world.
-  const auto neighbours =
-      Neighbours::meet("host " + std::to_string(index() % 2),
-                       [](std::string_view text) { return world->all_gather(text); });
+  const auto neighbours = neighbours_at("host " + std::to_string(index() % 2));
   ASSERT_EQ(neighbours != nullptr, size() == 4);  // alone on its host nobody has neighbours
   if (!neighbours) return;
   EXPECT_EQ(neighbours->groups(), 2);
@@ -111,8 +112,7 @@ TEST(CommWorld, SharesOfEveryHostMeetOnTheirWayAcross) {
 }
 
 TEST(CommWorld, NeighboursWhoComeWithOtherBuffersAreToldSo) {
-  const auto neighbours = Neighbours::meet(
-      world->rank().host, [](std::string_view text) { return world->all_gather(text); });
+  const auto neighbours = neighbours_at("the same");
   ASSERT_TRUE(neighbours);
   std::vector<float> values(20000 + 16 * (index() == 0));
   const Buffer buffer{values.data(), values.size(), Scalar::F32};
