@@ -214,6 +214,9 @@ void data_families(Families& f) {
              [](const StepReport& r) { return static_cast<double>(r.data_quarantined); });
   f.per_rank("homolog_data_retries_total", C, "Reads that were repeated.",
              [](const StepReport& r) { return static_cast<double>(r.data_retries); });
+  f.per_rank("homolog_data_staged_shards_left", G,
+             "Staged shards that are no longer read, because a crop in them was bad.",
+             [](const StepReport& r) { return static_cast<double>(r.data_copies_left); });
   f.per_rank("homolog_host_resident_bytes", G, "Memory of the worker's process.",
              [](const StepReport& r) { return static_cast<double>(r.resident_bytes); });
 }

@@ -32,10 +32,10 @@ constexpr const char* kPrefix = "/homolog-";
 constexpr const char* kFolder = "/dev/shm";  // where Linux shows shm_open's objects
 
 static_assert(std::is_trivially_copyable_v<StepReport>);
-static_assert(sizeof(Term) == 32 && sizeof(StepReport) == 768,
+static_assert(sizeof(Term) == 32 && sizeof(StepReport) == 776,
               "a new layout needs a new kBoardVersion");
 static_assert(offsetof(StepReport, part_seconds_total) == 104);
-static_assert(offsetof(StepReport, terms) == 216 && offsetof(StepReport, resident_bytes) == 760);
+static_assert(offsetof(StepReport, terms) == 216 && offsetof(StepReport, resident_bytes) == 768);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "processes share these atomics");
 
 using Word = std::atomic<std::uint64_t>;
@@ -50,7 +50,7 @@ struct Layout {
   Word reserved[2];
   std::array<std::array<Word, kWords>, 2> slots;
 };
-static_assert(sizeof(Layout) == 64 + 2 * 768);
+static_assert(sizeof(Layout) == 64 + 2 * 776);
 
 // Start of a process in clock ticks after boot; 0 when it does not exist (any more).
 std::uint64_t start_of(std::int64_t pid) {

@@ -12,7 +12,7 @@
 
 namespace homolog::board {
 
-inline constexpr std::uint32_t kBoardVersion = 1;
+inline constexpr std::uint32_t kBoardVersion = 2;
 inline constexpr int kMaxTerms = 12;
 
 enum class Phase : std::uint32_t { Init, Train, Validate, Save, Stopping, Done, Failed };
@@ -53,6 +53,7 @@ struct StepReport {
   double allreduce_seconds_total;
   std::uint64_t allreduce_bytes_total;
   std::uint64_t data_bytes_read, data_bytes_decoded, data_quarantined, data_retries;
+  std::uint64_t data_copies_left;
   std::int64_t queue_depth, queue_capacity;
   double checkpoint_last_unix, checkpoint_seconds;
   std::int64_t checkpoint_last_step, checkpoint_bytes, checkpoint_failures;

@@ -110,6 +110,7 @@ StreamCounters PairFetcher::counters() const {
   c.bytes_decoded = bytes_decoded_;
   c.quarantined = quarantined_;
   c.retries = retries_;
+  c.copies_left = static_cast<std::uint64_t>(store_.bad_copies());
   return c;
 }
 

@@ -45,6 +45,7 @@ struct PairBatch {
 
 struct StreamCounters {  // for the board
   std::uint64_t bytes_read = 0, bytes_decoded = 0, quarantined = 0, retries = 0;
+  std::uint64_t copies_left = 0;  // staged shards that are no longer read, because a crop was bad
   std::int64_t queue_depth = 0, queue_capacity = 0;
 };
 

@@ -183,6 +183,7 @@ data::StreamCounters PairSource::counters() const {
   c.bytes_decoded += v.bytes_decoded;
   c.quarantined += v.quarantined;
   c.retries += v.retries;
+  c.copies_left += v.copies_left;
   return c;
 }
 

@@ -122,6 +122,7 @@ void RunReport::step(const StepFacts& f, const CheckpointWriter::Status& checkpo
   page_.data_bytes_decoded = f.data.bytes_decoded;
   page_.data_quarantined = f.data.quarantined;
   page_.data_retries = f.data.retries;
+  page_.data_copies_left = f.data.copies_left;
   page_.queue_depth = f.data.queue_depth;
   page_.queue_capacity = f.data.queue_capacity;
   page_.checkpoint_last_step = checkpoint.last_step;

@@ -163,7 +163,7 @@ TEST_F(Board, AnotherVersionIsIgnored) {
   BoardWriter writer(run_, 0);
   writer.publish(report_of(1));
   ASSERT_TRUE(BoardReader::open(run_, 0));
-  poke(board_name(run_, 0), 8, std::uint64_t{kBoardVersion + 1} << 32 | 1600);
+  poke(board_name(run_, 0), 8, std::uint64_t{kBoardVersion + 1} << 32 | 1616);
   EXPECT_FALSE(BoardReader::open(run_, 0));
 }
 

@@ -195,6 +195,7 @@ TEST_F(PairStreamTest, ABadStagedCopyCostsNoPairAndIsNotCountedAsABadRecord) {
     EXPECT_TRUE(batch.query_BDHW.equal(expected.query_BDHW));
   }
   EXPECT_EQ(stream.counters().quarantined, 0U);
+  EXPECT_EQ(stream.counters().copies_left, 1U);
 }
 
 TEST_F(PairStreamTest, SpentBudgetEndsTheRunNamingTheShard) {
