@@ -38,7 +38,7 @@ class MpiEngine::Worker {
  public:
   explicit Worker(World& world) : world_(world) {}
   MPI_Comm world() const;
-  void look() const;  // throws WireThread::Abandoned when the engine gives up
+  void look() const;                  // throws WireThread::Abandoned when the engine gives up
   void finish(MPI_Request& request);  // polls gently until done, or until the engine gives up
   void share_cores(int ranks_here);   // how many ranks poll on this host: how gently finish() does
 

@@ -53,7 +53,7 @@ class Neighbours {
   void sum_own_share(const Buffer& buffer, Reduce how);
   void collect_shares(const Buffer& buffer);
   void read(int from, std::size_t offset, void* to, std::size_t bytes) const;
-  void meet_at(std::uint32_t Page::* mark, const Waiting& waiting);
+  void meet_at(std::uint32_t Page::*mark, const Waiting& waiting);
 
   std::vector<Page*> pages_;  // of the group, in order of rank
   int index_ = 0, groups_ = 1;

@@ -1,5 +1,5 @@
-// Norm, clip, AdamW or SGD, EMA and zeroing over flat float32 buffers: a CPU version and a CUDA kernel
-// behind plain pointers, so that no Torch header meets nvcc. C++17.
+// Norm, clip, AdamW or SGD, EMA and zeroing over flat float32 buffers: a CPU version and a CUDA
+// kernel behind plain pointers, so that no Torch header meets nvcc. C++17.
 #pragma once
 
 #include <cstdint>
