@@ -1,6 +1,6 @@
 """Rows of the part `allreduce` that compare homolog plan's model of an all-reduce with what it takes here, at 2, 4 and 8 processes. The model is
 given what one message between two processes takes, small and large, and how fast one process adds; nothing of an all-reduce. `ours` is
-measured, `peer` predicted. More processes than cores share them, which the model is told."""
+measured, `peer` predicted; both from the fastest of some rounds, so that neighbours on the machine count little. More processes than cores share them, which the model is told."""
 import json
 import os
 import socket
@@ -39,7 +39,7 @@ class AllReduceModelPart:
         return 4 * large / told[str(large)], told[str(SMALL)]
 
     def rows_of(self, way, ranks, link, hop, adding):
-        turns = [self.world(way, ranks, "", *self.counts) for _ in range(self.repeats)]
+        turns = [self.world(way, ranks, "least", *self.counts) for _ in range(self.repeats)]
         said = json.loads(self.run([self.program, "model", ranks, link, hop, adding, os.cpu_count(), *self.counts]))
         rows = []
         for size, count in COUNTS.items():
@@ -52,14 +52,13 @@ class AllReduceModelPart:
         return rows
 
     def world(self, way, ranks, what, *counts):
-        words = [what] if what else []
         environment = dict(os.environ, OMP_NUM_THREADS="1")
         if way == "mpi":
             root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
             return json.loads(self.run(["mpirun", *root, "--quiet", "--oversubscribe", "--bind-to", "none", "-np", ranks, self.program,
-                                        *words, *counts], env=environment))
+                                        what, *counts], env=environment))
         place = f"tcp=127.0.0.1:{free_port()}"
-        started = [subprocess.Popen([self.program, *words, place, *counts], stdout=subprocess.PIPE, text=True,
+        started = [subprocess.Popen([self.program, what, place, *counts], stdout=subprocess.PIPE, text=True,
                                     env=dict(environment, HOMOLOG_RANK=str(rank), HOMOLOG_WORLD=str(ranks))) for rank in range(ranks)]
         said = [process.communicate()[0] for process in started]
         if any(process.returncode for process in started):
