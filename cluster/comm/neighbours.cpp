@@ -72,9 +72,14 @@ struct Card {
 };
 
 bool read_memory(long process, std::uint64_t address, void* to, std::size_t bytes) {
-  const iovec here{to, bytes}, there{reinterpret_cast<void*>(address), bytes};
-  return ::process_vm_readv(static_cast<pid_t>(process), &here, 1, &there, 1, 0) ==
-         static_cast<ssize_t>(bytes);
+  for (std::size_t done = 0; done < bytes;) {  // one call reads 2 GiB at most
+    const iovec here{static_cast<std::byte*>(to) + done, bytes - done},
+        there{reinterpret_cast<void*>(address + done), bytes - done};
+    const ssize_t n = ::process_vm_readv(static_cast<pid_t>(process), &here, 1, &there, 1, 0);
+    if (n <= 0) return false;
+    done += static_cast<std::size_t>(n);
+  }
+  return true;
 }
 
 // Proves that process and page are those that were meant, and may be read.
