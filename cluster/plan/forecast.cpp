@@ -82,11 +82,13 @@ void warn_of_batch(const Question& q, Forecast& f) {
 void warn(const Question& q, Forecast& f) {
   warn_of_batch(q, f);
   if (!f.memory.fits()) {
+    const char* precision = q.format.bf16 ? "" : ", or set cluster.precision = bf16";
+    const char* recompute = q.recomputes ? "" : ", or set cluster.activation_checkpoint = true";
     f.warnings.push_back("needs " + number(f.memory.total / kGiga, "%.1f") + " GB of the " +
                          number(*f.memory.offered / kGiga, "%.0f") + " GB that a " +
                          std::string(q.device.name) +
                          " has: lower data.batch (and raise data.accumulate), take smaller crops" +
-                         (q.format.bf16 ? "" : ", or set cluster.precision = bf16"));
+                         precision + recompute);
   }
   if (q.format.bf16 && q.device.bf16 <= q.device.fp32) {
     f.warnings.push_back(

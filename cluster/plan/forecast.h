@@ -27,6 +27,7 @@ struct Question {
   Device device;
   Format format;
   std::int64_t accumulate = 1;
+  bool recomputes = false;                    // blocks are recomputed in backward, not kept
   double jitter = 0.01;                       // standard deviation of a step, as a share of it
   std::int64_t steps = 0, train_samples = 0;  // of the schedule, of an epoch; 0: not known
   std::int64_t recipe_batch = 0;              // samples per step as published; 0: not known

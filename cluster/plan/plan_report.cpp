@@ -47,7 +47,8 @@ std::string parameters_text(const StepWork& w) {
 std::string memory_text(const Question& q, const Forecast& f) {
   const StepMemory& k = f.memory.kinds;
   std::string out = "memory of a worker (counted" +
-                    std::string(q.format.bf16 ? "; activations halved for bf16" : "") + ")\n";
+                    std::string(q.format.bf16 ? "; activations halved for bf16" : "") +
+                    (q.recomputes ? "; blocks recomputed in backward" : "") + ")\n";
   out += row("weights", size(k.weights)) + row("gradients", size(k.gradients)) +
          row("moments", size(k.moments)) + row("target", size(k.target));
   if (k.fixed > 0) out += row("untrained, buffers", size(k.fixed));
@@ -208,6 +209,7 @@ json plan_json(const StepWork& w, const Question& q, const Forecast& f) {
               {"gpu", q.device.name},
               {"workers", f.workers},
               {"precision", q.format.bf16 ? "bf16" : "float32"},
+              {"activation_checkpoint", q.recomputes},
               {"parameters",
                {{"trained", w.parameters.trained},
                 {"target", w.parameters.target},

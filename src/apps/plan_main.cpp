@@ -64,6 +64,7 @@ plan::Question question_of(const Request& r, const train::TrainingPlan& p, const
                    .device = plan::device_named(r.gpu),
                    .format = {p.precision == "bf16", !p.deterministic},
                    .accumulate = p.accumulate,
+                   .recomputes = p.activation_checkpoint,
                    .jitter = r.jitter / 100,
                    .train_samples = data.train_samples,
                    .recipe_batch = r.recipe_batch < 0 ? subject.recipe_batch() : r.recipe_batch,

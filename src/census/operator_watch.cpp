@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "census/operator_cost.h"
+#include "model/recompute.h"
 
 namespace homolog::census {
 
@@ -17,8 +18,8 @@ struct OperatorCall : at::ObserverContext {
   std::optional<OperatorCost> cost;
   bool within_known = false;  // an outer operator answers for this one
   bool made_work = false;     // an inner one was charged
-  bool learns = false;        // of ours, whose forward passes run without autograd's bookkeeping
-  double read = 0;            // B
+  bool learns = false;  // within one of ours, whose forward runs without autograd's bookkeeping
+  double read = 0;      // B
   std::vector<const c10::StorageImpl*> inputs;
 };
 
@@ -96,6 +97,7 @@ void OperatorWatch::read(const at::Tensor& t, OperatorCall& own) const {
 
 void OperatorWatch::start(const at::RecordFunction& call, OperatorCall& own) {
   const std::string_view name = call.name();
+  own.learns = name == model::kRecomputedBlock || (!open_.empty() && open_.back()->learns);
   own.within_known =
       !open_.empty() && (open_.back()->cost.has_value() || open_.back()->within_known);
   open_.push_back(&own);

@@ -99,6 +99,7 @@ train::GradientArena arena_of(objective::Objective& objective, const train::Trai
 
 plan::StepWork count_on(const torch::Device& device, std::int64_t batch, const StepSetup& setup,
                         objective::Objective& objective) {
+  objective.set_activations(train::activations_of(setup.plan));
   if (objective.target() != nullptr) objective.target()->eval();
   train::GradientArena arena = arena_of(objective, setup.plan);
   const Sized sized = measure(objective, setup.plan, arena);

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "model/recompute.h"
 #include "model/row_draws.h"
 
 namespace homolog::backbone {
@@ -84,12 +85,15 @@ class Backbone : public torch::nn::Module {
   // When branches are dropped at random (stochastic depth), whatever else the mode decides.
   enum class DropPath { InTraining, Always, Never };
   void set_drop_path(DropPath when) { drop_path_ = when; }
+  // Whether the training passes that follow keep what is inside their blocks for backward.
+  void set_activations(model::Activations which) { activations_ = which; }
 
  protected:
   bool drops_paths() const {
     return drop_path_ == DropPath::InTraining ? is_training() : drop_path_ == DropPath::Always;
   }
   const model::RowDraws& draws() const { return draws_; }
+  model::Activations activations() const { return activations_; }
   void show(const std::string& name, const torch::Tensor& value) const {
     if (tap_) tap_(name, value);
   }
@@ -99,6 +103,7 @@ class Backbone : public torch::nn::Module {
   Tap tap_;
   model::RowDraws draws_;
   DropPath drop_path_ = DropPath::InTraining;
+  model::Activations activations_ = model::Activations::Kept;
 };
 
 }  // namespace homolog::backbone

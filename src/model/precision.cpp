@@ -29,6 +29,11 @@ void require_precision(Precision precision, const at::Device& device) {
               "set cluster.precision = float32, or train on cpu or cuda");
 }
 
+Precision precision_here(at::DeviceType device) {
+  if (device != at::kCPU && device != at::kCUDA) return Precision::Float32;
+  return at::autocast::is_autocast_enabled(device) ? Precision::Bf16 : Precision::Float32;
+}
+
 Autocast::Autocast(Precision precision, at::DeviceType device)
     : device_(device), acts_(precision == Precision::Bf16) {
   if (!acts_) return;

@@ -17,6 +17,9 @@ Precision precision_named(const std::string& name);
 // Throws Fault::Usage, naming the device's type, where bf16 is asked of another than CPU or CUDA.
 void require_precision(Precision precision, const at::Device& device);
 
+// What passes on devices of this type compute in here and now: bf16 within an Autocast of it.
+Precision precision_here(at::DeviceType device);
+
 // While it lives, passes on devices of this type compute in `precision`. Its casts of weights are
 // kept for its own passes alone and dropped at its end, so that weights updated afterwards, or a
 // pass with gradients after one without, never meet a stale copy. Does nothing for Float32.

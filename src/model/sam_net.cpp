@@ -74,7 +74,9 @@ class Stage : public torch::nn::Module {  // two blocks, the first one strided
     second_ = register_module(
         "1", std::make_shared<BasicBlock>(out, out, kernel, Triple{1, 1, 1}, false));
   }
-  torch::Tensor forward(const torch::Tensor& x) { return second_->forward(first_->forward(x)); }
+  torch::Tensor forward(const torch::Tensor& x, Activations activations) {
+    return run_block(activations, second_, run_block(activations, first_, x));
+  }
 
  private:
   std::shared_ptr<BasicBlock> first_, second_;
@@ -124,13 +126,14 @@ class Encoder : public torch::nn::Module {
     layer4_ = register_module("layer4",
                               std::make_shared<Stage>(4 * w, 8 * w, cube, Triple{2, last, last}));
   }
-  SamStages forward(const torch::Tensor& image_B1ZYX) {
+  SamStages forward(const torch::Tensor& image_B1ZYX, Activations activations) {
     SamStages s;
-    s.c1 = layer1_->forward(torch::relu(stem_->forward(image_B1ZYX)));
+    const torch::Tensor stem = run_block(activations, stem_, image_B1ZYX);
+    s.c1 = layer1_->forward(torch::relu(stem), activations);
     s.c1 = max_pool(s.c1, {2, 1, 1}, {2, 1, 1}, {0, 0, 0});
-    s.c2 = layer2_->forward(s.c1);
-    s.c3 = layer3_->forward(s.c2);
-    s.c4 = layer4_->forward(s.c3);
+    s.c2 = layer2_->forward(s.c1, activations);
+    s.c3 = layer3_->forward(s.c2, activations);
+    s.c4 = layer4_->forward(s.c3, activations);
     return s;
   }
 
@@ -160,7 +163,7 @@ SamNet::SamNet(const SamNetPlan& plan) : plan_(plan), parts_(std::make_unique<Pa
 SamNet::~SamNet() = default;
 
 SamStages SamNet::stages(const torch::Tensor& image_B1ZYX) {
-  return parts_->backbone->forward(image_B1ZYX);
+  return parts_->backbone->forward(image_B1ZYX, activations_);
 }
 
 SamMaps SamNet::read_out(const SamStages& s) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/options.h"
+#include "model/recompute.h"
 
 namespace homolog::model {
 
@@ -53,11 +54,14 @@ class SamNet : public torch::nn::Module {
   SamMaps forward(const torch::Tensor& image_B1ZYX);
   SamStages stages(const torch::Tensor& image_B1ZYX);
   SamMaps read_out(const SamStages& stages);  // before normalisation
+  // Of the encoder's blocks, in the training passes that follow.
+  void set_activations(Activations which) { activations_ = which; }
 
  private:
   struct Parts;
   SamNetPlan plan_;
   std::unique_ptr<Parts> parts_;
+  Activations activations_ = Activations::Kept;
 };
 
 }  // namespace homolog::model

@@ -19,6 +19,12 @@ void Objective::start_from(const std::function<void(backbone::Backbone&)>& /*fil
               "leave model.weights out");
 }
 
+void Objective::set_activations(model::Activations which) {
+  if (which == model::Activations::Kept) return;
+  throw Error(Fault::Usage, "this objective's network cannot recompute its activations",
+              "set cluster.activation_checkpoint = false");
+}
+
 const Entry& find(const std::string& name) {
   return find_entry(catalog(), name, "objective.name", "objective");
 }

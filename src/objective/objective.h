@@ -13,6 +13,7 @@
 
 #include "model/backbone.h"
 #include "model/precision.h"
+#include "model/recompute.h"
 
 namespace homolog::objective {
 
@@ -83,6 +84,9 @@ class Objective {
   // What the networks compute in, in training and validation. Losses, softmax, centres, weights and
   // gradients are float32 whatever it is.
   void set_precision(model::Precision precision) { precision_ = precision; }
+  // Whether training passes keep what is inside the blocks of the network for backward. Changes
+  // rounding alone. Throws Fault::Usage where the objective can only keep it.
+  virtual void set_activations(model::Activations which);
 
  protected:
   model::Precision precision() const { return precision_; }

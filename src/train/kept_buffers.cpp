@@ -6,16 +6,6 @@
 
 namespace homolog::train {
 
-std::map<std::string, torch::Tensor> moving_buffers(const torch::nn::Module& module) {
-  std::map<std::string, torch::Tensor> found;
-  for (const auto& item : module.named_buffers()) {
-    const torch::Tensor& buffer = item.value();
-    if (buffer.defined() && (buffer.is_floating_point() || buffer.dim() == 0))
-      found.emplace(item.key(), buffer);
-  }
-  return found;
-}
-
 KeptBuffers::KeptBuffers(const torch::nn::Module& module) {
   for (const auto& [name, buffer] : moving_buffers(module))
     live_and_kept_.emplace_back(buffer, torch::empty_like(buffer));

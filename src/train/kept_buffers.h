@@ -5,16 +5,14 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
-#include <map>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "model/moving_buffers.h"
+
 namespace homolog::train {
 
-// Live buffers that a forward pass may move, by name: floating-point ones and counters. Tables of
-// integers are constants.
-std::map<std::string, torch::Tensor> moving_buffers(const torch::nn::Module& module);
+using model::moving_buffers;
 
 class KeptBuffers {
  public:

@@ -86,6 +86,7 @@ std::unique_ptr<objective::Objective> build_objective(const TrainingPlan& plan,
   model::require_precision(precision, device);
   auto objective = parts.objective();
   objective->set_precision(precision);
+  objective->set_activations(activations_of(plan));
   objective->online().to(device);
   if (objective->target() != nullptr) {
     objective->target()->to(device);
@@ -249,6 +250,14 @@ void declare_recipe(Options& o, TrainingPlan& p) {
   o.add("cluster.precision", p.precision,
         "what networks compute in; weights, gradients, softmax, losses and centres stay float32",
         {.choices = {"float32", "bf16"}});
+  o.add("cluster.activation_checkpoint", p.activation_checkpoint,
+        "recompute the insides of the network's blocks in backward instead of keeping them: costs "
+        "one forward pass more, about a quarter of a step, for less memory of activations (homolog "
+        "plan says how much); changes rounding alone, so also on resume");
+}
+
+model::Activations activations_of(const TrainingPlan& plan) {
+  return plan.activation_checkpoint ? model::Activations::Recomputed : model::Activations::Kept;
 }
 
 void check(const TrainingPlan& plan) {

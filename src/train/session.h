@@ -25,17 +25,18 @@ namespace homolog::train {
 
 // Set fields before declare() to give a program other defaults.
 struct TrainingPlan {
-  std::filesystem::path run;          // --run
-  std::string resume = "auto";        // --resume auto | none | exact
-  std::filesystem::path from;         // --from, with exact: the checkpoint to take
-  bool overwrite = false;             // --overwrite, with none: remove this run's checkpoints
-  std::int64_t stop_after = 0;        // --max-steps-this-run: then checkpoint and exit 75
-  std::int64_t batch = 1;             // data.batch: samples per rank and micro batch
-  std::int64_t accumulate = 1;        // data.accumulate: micro batches per step
-  std::uint64_t seed = 123;           // data.seed
-  std::string device = "auto";        // --device auto | cpu | cuda
-  bool deterministic = false;         // cluster.deterministic
-  std::string precision = "float32";  // cluster.precision float32 | bf16: what networks compute in
+  std::filesystem::path run;           // --run
+  std::string resume = "auto";         // --resume auto | none | exact
+  std::filesystem::path from;          // --from, with exact: the checkpoint to take
+  bool overwrite = false;              // --overwrite, with none: remove this run's checkpoints
+  std::int64_t stop_after = 0;         // --max-steps-this-run: then checkpoint and exit 75
+  std::int64_t batch = 1;              // data.batch: samples per rank and micro batch
+  std::int64_t accumulate = 1;         // data.accumulate: micro batches per step
+  std::uint64_t seed = 123;            // data.seed
+  std::string device = "auto";         // --device auto | cpu | cuda
+  bool deterministic = false;          // cluster.deterministic
+  bool activation_checkpoint = false;  // cluster.activation_checkpoint: blocks are recomputed
+  std::string precision = "float32";   // cluster.precision float32 | bf16: what networks compute in
   OptimizerPlan optimizer;
   SchedulePlan schedule;
   CheckpointPlan checkpoint;
@@ -47,6 +48,7 @@ struct TrainingPlan {
 void declare(Options& options, TrainingPlan& plan);
 // Of these, what a configuration file can hold.
 void declare_recipe(Options& options, TrainingPlan& plan);
+model::Activations activations_of(const TrainingPlan& plan);
 // What no single option tells. Throws Fault::Usage. For --check-config call it where parse() was
 // false, too.
 void check(const TrainingPlan& plan);

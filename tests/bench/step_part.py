@@ -34,7 +34,8 @@ class StepPart:
         if not PROGRAM.exists():
             print(f"bench: the step's peer is not here ({PROGRAM}): its rows are left out", file=sys.stderr)
             return []
-        rows = [row for network in WIDTHS for side in STEPS for row in self.steps(network, side)] + self.updates() + self.two_workers() + [self.start()]
+        rows = [row for network in WIDTHS for side in STEPS for row in self.steps(network, side)]
+        rows += self.recomputed(64) + self.updates() + self.two_workers() + [self.start()]
         rows += GpuRows(self.program.parent, self.repeats, self.run, self.row).rows()
         return rows
 
@@ -76,6 +77,21 @@ class StepPart:
         if off > LOSS_TOLERANCE:
             rows[0]["met"] = False
         return self.note(rows)
+
+    def recomputed(self, side):
+        """The same step with the insides of blocks recomputed in backward; the peer is ours with them kept."""
+        file, names = self.start_file("swin_unetr", side), ("kept", "recomputed")
+        seconds, memory, losses = ({name: [] for name in names} for _ in range(3))
+        for _ in range(self.repeats):
+            for name in names:
+                told = self.ours("--start", file, "--crop", side, "--steps", STEPS[side], "--activation-checkpoint",
+                                 "true" if name == "recomputed" else "false")
+                seconds[name].append(min(told["parts"]["step"]["processor"]))
+                memory[name].append(told["rss_mib"]), losses[name].extend(told["losses"])
+        off = max(abs(a - b) / abs(b) for a, b in zip(losses["recomputed"], losses["kept"]))
+        note = f"cluster.activation_checkpoint; the peer is ours without it; losses at most {off:.1e} apart"
+        return self.note([self.row("step", f"checkpoint_{name}_{side}", told["recomputed"], told["kept"], unit, better="less", note=note)
+                          for name, told, unit in (("rss", memory, "MiB"), ("time", seconds, "s"))])
 
     def updates(self):
         """72.8 million parameters: clip by the global norm, AdamW, EMA."""

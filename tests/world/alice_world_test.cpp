@@ -9,6 +9,7 @@
 #include "cluster/comm/backends.h"
 #include "tests/unit/objective/tiny_alice.h"
 #include "tests/unit/train/toy.h"
+#include "tests/unit/train/toy_pairs.h"
 #include "tests/world/world_main.h"
 #include "train/replica.h"
 
@@ -22,57 +23,19 @@ namespace tiny = objective::tiny;
 constexpr backbone::Size3 kCrop{32, 32, 16};
 constexpr std::int64_t kSteps = 3, kStepsPerEpoch = 2;  // so the first epoch ends within
 
-// Ids of a global batch go to micro batches, then ranks, in order.
-class Pairs final : public Source {
- public:
-  explicit Pairs(const Start& start) : start_(start), at_(start.cursor) {}
-  Batch next() override {
-    const std::int64_t global = start_.batch * start_.accumulate * start_.world;
-    const std::int64_t first = (micro_ * start_.world + start_.rank) * start_.batch;
-    Batch batch = rows(static_cast<std::int64_t>(at_.epoch) * 1000 +
-                       static_cast<std::int64_t>(at_.position) * global + first);
-    if (++micro_ == start_.accumulate) {
-      micro_ = 0;
-      if (++at_.position == kStepsPerEpoch) at_ = {at_.epoch + 1, 0};
-    }
-    batch.next = at_;
-    return batch;
-  }
-  std::int64_t steps_per_epoch() const override { return kStepsPerEpoch; }
-  std::int64_t validation_batches() const override { return start_.accumulate; }
-  Batch validation_batch(std::int64_t index) override {
-    Batch batch = rows(500000 + (index * start_.world + start_.rank) * start_.batch);
-    batch.next = at_;
-    return batch;
-  }
-  data::StreamCounters counters() const override { return {}; }
-
- private:
-  Batch rows(std::int64_t first) const {
-    std::vector<std::uint64_t> ids;
-    for (std::int64_t i = 0; i < start_.batch; ++i)
-      ids.push_back(static_cast<std::uint64_t>(first + i));
-    Batch batch;
-    batch.views = tiny::make_views(ids, kCrop);
-    batch.pairs = start_.batch;
-    return batch;
-  }
-  Start start_;
-  data::Cursor at_;
-  std::int64_t micro_ = 0;
-};
-
 struct Case {
   std::string name;
   tiny::Settings settings;
   std::string clip_mode = "tensor", precision = "float32", network = "nnformer";
   std::int64_t rows = 4;  // of the global batch
   std::string optimizer = "adamw";
+  bool recomputes = false;  // blocks, where the batch is cut; the whole one keeps them
 };
 
 // How one run cuts the same global batch.
 struct Cut {
   std::int64_t batch, accumulate;
+  bool recomputes = false;
 };
 
 struct Outcome {
@@ -85,6 +48,7 @@ TrainingPlan plan_of(const Case& which, const Cut& cut, const fs::path& run) {
   plan.batch = cut.batch;
   plan.accumulate = cut.accumulate;
   plan.precision = which.precision;
+  plan.activation_checkpoint = cut.recomputes;
   plan.optimizer.name = which.optimizer;
   plan.optimizer.clip_mode = which.clip_mode;
   plan.schedule.steps = kSteps;
@@ -105,7 +69,9 @@ void train(const Case& which, const Cut& cut, const fs::path& run, comm::Communi
   if (which.network == "nnformer")
     settings = tiny::joined({"model.nnformer.depths=1,1,1,1"}, settings);
   parts.objective = [&] { return tiny::make(settings, which.network, kCrop); };
-  parts.source = [](const Start& start) { return std::make_unique<Pairs>(start); };
+  parts.source = [](const Start& start) {
+    return std::make_unique<toy::Pairs>(start, kCrop, kStepsPerEpoch);
+  };
   EXPECT_EQ(toy::run(plan_of(which, cut, run), parts, ranks), 0);
 }
 
@@ -208,6 +174,11 @@ std::vector<Case> cases() {
   out.push_back({"bf16", {}, "tensor", "bf16"});
   out.push_back(
       {"twice the rows: accumulation at four ranks too", {}, "tensor", "float32", "nnformer", 8});
+  for (const char* network : {"nnformer", "unetr"}) {
+    out.push_back({std::string(network) + ", blocks recomputed", {}});
+    out.back().network = network;
+    out.back().recomputes = true;
+  }
   // One patch is seen: attention to itself alone has gradients of rounding, which AdamW would blow
   // up to whole steps.
   out.push_back({"masked tokens left out", {}, "tensor", "float32", "vit", 4, "sgd"});
@@ -224,9 +195,10 @@ TEST(AliceWorld, RanksTogetherTrainAsOneRankWithTheirBatchesForEverySwitch) {
     world->barrier();
     // A local batch of one at four ranks; at two, two pairs, and one in each of two micro batches.
     const std::int64_t rows = which.rows;
-    train(which, {rows / ranks, 1}, shared.path / "ranks", world);
+    train(which, {rows / ranks, 1, which.recomputes}, shared.path / "ranks", world);
     const bool accumulates = ranks < rows;
-    if (accumulates) train(which, {1, rows / ranks}, shared.path / "accumulated", world);
+    if (accumulates)
+      train(which, {1, rows / ranks, which.recomputes}, shared.path / "accumulated", world);
     if (first) {
       const auto solo = comm::make_solo();
       const bool bf16 = which.precision == "bf16";

@@ -221,7 +221,8 @@ class StepBench {
         {"world", world},
         {"crop", std::to_string(c[0]) + "x" + std::to_string(c[1]) + "x" + std::to_string(c[2])},
         {"pairs_a_step", training_.batch * training_.accumulate * world},
-        {"precision", training_.precision}};
+        {"precision", training_.precision},
+        {"activation_checkpoint", training_.activation_checkpoint}};
     report.update(report_of(training_.run / "metrics.jsonl", plan_.warm_up));
     if (plan_.json)
       std::printf("%s\n", report.dump(2).c_str());

@@ -178,14 +178,19 @@ void NnFormer::build_decoder(const Plan& plan, const Size3& crop) {
 
 at::Tensor NnFormer::embed(const at::Tensor& image_B1XYZ, Size3& grid) {
   for (int a = 0; a < 3; ++a) grid[a] = image_B1XYZ.size(a + 2) / 2;
-  const at::Tensor tokens_BLC = patch_embed_(image_B1XYZ);
+  const at::Tensor tokens_BLC = run_block(activations(), patch_embed_, image_B1XYZ);
   show("patch_embed", tokens_to_map(tokens_BLC, grid));
   return tokens_BLC + resize_position_table(position_1LC_, table_grid_, grid);
 }
 
-// Keep factors of one branch, or undefined.
-static at::Tensor keep_row(const at::Tensor& keep_LB, std::int64_t row) {
-  return keep_LB.defined() ? keep_LB.select(0, row) : at::Tensor();
+at::Tensor NnFormer::transform(Level& level, std::size_t block, const at::Tensor& tokens_BLC,
+                               const Size3& grid, const at::Tensor& keep_LB,
+                               const at::Tensor& query_BLC, const at::Tensor& skip_BLC) {
+  const auto keep_B = [&](std::int64_t branch) {
+    return keep_LB.defined() ? keep_LB.select(0, level.keep[block] + branch) : at::Tensor();
+  };
+  return run_block(activations(), level.blocks[block], tokens_BLC, grid, keep_B(0), keep_B(1),
+                   query_BLC, skip_BLC);
 }
 
 std::vector<at::Tensor> NnFormer::encode(const at::Tensor& image_B1XYZ, const at::Tensor& keep_LB,
@@ -196,16 +201,14 @@ std::vector<at::Tensor> NnFormer::encode(const at::Tensor& image_B1XYZ, const at
   for (std::size_t s = 0; s < stages_.size(); ++s) {
     Level& stage = stages_[s];
     for (std::size_t b = 0; b < stage.blocks.size(); ++b) {
-      tokens_BLC =
-          stage.blocks[b](tokens_BLC, grid, keep_row(keep_LB, stage.keep[b]),
-                          keep_row(keep_LB, stage.keep[b] + 1), at::Tensor(), at::Tensor());
+      tokens_BLC = transform(stage, b, tokens_BLC, grid, keep_LB);
       show("enc.layer" + std::to_string(s) + ".block" + std::to_string(b), tokens_BLC);
     }
     skips.push_back(s < first ? at::Tensor() : stage.norm(tokens_BLC));
     grids.push_back(grid);
     if (s >= first) show("enc.stage" + std::to_string(s), tokens_to_map(skips.back(), grid));
     if (!stage.down.is_empty()) {
-      tokens_BLC = stage.down(tokens_BLC, grid);
+      tokens_BLC = run_block(activations(), stage.down, tokens_BLC, grid);
       for (auto& side : grid) side /= 2;
     }
   }
@@ -216,11 +219,9 @@ at::Tensor NnFormer::decode_level(std::int64_t level, const at::Tensor& below_BL
                                   const Size3& below_grid, const at::Tensor& skip_BLC,
                                   const Size3& grid, const at::Tensor& keep_LB) {
   Level& l = levels_[static_cast<std::size_t>(level)];
-  const at::Tensor up_BLC = l.up(below_BLC, below_grid);
-  at::Tensor tokens_BLC = l.blocks[0](up_BLC + skip_BLC, grid, keep_row(keep_LB, l.keep[0]),
-                                      keep_row(keep_LB, l.keep[0] + 1), up_BLC, skip_BLC);
-  tokens_BLC = l.blocks[1](tokens_BLC, grid, keep_row(keep_LB, l.keep[1]),
-                           keep_row(keep_LB, l.keep[1] + 1), at::Tensor(), at::Tensor());
+  const at::Tensor up_BLC = run_block(activations(), l.up, below_BLC, below_grid);
+  at::Tensor tokens_BLC = transform(l, 0, up_BLC + skip_BLC, grid, keep_LB, up_BLC, skip_BLC);
+  tokens_BLC = transform(l, 1, tokens_BLC, grid, keep_LB);
   const std::string name =
       "dec.out" + std::to_string(static_cast<std::int64_t>(levels_.size()) - 1 - level);
   if (is_watched()) show(name, tokens_to_map(tokens_BLC, grid).permute({0, 2, 3, 4, 1}));

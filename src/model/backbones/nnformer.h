@@ -56,6 +56,10 @@ class NnFormer final : public backbone::Backbone {
   // Normed outputs of the stages from `first` on; the ones before are undefined.
   std::vector<at::Tensor> encode(const at::Tensor& image_B1XYZ, const at::Tensor& keep_LB,
                                  std::size_t first, std::vector<Size3>& grids);
+  // Through one block of a level; query and skip in its skip block alone.
+  at::Tensor transform(Level& level, std::size_t block, const at::Tensor& tokens_BLC,
+                       const Size3& grid, const at::Tensor& keep_LB,
+                       const at::Tensor& query_BLC = {}, const at::Tensor& skip_BLC = {});
   at::Tensor decode_level(std::int64_t level, const at::Tensor& below_BLC, const Size3& below_grid,
                           const at::Tensor& skip_BLC, const Size3& grid, const at::Tensor& keep_LB);
 

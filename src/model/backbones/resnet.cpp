@@ -151,18 +151,29 @@ void ResNet::build_layers() {
   }
 }
 
-ResNet::Maps ResNet::encode(const at::Tensor& image_B1XYZ) {
-  Maps maps;
+at::Tensor ResNet::stem(const at::Tensor& image_B1XYZ) {
+  if (activations() == Activations::Recomputed && !is_watched()) {
+    return recompute({conv1_.ptr(), bn1_.ptr()}, {image_B1XYZ},
+                     [conv = conv1_, norm = bn1_](const Tensors& images) mutable {
+                       at::Tensor map_BCXYZ = norm.forward(conv(images[0]));
+                       return at::relu_(map_BCXYZ);
+                     });
+  }
   at::Tensor map_BCXYZ = conv1_(image_B1XYZ);
   show("conv1", map_BCXYZ);
   map_BCXYZ = bn1_.forward(map_BCXYZ);
   show("bn1", map_BCXYZ);
-  maps[0] = is_watched() ? at::relu(map_BCXYZ) : at::relu_(map_BCXYZ);
+  return is_watched() ? at::relu(map_BCXYZ) : at::relu_(map_BCXYZ);
+}
+
+ResNet::Maps ResNet::encode(const at::Tensor& image_B1XYZ) {
+  Maps maps;
+  maps[0] = stem(image_B1XYZ);
   show("act", maps[0]);
-  map_BCXYZ = max_pool(maps[0], {3, 3, 3}, {2, 2, 2}, {1, 1, 1});
+  at::Tensor map_BCXYZ = max_pool(maps[0], {3, 3, 3}, {2, 2, 2}, {1, 1, 1});
   show("maxpool", map_BCXYZ);
   for (std::size_t l = 0; l < kLayers; ++l) {
-    for (Block& block : layers_.at(l)) map_BCXYZ = block(map_BCXYZ);
+    for (Block& block : layers_.at(l)) map_BCXYZ = run_block(activations(), block, map_BCXYZ);
     show(layer_name(l), map_BCXYZ);
     maps.at(l + 1) = map_BCXYZ;
   }
@@ -182,11 +193,11 @@ backbone::Features ResNet::run(const backbone::View& view, backbone::Want want) 
   out.encoder_BLC = map_to_tokens(maps.back());
   if (!want.decoder && !want.reconstruction) return out;
   check(sides_of(view.image_B1XYZ));  // what the skips need
-  at::Tensor map_BCXYZ = decoder_->level(0, maps[4], maps[3]);
+  at::Tensor map_BCXYZ = decoder_->level(0, maps[4], maps[3], activations());
   if (want.decoder) out.decoder_BLC = map_to_tokens(map_BCXYZ);
   if (!want.reconstruction) return out;
   for (std::size_t l = 1; l < kLayers; ++l)
-    map_BCXYZ = decoder_->level(l, map_BCXYZ, maps.at(kLayers - 1 - l));
+    map_BCXYZ = decoder_->level(l, map_BCXYZ, maps.at(kLayers - 1 - l), activations());
   out.reconstruction_B1XYZ = decoder_->image(map_BCXYZ);
   return out;
 }

@@ -51,7 +51,8 @@ class DecoderImpl : public torch::nn::Module {
   // Per voxel of the image 67,000 multiplications, ResNet-18 itself takes 120,000.
   static constexpr std::array<std::int64_t, kLayers> kWidths{256, 128, 32, 16};
   DecoderImpl(std::int64_t deepest, const std::array<std::int64_t, kLayers>& skips);
-  at::Tensor level(std::size_t level, const at::Tensor& below_BCXYZ, const at::Tensor& skip_BCXYZ);
+  at::Tensor level(std::size_t level, const at::Tensor& below_BCXYZ, const at::Tensor& skip_BCXYZ,
+                   Activations activations);
   at::Tensor image(const at::Tensor& map_BCXYZ) { return out_(map_BCXYZ); }
 
  private:
@@ -82,6 +83,7 @@ class ResNet final : public backbone::Backbone {
   using Maps = std::array<at::Tensor, kLayers + 1>;  // full size, 1/2, 1/4, 1/8, 1/16
   void build_layers();
   Maps encode(const at::Tensor& image_B1XYZ);
+  at::Tensor stem(const at::Tensor& image_B1XYZ);      // (B, 64, X, Y, Z), after the activation
   at::Tensor pool(const at::Tensor& map_BCXYZ) const;  // (B, C)
 
   Plan plan_;

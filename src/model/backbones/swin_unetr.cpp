@@ -151,10 +151,13 @@ std::vector<SwinUnetr::Hidden> SwinUnetr::encode(const at::Tensor& image_BCXYZ,
   std::int64_t row = 0;
   for (std::size_t s = 0; s < stages_.size(); ++s) {
     at::Tensor tokens_BLC = hidden.back().tokens_BLC;
-    if (plan_.use_v2) tokens_BLC = map_to_tokens(before_[s](tokens_to_map(tokens_BLC, grid)));
+    if (plan_.use_v2)
+      tokens_BLC =
+          map_to_tokens(run_block(activations(), before_[s], tokens_to_map(tokens_BLC, grid)));
     const std::int64_t rows = 2 * plan_.depths[s];
-    tokens_BLC = stages_[s](tokens_BLC, grid,
-                            keep_LB.defined() ? keep_LB.narrow(0, row, rows) : at::Tensor());
+    tokens_BLC =
+        stages_[s](tokens_BLC, grid,
+                   keep_LB.defined() ? keep_LB.narrow(0, row, rows) : at::Tensor(), activations());
     row += rows;
     for (auto& side : grid) side /= 2;
     hidden.push_back({tokens_BLC, grid});
@@ -172,14 +175,15 @@ at::Tensor SwinUnetr::normed_map(const std::vector<Hidden>& hidden, std::size_t 
 at::Tensor SwinUnetr::reconstruct(const at::Tensor& image_BCXYZ, const std::vector<Hidden>& hidden,
                                   at::Tensor decoded_BCXYZ) {
   for (std::size_t level = 3; level-- > 0;) {  // decoder4, 3, 2
-    const at::Tensor skip_BCXYZ = skip_encoders_[level](normed_map(hidden, level));
+    const at::Tensor skip_BCXYZ =
+        run_block(activations(), skip_encoders_[level], normed_map(hidden, level));
     show("encoder" + std::to_string(level + 2), skip_BCXYZ);
-    decoded_BCXYZ = decoders_[3 - level](decoded_BCXYZ, skip_BCXYZ);
+    decoded_BCXYZ = run_block(activations(), decoders_[3 - level], decoded_BCXYZ, skip_BCXYZ);
     show("decoder" + std::to_string(level + 2), decoded_BCXYZ);
   }
-  const at::Tensor image_skip_BCXYZ = image_encoder_(image_BCXYZ);
+  const at::Tensor image_skip_BCXYZ = run_block(activations(), image_encoder_, image_BCXYZ);
   show("encoder1", image_skip_BCXYZ);
-  decoded_BCXYZ = decoders_[4](decoded_BCXYZ, image_skip_BCXYZ);
+  decoded_BCXYZ = run_block(activations(), decoders_[4], decoded_BCXYZ, image_skip_BCXYZ);
   show("decoder1", decoded_BCXYZ);
   const at::Tensor out_BCXYZ = out_(decoded_BCXYZ);
   show("out", out_BCXYZ);
@@ -198,9 +202,10 @@ backbone::Features SwinUnetr::run(const backbone::View& view, backbone::Want wan
   out.encoder_BLC = map_to_tokens(deepest_BCXYZ);
   out.cls_BC = out.encoder_BLC.mean(1);
   if (!want.decoder && !want.reconstruction) return out;
-  const at::Tensor bottom_BCXYZ = deep_encoder_(deepest_BCXYZ);
+  const at::Tensor bottom_BCXYZ = run_block(activations(), deep_encoder_, deepest_BCXYZ);
   show("encoder10", bottom_BCXYZ);
-  const at::Tensor decoded_BCXYZ = decoders_[0](bottom_BCXYZ, normed_map(hidden, 3));
+  const at::Tensor decoded_BCXYZ =
+      run_block(activations(), decoders_[0], bottom_BCXYZ, normed_map(hidden, 3));
   show("decoder5", decoded_BCXYZ);
   if (want.decoder) out.decoder_BLC = map_to_tokens(decoded_BCXYZ);
   if (!want.reconstruction) return out;

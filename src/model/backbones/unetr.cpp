@@ -57,7 +57,7 @@ Unetr::States Unetr::encode(const at::Tensor& image_B1XYZ, backbone::Features& o
     if (block == 6) states.after6 = tokens_to_map(tokens_BLC, grid);
     if (block == 9) states.after9 = tokens_to_map(tokens_BLC, grid);
   };
-  out.encoder_BLC = encoder_.encode(encoder_.embed(image_B1XYZ).contiguous(), keep);
+  out.encoder_BLC = encoder_.encode(encoder_.embed(image_B1XYZ).contiguous(), keep, activations());
   show("vit.0", out.encoder_BLC);
   out.cls_BC = out.encoder_BLC.mean(1);
   states.last = tokens_to_map(out.encoder_BLC, grid);
@@ -69,16 +69,16 @@ backbone::Features Unetr::run(const backbone::View& view, backbone::Want want) {
   backbone::Features out;
   const States states = encode(image_B1XYZ, out);
   if (!want.decoder && !want.reconstruction) return out;
-  const at::Tensor skip8 = seen("encoder4", encoder4_(states.after9));
-  const at::Tensor map8 = seen("decoder5", decoder5_(states.last, skip8));
+  const at::Tensor skip8 = seen("encoder4", run_block(activations(), encoder4_, states.after9));
+  const at::Tensor map8 = seen("decoder5", run_block(activations(), decoder5_, states.last, skip8));
   if (want.decoder) out.decoder_BLC = map_to_tokens(map8);
   if (!want.reconstruction) return out;
-  const at::Tensor skip4 = seen("encoder3", encoder3_(states.after6));
-  const at::Tensor map4 = seen("decoder4", decoder4_(map8, skip4));
-  const at::Tensor skip2 = seen("encoder2", encoder2_(states.after3));
-  const at::Tensor map2 = seen("decoder3", decoder3_(map4, skip2));
-  const at::Tensor skip1 = seen("encoder1", encoder1_(image_B1XYZ));
-  const at::Tensor map1 = seen("decoder2", decoder2_(map2, skip1));
+  const at::Tensor skip4 = seen("encoder3", run_block(activations(), encoder3_, states.after6));
+  const at::Tensor map4 = seen("decoder4", run_block(activations(), decoder4_, map8, skip4));
+  const at::Tensor skip2 = seen("encoder2", run_block(activations(), encoder2_, states.after3));
+  const at::Tensor map2 = seen("decoder3", run_block(activations(), decoder3_, map4, skip2));
+  const at::Tensor skip1 = seen("encoder1", run_block(activations(), encoder1_, image_B1XYZ));
+  const at::Tensor map1 = seen("decoder2", run_block(activations(), decoder2_, map2, skip1));
   out.reconstruction_B1XYZ = seen("out", out_(map1));
   return out;
 }

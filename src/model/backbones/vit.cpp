@@ -60,10 +60,12 @@ Vit::Vit(const Plan& plan, const backbone::Size3& crop)
 }
 
 at::Tensor Vit::encode(const at::Tensor& tokens_BLC) {
-  const at::Tensor encoded_BLC =
-      encoder_.encode(tokens_BLC, [this](std::int64_t block, const at::Tensor& x_BLC) {
+  const at::Tensor encoded_BLC = encoder_.encode(
+      tokens_BLC,
+      [this](std::int64_t block, const at::Tensor& x_BLC) {
         if (is_watched()) show("hidden." + std::to_string(block), x_BLC);
-      });
+      },
+      activations());
   show("norm", encoded_BLC);
   return encoded_BLC;
 }
@@ -83,7 +85,7 @@ backbone::Features Vit::run(const backbone::View& view, backbone::Want want) {
   if (decoder_.is_empty()) {
     throw Error(Fault::Usage, "vit: this network was built without its pre-training decoder");
   }
-  const at::Tensor decoded_BLC = decoder_(encoded_BNC, leading, visible, grid);
+  const at::Tensor decoded_BLC = decoder_(encoded_BNC, leading, visible, grid, activations());
   if (want.decoder) out.decoder_BLC = decoded_BLC;
   if (want.reconstruction) out.reconstruction_B1XYZ = decoder_->predict(decoded_BLC, grid);
   return out;

@@ -77,13 +77,14 @@ const at::Tensor& PatchDecoderImpl::positions_1LC(const backbone::Size3& grid,
 }
 
 at::Tensor PatchDecoderImpl::forward(const at::Tensor& encoded_BNC, std::int64_t leading,
-                                     const VisiblePatches& visible, const backbone::Size3& grid) {
+                                     const VisiblePatches& visible, const backbone::Size3& grid,
+                                     Activations activations) {
   const at::Tensor embedded_BNC = embed_(encoded_BNC);
   const std::int64_t seen = embedded_BNC.size(1) - leading;
   at::Tensor x_BLC = visible.put_back(embedded_BNC.narrow(1, leading, seen), mask_token_11C_) +
                      positions_1LC(grid, embedded_BNC);
   if (leading > 0) x_BLC = at::cat({embedded_BNC.narrow(1, 0, leading), x_BLC}, 1);
-  for (TransformerBlock& block : blocks_) x_BLC = block(x_BLC);
+  for (TransformerBlock& block : blocks_) x_BLC = run_block(activations, block, x_BLC);
   return norm_(x_BLC.narrow(1, leading, x_BLC.size(1) - leading));
 }
 

@@ -28,7 +28,8 @@ class PatchDecoderImpl : public torch::nn::Module {
   // Encoder tokens of the visible patches (after `leading` others, the class token: it goes along
   // without position and is left out of the result) -> (B, L, width), one token a patch.
   at::Tensor forward(const at::Tensor& encoded_BNC, std::int64_t leading,
-                     const VisiblePatches& visible, const backbone::Size3& grid);
+                     const VisiblePatches& visible, const backbone::Size3& grid,
+                     Activations activations = Activations::Kept);
   // Those tokens -> voxels, each patch in its place: (B, 1, X, Y, Z).
   at::Tensor predict(const at::Tensor& tokens_BLC, const backbone::Size3& grid);
 

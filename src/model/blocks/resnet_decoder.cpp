@@ -22,8 +22,13 @@ DecoderImpl::DecoderImpl(std::int64_t deepest, const std::array<std::int64_t, kL
 }
 
 at::Tensor DecoderImpl::level(std::size_t level, const at::Tensor& below_BCXYZ,
-                              const at::Tensor& skip_BCXYZ) {
-  return ups_.at(level)(below_BCXYZ, laterals_.at(level)(skip_BCXYZ));
+                              const at::Tensor& skip_BCXYZ, Activations activations) {
+  UnetrUpBlock& up = ups_.at(level);
+  ConvLayer& lateral = laterals_.at(level);
+  if (activations == Activations::Kept) return up(below_BCXYZ, lateral(skip_BCXYZ));
+  return recompute(
+      {up.ptr(), lateral.ptr()}, {below_BCXYZ, skip_BCXYZ},
+      [up, lateral](const Tensors& maps) mutable { return up(maps[0], lateral(maps[1])); });
 }
 
 }  // namespace homolog::model::resnet

@@ -131,15 +131,15 @@ const at::Tensor& StageImpl::mask_VNN(const WindowGrid& windows, const at::Tenso
 }
 
 at::Tensor StageImpl::forward(const at::Tensor& tokens_BLC, const Size3& grid,
-                              const at::Tensor& keep_LB) {
+                              const at::Tensor& keep_LB, Activations activations) {
   at::Tensor out_BLC = tokens_BLC;
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
     const WindowGrid windows = cut_windows(grid, plan_.window, b % 2 == 1);
     const auto row = static_cast<std::int64_t>(2 * b);
-    out_BLC = blocks_[b](out_BLC, windows, mask_VNN(windows, out_BLC),
-                         keep_LB.defined() ? keep_LB.narrow(0, row, 2) : at::Tensor());
+    out_BLC = run_block(activations, blocks_[b], out_BLC, windows, mask_VNN(windows, out_BLC),
+                        keep_LB.defined() ? keep_LB.narrow(0, row, 2) : at::Tensor());
   }
-  return downsample_(out_BLC, grid);
+  return run_block(activations, downsample_, out_BLC, grid);
 }
 
 }  // namespace homolog::model::swin

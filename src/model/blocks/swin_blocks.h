@@ -60,8 +60,9 @@ struct StagePlan {
 class StageImpl : public torch::nn::Module {
  public:
   explicit StageImpl(const StagePlan& plan);
-  // keep_LB: two rows a block, or undefined. -> (B, L/8, 2C)
-  at::Tensor forward(const at::Tensor& tokens_BLC, const Size3& grid, const at::Tensor& keep_LB);
+  // keep_LB: two rows a block, or undefined. `activations`: of blocks and merge. -> (B, L/8, 2C)
+  at::Tensor forward(const at::Tensor& tokens_BLC, const Size3& grid, const at::Tensor& keep_LB,
+                     Activations activations);
 
  private:
   const at::Tensor& mask_VNN(const WindowGrid& windows, const at::Tensor& like);

@@ -159,13 +159,14 @@ Size3 Transformer::grid(const at::Tensor& image_B1XYZ) const {
                    prefix_);
 }
 
-at::Tensor Transformer::encode(const at::Tensor& tokens_BLC, const Each& each) {
+at::Tensor Transformer::encode(const at::Tensor& tokens_BLC, const Each& each,
+                               Activations activations) {
   at::Tensor x_BLC =
       cls_token_11C_.defined()
           ? at::cat({cls_token_11C_.expand({tokens_BLC.size(0), 1, -1}), tokens_BLC}, 1)
           : tokens_BLC;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    x_BLC = blocks_[i](x_BLC);
+    x_BLC = run_block(activations, blocks_[i], x_BLC);
     if (each) each(static_cast<std::int64_t>(i), x_BLC);
   }
   return norm_(x_BLC);

@@ -81,7 +81,7 @@ class Transformer {
   // Puts the class token in front, runs the blocks and the last norm. `each` sees every block's
   // output.
   using Each = std::function<void(std::int64_t block, const at::Tensor& tokens_BLC)>;
-  at::Tensor encode(const at::Tensor& tokens_BLC, const Each& each);
+  at::Tensor encode(const at::Tensor& tokens_BLC, const Each& each, Activations activations);
 
   const TransformerPlan& plan() const { return plan_; }
   const backbone::Size3& table_grid() const { return embedding_->table_grid(); }

@@ -46,6 +46,9 @@ class Alice final : public Objective {
     return name.starts_with("backbone.") && online_->backbone->is_encoder_parameter(name.substr(9));
   }
   backbone::MonaiForm monai() const override { return online_->backbone->monai(); }
+  void set_activations(model::Activations which) override {  // the target has no backward
+    online_->backbone->set_activations(which);
+  }
   void start_from(const std::function<void(backbone::Backbone&)>& fill) override {
     fill(*online_->backbone);
     if (!target_) return;

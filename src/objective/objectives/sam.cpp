@@ -40,6 +40,7 @@ class Sam : public Objective {
   torch::nn::Module* target() override { return nullptr; }
   std::string exported_prefix() const override { return ""; }
   bool is_exported(const std::string&) const override { return true; }
+  void set_activations(model::Activations which) override { net_->set_activations(which); }
   // Decay acts on everything, norms and biases too (method.md 7.4).
   ParameterRule rule(const std::string&, const torch::Tensor&) const override { return {}; }
 

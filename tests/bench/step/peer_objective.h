@@ -49,6 +49,9 @@ class PeerObjective final : public objective::Objective {
                                 const torch::Tensor& parameter) const override;
   objective::Loss evaluate(const objective::Views& views, const objective::StepInfo& info) override;
   void absorb(const torch::Tensor& world_sums, int ranks) override;
+  void set_activations(model::Activations which) override {
+    student_net_->b->set_activations(which);
+  }
   std::string exported_prefix() const override { return "net.b."; }
   bool is_exported(const std::string& name) const override { return name.starts_with("net.b."); }
 

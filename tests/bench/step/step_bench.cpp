@@ -30,7 +30,7 @@ struct Arguments {
   std::string start;  // safetensors: the student's weights, image_B1XYZ and masked_B1XYZ
   bench::PeerPlan plan;
   std::int64_t steps = 3;
-  bool update_alone = false, first_allreduce = false;
+  bool update_alone = false, first_allreduce = false, recomputes = false;
 };
 
 double seconds_of(clockid_t clock) {
@@ -59,7 +59,9 @@ struct Engine {
         arena(objective, 25 << 20, 2),
         reducer(arena, c),
         optimizer(arena, {.clip = 3, .clip_mode = "global"}, 1.0 / c.rank().size),
-        consensus(c) {}
+        consensus(c) {
+    if (a.recomputes) objective.set_activations(model::Activations::Recomputed);
+  }
 
   void count(const char* part, Lap& since) {
     const Lap now;
@@ -145,6 +147,7 @@ int body(int argc, char** argv) {
   options.add("feature", a.plan.feature, "the backbone's width", {.min = 12});
   options.add("crop", a.plan.crop, "side of the crops", {.min = 32, .unit = "voxels"});
   options.add("steps", a.steps, "after a first one that warms up", {.min = 1});
+  options.add("activation-checkpoint", a.recomputes, "as cluster.activation_checkpoint");
   options.add("update-alone", a.update_alone, "clip, update and EMA of random gradients");
   options.add("first-allreduce", a.first_allreduce, "connect, reduce one number, end");
   if (!options.parse(argc, argv)) return 0;

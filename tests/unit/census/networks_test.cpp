@@ -33,7 +33,7 @@ std::vector<torch::Tensor> tensors(const torch::nn::Module& module) {
 }
 
 struct Pass {
-  double forward = 0, all = 0, saved = 0;  // GFLOP, GFLOP, GB
+  double forward = 0, all = 0, saved = 0, peak = 0;  // GFLOP, GFLOP, GB, GB
 };
 
 Pass run(const std::shared_ptr<backbone::Backbone>& network, const Size3& crop,
@@ -56,6 +56,7 @@ Pass run(const std::shared_ptr<backbone::Backbone>& network, const Size3& crop,
     if (o.pass != plan::Pass::Backward) out.forward += o.flops / 1e9;
   }
   out.saved = counted.saved / 1e9;
+  out.peak = counted.peak / 1e9;
   return out;
 }
 
@@ -104,6 +105,33 @@ TEST(Networks, ParametersAreThePublishedOnesMillions) {
   EXPECT_NEAR(millions(*make("swin_unetr", {64, 64, 64})), 62.2, 0.05);
   EXPECT_NEAR(millions(*make("swin_unetr", {64, 64, 64}, {"--model.swin_unetr.feature", "24"})),
               15.7, 0.05);
+}
+
+struct Saving {
+  const char* name;
+  double saved, peak;  // at most, of what the network needs that keeps its activations
+};
+
+TEST(Networks, RecomputedBlocksHoldLessAndCostOneForwardMore) {
+  const MetaKernels kernels;
+  const Size3 crop{64, 64, 64};
+  for (const Saving& s :
+       {Saving{"nnformer", 0.5, 0.7}, Saving{"swin_unetr", 0.5, 0.7}, Saving{"vit", 0.5, 0.7},
+        Saving{"unetr", 0.5, 0.7}, Saving{"resnet", 0.5, 0.7}}) {
+    SCOPED_TRACE(s.name);
+    const Pass kept = run(make(s.name, crop), crop, torch::kMeta);
+    const auto network = make(s.name, crop);
+    network->set_activations(model::Activations::Recomputed);
+    const Pass again = run(network, crop, torch::kMeta);
+    EXPECT_LE(again.saved / kept.saved, s.saved);
+    EXPECT_LE(again.peak / kept.peak, s.peak);
+    EXPECT_NEAR(again.forward / kept.forward, 1, 1e-9);
+    EXPECT_GT((again.all - kept.all) / kept.forward, 0.8);
+    EXPECT_LE((again.all - kept.all) / kept.forward, 1);
+    std::printf("%s saved %.4f -> %.4f, peak %.4f -> %.4f, more %.3f of forward\n", s.name,
+                kept.saved, again.saved, kept.peak, again.peak,
+                (again.all - kept.all) / kept.forward);
+  }
 }
 
 TEST(Networks, WithoutValuesThePassIsTheOneThatRunsForReal) {

@@ -94,6 +94,21 @@ TEST(StepCensus, EachPassHasItsShareOfTheWork) {
   EXPECT_EQ(w.memory.inputs, 4.0 * 64 * 64 * 64 * 4);
 }
 
+TEST(StepCensus, AnActivationCheckpointTakesMemoryFromTheStepAndGivesBackwardAForward) {
+  StepSetup s = setup();
+  const plan::StepWork kept = count_step(s);
+  s.plan.activation_checkpoint = true;
+  const plan::StepWork again = count_step(s);
+  EXPECT_LT(again.memory.saved, 0.6 * kept.memory.saved);
+  EXPECT_LT(again.memory.peak, 0.8 * kept.memory.peak);
+  const auto flops = [](const plan::StepWork& w, plan::Pass pass) { return totals(w, pass).flops; };
+  using plan::Pass;
+  EXPECT_EQ(flops(again, Pass::Target), flops(kept, Pass::Target));
+  EXPECT_EQ(flops(again, Pass::Student), flops(kept, Pass::Student));
+  const double more = flops(again, Pass::Backward) - flops(kept, Pass::Backward);
+  EXPECT_NEAR(more / flops(kept, Pass::Student), 0.95, 0.1);
+}
+
 TEST(StepCensus, ABatchTwiceAsLargeCostsTwiceAsMuch) {
   const plan::StepWork one = count_step(setup(1)), two = count_step(setup(2));
   EXPECT_NEAR(totals(two).flops / totals(one).flops, 2, 0.01);

@@ -85,7 +85,11 @@ TEST(Forecast, SaysThatMemoryDoesNotSuffice) {
   q.format.bf16 = false;
   const Forecast f = forecast(w, q);
   EXPECT_FALSE(f.memory.fits());
-  EXPECT_THAT(f.warnings, ElementsAre(HasSubstr("lower data.batch")));
+  EXPECT_THAT(f.warnings,
+              ElementsAre(testing::AllOf(HasSubstr("lower data.batch"),
+                                         HasSubstr("cluster.activation_checkpoint = true"))));
+  q.recomputes = true;
+  EXPECT_THAT(forecast(w, q).warnings, ElementsAre(Not(HasSubstr("activation_checkpoint"))));
 }
 
 TEST(Forecast, RowsDoubleUpToThePlan) {
