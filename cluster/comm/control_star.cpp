@@ -132,6 +132,7 @@ void ControlStar::receive_all() {
 }
 
 void ControlStar::look() {
+  if (*abandoned_) throw WireThread::Abandoned{};
   receive_all();
   if (!verdict_.empty()) throw Lost{verdict_};
   for (const Link& link : links_) {

@@ -1,6 +1,6 @@
 // Collectives over MPI, in host memory. Non-blocking calls on one thread (mpi_engine.h), in place,
-// large sums round a ring (mpi_ring.h), with a fixed order of summation for a given world: repeated
-// runs give equal bits.
+// large sums in the memory of a host (neighbours.h) or round a ring (mpi_ring.h), with a fixed
+// order of summation for a given world: repeated runs give equal bits.
 #include <unistd.h>
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 // copied once by the kernel; through MPI or a socket it is copied several times.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,7 +22,7 @@ class Neighbours {
 
   // Collective over the world: `host` names this rank's group of neighbours. Null on every rank
   // when it cannot serve all: groups of one or of different sizes, or a system that does not let
-  // them read each other (process namespaces, ptrace_scope, seccomp).
+  // them read each other (process namespaces, ptrace_scope, seccomp). Rank 0 logs why.
   static std::shared_ptr<Neighbours> meet(const std::string& host, const Gather& gather);
   ~Neighbours();
   Neighbours(const Neighbours&) = delete;
@@ -33,14 +34,14 @@ class Neighbours {
   int size() const { return static_cast<int>(pages_.size()); }
   int groups() const { return groups_; }
 
-  // While a neighbour is waited for, called many times a second; throws to give up.
+  // Called some times a second while this rank waits or reads; throws to give up.
   using Waiting = std::function<void()>;
   // Reduces over the groups what the neighbours' share of a buffer has become; may be empty.
   using Across = std::function<void(Buffer share)>;
   // All-reduces in place. Every rank of the group calls it in the same order, with as many values.
   // The sum of a share begins with its owner's values and goes on in order of rank, so all get the
   // same bits every time. Throws Fault::Environment when a neighbour is gone or comes with another
-  // buffer, and what `waiting` throws.
+  // buffer, naming it, and what `waiting` throws.
   void all_reduce(const Buffer& buffer, Reduce how, const Across& across, const Waiting& waiting);
 
  private:
@@ -49,16 +50,20 @@ class Neighbours {
   Neighbours() = default;
   Page& own() const { return *pages_[static_cast<std::size_t>(index_)]; }
   Share share_of(int index, const Buffer& buffer) const;
-  void begin_round(const Buffer& buffer, const Waiting& waiting);
-  void sum_own_share(const Buffer& buffer, Reduce how);
-  void collect_shares(const Buffer& buffer);
+  void begin_round(const Buffer& buffer, Reduce how, const Waiting& waiting);
+  void sum_own_share(const Buffer& buffer, Reduce how, const Waiting& waiting);
+  void collect_shares(const Buffer& buffer, const Waiting& waiting);
   void read(int from, std::size_t offset, void* to, std::size_t bytes) const;
   void meet_at(std::uint32_t Page::*mark, const Waiting& waiting);
+  bool look(const Waiting& waiting);  // true: it was time to
+  std::string name(int index) const;  // "rank 3 (process 4711)"
 
   std::vector<Page*> pages_;  // of the group, in order of rank
+  std::vector<int> ranks_;    // their ranks in the world
   int index_ = 0, groups_ = 1;
   std::uint32_t round_ = 0;
   std::vector<std::byte> block_;
+  std::chrono::steady_clock::time_point looked_{};
 };
 
 }  // namespace homolog::comm

@@ -141,17 +141,6 @@ bool Socket::send_all(std::string_view bytes, const Deadline& deadline) const {
   return true;
 }
 
-bool Socket::receive_all(char* data, std::size_t bytes, const Deadline& deadline) const {
-  while (bytes > 0) {
-    const auto got = receive_some(data, bytes);
-    if (!got) return false;
-    data += *got;
-    bytes -= *got;
-    if (*got == 0 && !wait_for(fd_, POLLIN, deadline)) return false;
-  }
-  return true;
-}
-
 std::optional<Socket> listen_at(const std::string& host, int port) {
   const bool here = host == "localhost" || is_loopback(host);
   const auto number = htons(static_cast<std::uint16_t>(port));

@@ -42,7 +42,6 @@ class Socket {  // one file descriptor, non-blocking; moves, does not copy
   std::optional<std::size_t> receive_some(void* data, std::size_t bytes) const;
   // All of them. False past the deadline, or when the connection is closed or broken.
   bool send_all(std::string_view bytes, const Deadline& deadline) const;
-  bool receive_all(char* data, std::size_t bytes, const Deadline& deadline) const;
 
  private:
   int fd_ = -1;

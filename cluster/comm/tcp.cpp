@@ -1,5 +1,6 @@
 // Collectives over TCP, in host memory, for worlds that MPI does not join. Small ones go through
-// rank 0 (control_star.h), large ones round a ring (ring.h), all on one wire thread.
+// rank 0 (control_star.h), large ones round a ring (ring.h) or, on one host, through its memory
+// (neighbours.h), all on one wire thread.
 #include <sys/prctl.h>
 #include <unistd.h>
 

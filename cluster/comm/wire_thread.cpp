@@ -83,7 +83,7 @@ void WireThread::work(std::shared_ptr<State> state) {
     const Stopwatch watch;
     good = state->attempt(job);
     if (!good) {
-      if (state->abandoned() && state->parts.keeps_memory) new Job(std::move(job));  // never freed
+      if (state->parts.keeps_memory) new Job(std::move(job));  // never freed
       break;
     }
     job = {};

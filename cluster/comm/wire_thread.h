@@ -35,7 +35,6 @@ class WireThread {
   Ticket submit(std::string purpose, Job job);
   // Throws Fault::Environment: the collective failed, or hangs for longer than `timeout_s`.
   void wait(Ticket ticket);
-  void run(std::string purpose, Job job) { wait(submit(std::move(purpose), std::move(job))); }
   void close();                 // once all is done
   std::string failure() const;  // "": none known
 

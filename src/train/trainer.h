@@ -82,7 +82,7 @@ class Trainer {
   double save_seconds_ = 0;  // of the save since the last step; the next step reports it
   double job_end_unix_ = 0;  // SLURM's, 0: none
   std::int64_t steps_here_ = 0;
-  bool gradients_are_zero_ = true;  // not after a skipped step
+  bool gradients_are_zero_ = false;  // the update leaves them so, a skipped step does not
 };
 
 }  // namespace homolog::train

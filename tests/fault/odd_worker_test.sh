@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Worlds that must not train are refused at the start, by the documented code, naming what differs and the rank: another setting,
-# store or program on one rank (2), fewer GPUs than ranks (4), fewer pairs than a global batch takes (2 or 3), another global batch than the
+# store or program on one rank (2), fewer GPUs than ranks (4), fewer pairs than a global batch takes (3), another global batch than the
 # checkpoint's (2). A checkpoint of another number of workers with the same global batch is taken, with a warning.
 . "$(dirname "$0")/real_run.sh"
 here=$(cd "$(dirname "$0")" && pwd)
