@@ -13,7 +13,7 @@ import random
 import struct
 import time
 
-MAGIC, VERSION, PAGE, SLOT = 0x647261_6F626D68, 1, 1600, 768
+MAGIC, VERSION, PAGE, SLOT = 0x647261_6F626D68, 2, 1616, 776
 PARTS = ["data_wait", "h2d", "forward", "backward", "allreduce_exposed", "clip", "optimizer", "ema",
          "checkpoint_block", "other"]
 INIT, TRAIN, SAVE, DONE = 0, 1, 3, 5
@@ -56,8 +56,8 @@ def pack(r):
     for name, value in terms + [("", 0.0)] * (12 - len(terms)):
         out += struct.pack("<24sd", name.encode(), value)
     out += struct.pack("<5d", r["lr"], 0.04, r["ema"], 0.04, r["norm"])
-    out += struct.pack("<dQ4Q2q", 0.02 * r["step"], 5_000_000 * r["step"], 9_000_000 * r["step"],
-                       19_000_000 * r["step"], 1 if r["step"] > 100 else 0, 0, r["queue"], 8)
+    out += struct.pack("<dQ5Q2q", 0.02 * r["step"], 5_000_000 * r["step"], 9_000_000 * r["step"],
+                       19_000_000 * r["step"], 1 if r["step"] > 100 else 0, 0, 0, r["queue"], 8)
     out += struct.pack("<2d3q2dQ", r["saved"], 0.4, r["saved_step"], 86_000_000, 0, r["validation"], r["validation"],
                        1_450_000_000 + 1000 * r["step"])
     assert len(out) == SLOT, len(out)

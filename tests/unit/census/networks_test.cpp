@@ -112,12 +112,13 @@ struct Saving {
   double saved, peak;  // at most, of what the network needs that keeps its activations
 };
 
+// The peak of the last three lies, at this crop, within one block of the decoder.
 TEST(Networks, RecomputedBlocksHoldLessAndCostOneForwardMore) {
   const MetaKernels kernels;
   const Size3 crop{64, 64, 64};
   for (const Saving& s :
-       {Saving{"nnformer", 0.5, 0.7}, Saving{"swin_unetr", 0.5, 0.7}, Saving{"vit", 0.5, 0.7},
-        Saving{"unetr", 0.5, 0.7}, Saving{"resnet", 0.5, 0.7}}) {
+       {Saving{"nnformer", 0.2, 0.4}, Saving{"swin_unetr", 0.3, 0.6}, Saving{"vit", 0.1, 1},
+        Saving{"unetr", 0.2, 1}, Saving{"resnet", 0.4, 1}}) {
     SCOPED_TRACE(s.name);
     const Pass kept = run(make(s.name, crop), crop, torch::kMeta);
     const auto network = make(s.name, crop);
@@ -128,9 +129,6 @@ TEST(Networks, RecomputedBlocksHoldLessAndCostOneForwardMore) {
     EXPECT_NEAR(again.forward / kept.forward, 1, 1e-9);
     EXPECT_GT((again.all - kept.all) / kept.forward, 0.8);
     EXPECT_LE((again.all - kept.all) / kept.forward, 1);
-    std::printf("%s saved %.4f -> %.4f, peak %.4f -> %.4f, more %.3f of forward\n", s.name,
-                kept.saved, again.saved, kept.peak, again.peak,
-                (again.all - kept.all) / kept.forward);
   }
 }
 

