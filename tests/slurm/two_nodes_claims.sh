@@ -102,7 +102,8 @@ every_step_once straight "homolog-$straight.log"
 both_nodes straight 0 "homolog-$straight.log"
 ok "two nodes trained from the staged store"
 
-# SLURM holds a requeued job back for two minutes; the test does not wait for that.
+# SLURM holds a requeued job back for two minutes; the test does not wait for that, but for the end of the second in which the
+# job was taken back: credentials made within it are refused ("Job credential revoked").
 requeued() { [ "$(job "$stopped" JobState),$(job "$stopped" Restarts)" = PENDING,1 ] || over "$stopped"; }
 some_steps() { [ "$(newest stopped)" -ge 2 ] 2>/dev/null || over "$stopped"; }
 stopped=$(sbatch --parsable "${pretrain[@]}" slurm/pretrain.sbatch "${settings[@]}" --run stopped) || exit 1
@@ -113,6 +114,7 @@ await "requeued" requeued
 await "the end of what was requeued" both_idle
 both_nodes stopped 75 "$log"
 at=$(newest stopped)
+sleep 2
 scontrol update jobid="$stopped" starttime=now
 if ends_well "$stopped" "$log" "requeued"; then
   [ "$(job "$stopped" Restarts)" = 1 ] || fail "requeued $(job "$stopped" Restarts) times, not once" "$log"
