@@ -164,13 +164,12 @@ std::shared_ptr<Neighbours> Neighbours::meet(const std::string& host, const Gath
   }
   made->groups_ = number_of_groups(texts);
   if (made->groups_ == 0) obstacle = "the hosts have different numbers of ranks";
-  const bool is_alone = made->size() == 1;
-  if (is_alone) obstacle = "one rank a host";
+  if (made->size() == 1) obstacle = "one rank a host";
   // Until all have answered, each keeps open what the others may still have to open.
   for (const std::string& text : gather(obstacle))
     if (!text.empty()) obstacle = text;
   if (obstacle.empty()) return made;
-  if (!is_alone && Card::read(texts.front()).token == token)
+  if (made->size() > 1 && Card::read(texts.front()).token == token)
     log::info("ranks of a host do not sum in each other's memory", {{"reason", obstacle}});
   return nullptr;
 }
