@@ -17,7 +17,8 @@ bool is_sound(const fs::path& file, const std::optional<GroupResult>& recorded) 
   if (recorded) return xxh3_64_file(file) == recorded->shard.xxh3;
   const store::ShardReader shard(file);
   shard.read_crop_table();
-  std::vector<std::byte> stored(static_cast<std::size_t>(shard.header().bytes())), packed;
+  std::vector<std::byte> stored(static_cast<std::size_t>(shard.header().bytes()));
+  store::PackedCrop packed;
   for (std::int64_t crop = 0; crop < shard.crops(); ++crop) {
     stop_if_asked("finished shards are in " + file.parent_path().string(),
                   "run the same command again to go on");

@@ -43,8 +43,12 @@ std::optional<ShardReader> open_copy(const std::filesystem::path& copy, const Sh
 }  // namespace
 
 NearestShard::NearestShard(std::filesystem::path own, const std::filesystem::path& copy,
-                           ShardSaid said)
-    : own_file_(std::move(own)), said_(std::move(said)), copy_(open_copy(copy, said_)) {
+                           ShardSaid said, PageCache cache)
+    : own_file_(std::move(own)),
+      said_(std::move(said)),
+      cache_(cache),
+      copy_(open_copy(copy, said_)) {
+  if (copy_ && cache_ == PageCache::Passed) copy_->pass_page_cache();
   current_ = copy_ ? &*copy_ : &open_own();
 }
 
@@ -78,6 +82,7 @@ const ShardReader& NearestShard::open_own() const {
   if (copy_ && !own.has_tables_of(*copy_))
     throw Error(Fault::Data, own_file_.string() + ": its tables are not those of its staged copy",
                 "run homolog store verify, then homolog store stage again");
+  if (cache_ == PageCache::Passed) own.pass_page_cache();
   own_.emplace(std::move(own));
   return *own_;
 }

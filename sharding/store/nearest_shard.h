@@ -13,11 +13,15 @@
 
 namespace homolog::store {
 
+enum class PageCache { Used, Passed };
+
 class NearestShard {
  public:
   // Opens `copy` where there is a good one (an empty path: none is staged), else `own`, the
   // store's. Throws Fault::Data: that one is missing, broken, of another size or of other settings.
-  NearestShard(std::filesystem::path own, const std::filesystem::path& copy, ShardSaid said);
+  // `cache`: whether what is read goes through the page cache, where the file system lets it pass.
+  NearestShard(std::filesystem::path own, const std::filesystem::path& copy, ShardSaid said,
+               PageCache cache = PageCache::Used);
 
   // The one that is read now; it stays valid as long as this.
   const ShardReader& reader() const noexcept { return *current_; }
@@ -36,6 +40,7 @@ class NearestShard {
 
   std::filesystem::path own_file_;
   ShardSaid said_;
+  PageCache cache_;
   std::optional<ShardReader> copy_;
   mutable std::mutex mutex_;
   mutable std::optional<ShardReader> own_;  // opened when it is needed

@@ -16,6 +16,13 @@ std::size_t shard_of(const std::vector<std::int64_t>& first, std::int64_t index)
          1;
 }
 
+std::uint64_t bytes_of(const StoreManifest& manifest, const std::string& split) {
+  std::uint64_t bytes = 0;
+  for (const ShardSummary& shard : manifest.shards)
+    if (shard.split == split) bytes += shard.bytes;
+  return bytes;
+}
+
 }  // namespace
 
 std::filesystem::path staged_file(const std::filesystem::path& staged,
@@ -23,15 +30,18 @@ std::filesystem::path staged_file(const std::filesystem::path& staged,
   return staged / hex64(manifest.hash) / shard.file;
 }
 
-PairStore::PairStore(const StorePlace& place) : manifest_(load_manifest(place.folder)) {
+PairStore::PairStore(const StorePlace& place)
+    : manifest_(load_manifest(place.folder)),
+      cache_(bytes_of(manifest_, place.split) > place.cached_bytes ? PageCache::Passed
+                                                                   : PageCache::Used) {
   std::int64_t global = 0, staged = 0;
   for (const ShardSummary& said : manifest_.shards) {
     const std::int64_t first = global;
     global += said.pairs;
     if (said.split != place.split || said.pairs == 0) continue;
     const auto copy = place.staged.empty() ? "" : staged_file(place.staged, manifest_, said);
-    shards_.push_back(
-        std::make_unique<NearestShard>(place.folder / said.file, copy, said_of(manifest_, said)));
+    shards_.push_back(std::make_unique<NearestShard>(place.folder / said.file, copy,
+                                                     said_of(manifest_, said), cache_));
     staged += shards_.back()->is_staged();
     first_.push_back(pairs_);
     global_first_.push_back(first);

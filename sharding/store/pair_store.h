@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ struct StorePlace {
   std::filesystem::path folder;
   std::string split;               // "train" or "validation"
   std::filesystem::path staged{};  // of homolog store stage; a shard found there is read there
+  // Larger splits than this are read past the page cache: it would forget each crop before its next
+  // turn, and filling it costs more than decoding. 0: all are.
+  std::uint64_t cached_bytes = std::numeric_limits<std::uint64_t>::max();
 };
 
 // "STAGED/<hash of the store>/shard-00000.h5": stores and their versions do not meet.
@@ -31,6 +35,7 @@ class PairStore {
   const StoreManifest& manifest() const noexcept { return manifest_; }
   const ShardHeader& header() const noexcept { return manifest_.header; }
   std::int64_t pairs() const noexcept { return pairs_; }
+  PageCache page_cache() const noexcept { return cache_; }
 
   struct Place {
     const ShardReader* shard;  // the staged copy or the store's own
@@ -52,6 +57,7 @@ class PairStore {
   std::vector<std::int64_t> first_;  // first index of each shard within the split
   std::vector<std::int64_t> global_first_;
   std::int64_t pairs_ = 0;
+  PageCache cache_;
 };
 
 }  // namespace homolog::store

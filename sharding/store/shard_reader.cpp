@@ -55,6 +55,7 @@ ShardReader::ShardReader(ShardReader&& other) noexcept
     : file_(std::move(other.file_)),
       role_(other.role_),
       descriptor_(std::exchange(other.descriptor_, -1)),
+      passes_page_cache_(other.passes_page_cache_),
       header_(std::move(other.header_)),
       studies_(std::move(other.studies_)),
       pairs_(std::move(other.pairs_)),
@@ -71,61 +72,113 @@ void ShardReader::will_read(std::int64_t row) const noexcept {
   ::posix_fadvise(descriptor_, static_cast<off_t>(at.offset), at.size, POSIX_FADV_WILLNEED);
 }
 
+bool ShardReader::pass_page_cache() {
+  PackedCrop probe;
+  const std::span room = probe.make_room(0, 1);
+  const int flags = ::fcntl(descriptor_, F_GETFL);
+  if (::fcntl(descriptor_, F_SETFL, flags | O_DIRECT) != 0) return false;
+  // Some file systems take the flag and refuse the reads.
+  passes_page_cache_ = read_some(room, 0, 0) > 0;
+  if (!passes_page_cache_) ::fcntl(descriptor_, F_SETFL, flags);
+  return passes_page_cache_;
+}
+
+bool ShardReader::read_packed(std::int64_t row, PackedCrop& packed) const {
+  const ChunkRecord& at = chunk(row);
+  const std::span around = packed.make_room(at.offset, at.size);
+  if (!passes_page_cache_)
+    return read_cached(row, around.subspan(at.offset % PackedCrop::kAlignment, at.size));
+  read_direct(row, around);
+  return true;
+}
+
+ssize_t ShardReader::read_some(std::span<std::byte> to, std::uint64_t offset, int flags) const {
+  const iovec part{to.data(), to.size()};
+  while (true) {
+    const ssize_t n = ::preadv2(descriptor_, &part, 1, static_cast<off_t>(offset), flags);
+    if (n >= 0 || errno != EINTR) return n;
+  }
+}
+
 // What is in the page cache comes first (RWF_NOWAIT); the rest is waited for.
-bool ShardReader::read_packed(std::int64_t row, std::span<std::byte> packed) const {
+bool ShardReader::read_cached(std::int64_t row, std::span<std::byte> packed) const {
   const std::uint64_t offset = chunk(row).offset;
   int flags = RWF_NOWAIT;
   for (std::uint64_t done = 0; done < packed.size();) {
-    iovec rest{packed.data() + done, packed.size() - done};
-    const ssize_t n = ::preadv2(descriptor_, &rest, 1, static_cast<off_t>(offset + done), flags);
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = read_some(packed.subspan(done), offset + done, flags);
     if (n <= 0 && flags != 0) {  // not cached, or no such read on this file system
       flags = 0;
       continue;
     }
-    if (n < 0)
-      throw Error(Fault::Environment, where(row) + ": " + std::strerror(errno),
-                  "check the disk or network");
-    if (n == 0)
-      throw Error(Fault::Data, where(row) + ": the file ends within it", "copy this shard again");
+    if (n < 0) cannot_read(row, errno);
+    if (n == 0) ends_within(row);
     done += static_cast<std::uint64_t>(n);
   }
   return flags == 0;
 }
 
-bool ShardReader::read_stored(std::int64_t row, std::span<std::byte> out,
-                              std::vector<std::byte>& packed) const {
+// Whole aligned pieces: only the file's end makes one shorter.
+void ShardReader::read_direct(std::int64_t row, std::span<std::byte> around) const {
   const ChunkRecord& at = chunk(row);
-  if (packed.size() < at.size) packed.resize(at.size);
-  const std::span<std::byte> bytes(packed.data(), at.size);
-  const bool waited = read_packed(row, bytes);
-  const auto checksum = decompress_and_hash(bytes, out);
+  const std::uint64_t before = at.offset % PackedCrop::kAlignment, begin = at.offset - before;
+  for (std::uint64_t done = 0; done < before + at.size;) {
+    const ssize_t n = read_some(around.subspan(done), begin + done, 0);
+    if (n < 0) cannot_read(row, errno);
+    done += static_cast<std::uint64_t>(n);
+    const bool ended = n == 0 || done % PackedCrop::kAlignment != 0;
+    if (ended && done < before + at.size) ends_within(row);
+  }
+}
+
+void ShardReader::cannot_read(std::int64_t row, int code) const {
+  throw Error(Fault::Environment, where(row) + ": " + std::strerror(code),
+              "check the disk or network");
+}
+
+void ShardReader::ends_within(std::int64_t row) const {
+  throw Error(Fault::Data, where(row) + ": the file ends within it", "copy this shard again");
+}
+
+void ShardReader::unpack_stored(std::int64_t row, const PackedCrop& packed,
+                                std::span<std::byte> out) const {
+  const auto checksum = decompress_and_hash(packed.bytes(), out);
   if (!checksum)
     throw Error(Fault::Data, where(row) + ": cannot be decompressed", "copy this shard again");
-  if (*checksum != at.checksum) {
+  if (*checksum != chunk(row).checksum)
     throw Error(Fault::Data, where(row) + ": checksum differs", "copy this shard again");
-  }
+}
+
+bool ShardReader::read_stored(std::int64_t row, std::span<std::byte> out,
+                              PackedCrop& packed) const {
+  const bool waited = read_packed(row, packed);
+  unpack_stored(row, packed, out);
   return waited;
 }
 
 bool ShardReader::read_window(std::int64_t row, std::span<std::uint16_t> out,
                               Scratch& scratch) const {
-  bool waited = false;
+  const bool waited = read_packed(row, scratch.packed);
+  unpack_window(row, scratch.packed, out, scratch.stored);
+  return waited;
+}
+
+void ShardReader::unpack_window(std::int64_t row, const PackedCrop& packed,
+                                std::span<std::uint16_t> out,
+                                std::vector<std::byte>& stored) const {
   if (header_.encoding == Encoding::SteppedU8) {
-    scratch.stored.resize(static_cast<std::size_t>(header_.bytes()));
-    waited = read_stored(row, scratch.stored, scratch.packed);
-    to_window(header_, scratch.stored, out);
-  } else {
-    const std::span stored = std::as_writable_bytes(out);
-    waited = read_stored(row, stored, scratch.packed);
+    stored.resize(static_cast<std::size_t>(header_.bytes()));
+    unpack_stored(row, packed, stored);
     to_window(header_, stored, out);
+  } else {
+    const std::span own = std::as_writable_bytes(out);
+    unpack_stored(row, packed, own);
+    to_window(header_, own, out);
   }
   // Usually the second voxel tells.
   if (std::adjacent_find(out.begin(), out.end(), std::not_equal_to<>()) == out.end()) {
     throw Error(Fault::Data, where(row) + ": a constant crop, from which nothing can be learnt",
                 "write the store again with homolog shard");
   }
-  return waited;
 }
 
 }  // namespace homolog::store

@@ -2,11 +2,14 @@
 // lock, in as many threads as call. What stays in memory is 24 bytes a crop and 12 a pair.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "sharding/store/packed_crop.h"
 #include "sharding/store/shard_format.h"
 
 namespace homolog::store {
@@ -37,9 +40,14 @@ class ShardReader {
   // Throws Fault::Data.
   std::vector<CropRecord> read_crop_table() const;
 
+  // From now on crops are read past the page cache (O_DIRECT). False: this file system cannot, and
+  // nothing changes.
+  bool pass_page_cache();
+
   // Memory that a thread uses again for every crop.
   struct Scratch {
-    std::vector<std::byte> packed, stored;
+    PackedCrop packed;
+    std::vector<std::byte> stored;
   };
   // A crop as clip(HU, low, high) - low, [z][y][x], header().voxels() values; checksum verified.
   // Thread-safe. Throws Fault::Environment when the file cannot be read (a retry may help),
@@ -47,8 +55,11 @@ class ShardReader {
   // not all was in the page cache.
   bool read_window(std::int64_t row, std::span<std::uint16_t> out, Scratch& scratch) const;
   // As above, header().bytes() stored bytes.
-  bool read_stored(std::int64_t row, std::span<std::byte> out,
-                   std::vector<std::byte>& packed) const;
+  bool read_stored(std::int64_t row, std::span<std::byte> out, PackedCrop& packed) const;
+  // The two halves of read_window: what the disk gives, then what it says. `stored` is scratch.
+  bool read_packed(std::int64_t row, PackedCrop& packed) const;
+  void unpack_window(std::int64_t row, const PackedCrop& packed, std::span<std::uint16_t> out,
+                     std::vector<std::byte>& stored) const;
   // Asks the kernel to read a crop into the page cache meanwhile; returns at once.
   void will_read(std::int64_t row) const noexcept;
   // "shard-00000.h5, crop 12 at byte 4711".
@@ -57,10 +68,16 @@ class ShardReader {
 
  private:
   friend class ShardOpener;
-  bool read_packed(std::int64_t row, std::span<std::byte> packed) const;
+  ssize_t read_some(std::span<std::byte> to, std::uint64_t offset, int flags) const;
+  bool read_cached(std::int64_t row, std::span<std::byte> packed) const;
+  void read_direct(std::int64_t row, std::span<std::byte> around) const;
+  void unpack_stored(std::int64_t row, const PackedCrop& packed, std::span<std::byte> out) const;
+  [[noreturn]] void cannot_read(std::int64_t row, int code) const;
+  [[noreturn]] void ends_within(std::int64_t row) const;
   std::filesystem::path file_;
   Role role_ = Role::Own;
   int descriptor_ = -1;
+  bool passes_page_cache_ = false;
   ShardHeader header_;
   std::vector<StudyRecord> studies_;
   std::vector<PairRecord> pairs_;

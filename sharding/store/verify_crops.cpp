@@ -81,7 +81,8 @@ const char* fault_of_values(const ShardHeader& h, const std::vector<std::byte>& 
 void verify_crops(const ShardToVerify& job, const std::vector<CropRecord>& crops) {
   check_geometry(job, crops);
   const ShardHeader& h = job.shard.header();
-  std::vector<std::byte> stored(static_cast<std::size_t>(h.bytes())), packed;
+  std::vector<std::byte> stored(static_cast<std::size_t>(h.bytes()));
+  PackedCrop packed;
   std::map<std::uint64_t, std::int64_t> seen;  // by checksum
   for (std::int64_t row = 0; row < job.shard.crops(); ++row) {
     job.advanced();

@@ -19,9 +19,9 @@ PairFetcher::PairFetcher(const store::StorePlace& place, std::int64_t budget)
 
 std::int64_t PairFetcher::fetch(const PairOrder& order, const Partition& partition,
                                 std::int64_t position, std::int16_t* query, std::int16_t* key,
-                                Watch& watch) {
+                                Watch& watch, const PackedPair* ahead) {
   std::int64_t index = static_cast<std::int64_t>(order.at(static_cast<std::uint64_t>(position)));
-  for (std::int64_t attempt = 0; !read(index, query, key, watch); ++attempt) {
+  for (std::int64_t attempt = 0; !read(index, query, key, watch, ahead); ++attempt) {
     if (attempt > 2 * budget_ + 8) {
       throw Error(Fault::Data, "no readable pair stands in for " + describe(2 * index),
                   "run homolog store verify and copy the broken shards again");
@@ -39,11 +39,13 @@ void PairFetcher::expect(const PairOrder& order, std::int64_t position) const {
   for (const std::uint32_t row : {place.pair.query, place.pair.key}) place.shard->will_read(row);
 }
 
-bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* key, Watch& watch) {
+bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* key, Watch& watch,
+                       const PackedPair* ahead) {
   {
     const std::lock_guard lock(mutex_);
     if (bad_.contains(index)) return false;
   }
+  if (ahead != nullptr && ahead->index == index && unpack(*ahead, query, key)) return true;
   const auto place = store_.at(index);
   try {
     watch = 2 * index;
@@ -61,11 +63,9 @@ bool PairFetcher::read(std::int64_t index, std::int16_t* query, std::int16_t* ke
 
 void PairFetcher::read_crop(std::int64_t index, std::uint32_t row, std::int16_t* out) {
   thread_local store::ShardReader::Scratch scratch;
-  const std::span window(reinterpret_cast<std::uint16_t*>(out),
-                         static_cast<std::size_t>(store_.header().voxels()));
   for (int attempt = 0;; ++attempt) {
     try {
-      waits_ = store_.read_window(index, row, window, scratch);
+      waits_ = store_.read_window(index, row, window(out), scratch);
       break;
     } catch (const Error& e) {
       if (e.fault() != Fault::Environment || attempt == kRetries) throw;
@@ -73,8 +73,29 @@ void PairFetcher::read_crop(std::int64_t index, std::uint32_t row, std::int16_t*
       std::this_thread::sleep_for(std::chrono::milliseconds(50 << (2 * attempt)));
     }
   }
+  count(index, row);
+}
+
+bool PairFetcher::unpack(const PackedPair& ahead, std::int16_t* query, std::int16_t* key) try {
+  thread_local std::vector<std::byte> stored;
+  const auto place = store_.at(ahead.index);
+  place.shard->unpack_window(place.pair.query, ahead.query, window(query), stored);
+  place.shard->unpack_window(place.pair.key, ahead.key, window(key), stored);
+  count(ahead.index, place.pair.query);
+  count(ahead.index, place.pair.key);
+  return true;
+} catch (const Error&) {
+  return false;
+}
+
+std::span<std::uint16_t> PairFetcher::window(std::int16_t* out) const {
+  return {reinterpret_cast<std::uint16_t*>(out),
+          static_cast<std::size_t>(store_.header().voxels())};
+}
+
+void PairFetcher::count(std::int64_t index, std::uint32_t row) {
   bytes_read_ += store_.at(index).shard->chunk(row).size;
-  bytes_decoded_ += window.size_bytes();
+  bytes_decoded_ += static_cast<std::uint64_t>(store_.header().voxels()) * sizeof(std::uint16_t);
 }
 
 void PairFetcher::quarantine(std::int64_t index, const std::string& reason) {

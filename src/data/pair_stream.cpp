@@ -2,16 +2,20 @@
 // Batch number s of the stream is a function of the start cursor and s; nothing else is counted.
 #include "data/pair_stream.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "data/batch_buffers.h"
 #include "data/decode_pool.h"
 #include "data/pair_fetcher.h"
 #include "data/pair_order.h"
+#include "data/read_ahead.h"
 
 namespace homolog::data {
 namespace {
 
 constexpr std::int64_t kExpectedPairs = 4;  // a thread
+constexpr int kReaders = 4;                 // a thread, where the page cache is passed
 
 struct Place {
   std::uint64_t epoch;
@@ -25,14 +29,18 @@ struct Reading {
   PairFetcher fetcher;
   Partition partition;
   BatchBuffers buffers;
+  std::optional<ReadAhead> ahead;  // where the page cache is passed
 
   Reading(PairStreamPlan p, Cursor from)
       : plan(std::move(p)),
         start(from),
-        fetcher({plan.store, plan.split, plan.staged}, plan.bad_record_budget),
+        fetcher({plan.store, plan.split, plan.staged, plan.cached_bytes}, plan.bad_record_budget),
         partition{fetcher.store().pairs(), plan.batch, plan.accumulate, plan.rank, plan.world},
         buffers({plan.batch, fetcher.store().header().crop.z, fetcher.store().header().crop.y,
-                 fetcher.store().header().crop.x}) {}
+                 fetcher.store().header().crop.x}) {
+    if (fetcher.store().page_cache() == store::PageCache::Passed)
+      ahead.emplace(fetcher.store(), kReaders * plan.threads);
+  }
 
   Place place(std::uint64_t sequence) const {
     const auto accumulate = static_cast<std::uint64_t>(partition.accumulate);
@@ -44,12 +52,29 @@ struct Reading {
   PairOrder order(std::uint64_t epoch) const {
     return {static_cast<std::uint64_t>(partition.pairs), plan.seed, epoch, plan.locality};
   }
-  // While this row is decoded, the disk brings those that the threads take next.
-  void expect(std::uint64_t sequence, std::int64_t row) const {
-    const std::int64_t later = row + plan.threads * kExpectedPairs;
-    const std::uint64_t ahead = sequence + static_cast<std::uint64_t>(later / plan.batch);
-    const Place at = place(ahead);
-    fetcher.expect(order(at.epoch), partition.position(at.step, at.micro, later % plan.batch));
+  // Rows are counted through: those of batch 0, of batch 1, and so on.
+  std::uint64_t row_number(std::uint64_t sequence, std::int64_t row) const {
+    return sequence * static_cast<std::uint64_t>(plan.batch) + static_cast<std::uint64_t>(row);
+  }
+  std::uint64_t expected_rows() const {
+    return static_cast<std::uint64_t>(plan.threads * kExpectedPairs);
+  }
+  void expect(std::uint64_t number) {
+    const auto rows = static_cast<std::uint64_t>(plan.batch);
+    const Place at = place(number / rows);
+    const std::int64_t position =
+        partition.position(at.step, at.micro, static_cast<std::int64_t>(number % rows));
+    const PairOrder now = order(at.epoch);
+    if (!ahead) return fetcher.expect(now, position);
+    ahead->expect(number, static_cast<std::int64_t>(now.at(static_cast<std::uint64_t>(position))));
+  }
+  // A read that never ends is named here, where it is waited for.
+  std::unique_ptr<PackedPair> take(std::uint64_t number, std::int64_t index, Watch& watch) {
+    if (!ahead) return nullptr;
+    watch = 2 * index;
+    auto brought = ahead->take(number);
+    watch = -1;
+    return brought;
   }
   PairBatch open(std::uint64_t sequence) {
     const Place at = place(sequence);
@@ -61,12 +86,17 @@ struct Reading {
   }
   void fill(std::uint64_t sequence, std::int64_t row, PairBatch& batch, Watch& watch) {
     const Place at = place(sequence);
-    expect(sequence, row);
+    const std::uint64_t number = row_number(sequence, row);
+    expect(number + expected_rows());  // while this row is decoded, the disk brings later ones
+    const PairOrder now = order(at.epoch);
+    const std::int64_t position = partition.position(at.step, at.micro, row);
+    auto brought = take(
+        number, static_cast<std::int64_t>(now.at(static_cast<std::uint64_t>(position))), watch);
     const std::int64_t voxels = fetcher.store().header().voxels();
-    const std::int64_t index =
-        fetcher.fetch(order(at.epoch), partition, partition.position(at.step, at.micro, row),
-                      batch.query_BDHW.data_ptr<std::int16_t>() + row * voxels,
-                      batch.key_BDHW.data_ptr<std::int16_t>() + row * voxels, watch);
+    const std::int64_t index = fetcher.fetch(
+        now, partition, position, batch.query_BDHW.data_ptr<std::int16_t>() + row * voxels,
+        batch.key_BDHW.data_ptr<std::int16_t>() + row * voxels, watch, brought.get());
+    if (brought) ahead->give_back(std::move(brought));
     batch.ids[static_cast<std::size_t>(row)] = fetcher.store().global_index(index);
   }
 };
@@ -109,6 +139,8 @@ PairStream::PairStream(PairStreamPlan plan, Cursor start) : state_(std::make_uni
                     " of an epoch of " + std::to_string(steps_per_epoch()),
                 "resume with the store and global batch that the checkpoint was written with");
   }
+  if (reading->ahead)
+    for (std::uint64_t row = 0; row < reading->expected_rows(); ++row) reading->expect(row);
   state_->pool = std::make_unique<DecodePool>(
       DecodePool::Plan{p.threads, p.ahead, p.batch, p.read_timeout_s},
       DecodePool::Work{

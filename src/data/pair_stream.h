@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,8 @@ struct PairStreamPlan {
   double read_timeout_s = 60;
   Locality locality{};           // of the order
   std::filesystem::path staged;  // folder of homolog store stage; empty: none
+  // StorePlace::cached_bytes: larger splits are read past the page cache.
+  std::uint64_t cached_bytes = std::numeric_limits<std::uint64_t>::max();
 };
 
 // Stored order: [pair][z][y][x], LPS, HU - window_low as stored integers widened to int16.

@@ -7,10 +7,12 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <deque>
+#include <limits>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/host_memory.h"
 #include "data/pair_fetcher.h"
 #include "data/to_network.h"
 
@@ -28,6 +30,10 @@ void declare(Options& o, PairSourcePlan& p) {
         {.min = 1, .max = 1 << 20});
   o.add("data.staged", p.staged,
         "folder of homolog store stage on this node: shards found there are read there");
+  o.add("data.page_cache", p.page_cache,
+        "whether shards are read through it; auto: not where the training pairs are larger than "
+        "this job's memory, since each would be forgotten before its next turn",
+        {.choices = {"auto", "used", "passed"}});
   o.add("data.bad_record_budget", p.bad_record_budget,
         "unreadable pairs that a rank replaces before the run ends", {.min = 0});
   o.add("data.read_timeout_s", p.read_timeout_s, "longest wait for one pair",
@@ -43,6 +49,11 @@ void declare(Options& o, PairSourcePlan& p) {
         {.min = 0, .max = 180, .unit = "degrees"});
   o.add("data.noise", p.augment.noise, "standard deviation of the noise, on the [0, 1] scale",
         {.min = 0, .max = 10});
+}
+
+std::uint64_t PairSourcePlan::cached_bytes() const {
+  if (page_cache == "auto") return memory_limit();
+  return page_cache == "passed" ? 0 : std::numeric_limits<std::uint64_t>::max();
 }
 
 PairStoreFacts pair_store_facts(const std::filesystem::path& store) {
@@ -68,9 +79,10 @@ struct PairSource::State {
   State(const PairSourcePlan& p, const Start& s)
       : plan(p),
         start(s),
-        stream({p.store, "train", s.seed, s.rank, s.world, s.batch, s.accumulate, p.threads,
-                p.ahead, p.bad_record_budget, p.read_timeout_s, p.locality(), p.staged},
-               s.cursor),
+        stream(
+            {p.store, "train", s.seed, s.rank, s.world, s.batch, s.accumulate, p.threads, p.ahead,
+             p.bad_record_budget, p.read_timeout_s, p.locality(), p.staged, p.cached_bytes()},
+            s.cursor),
         validation({p.store, "validation", p.staged}, p.bad_record_budget) {}
 
   // The first so many held-out pairs of a fixed order are looked at; rank r takes every world-th.

@@ -24,11 +24,13 @@ struct PairSourcePlan {
   std::filesystem::path staged;                   // of homolog store stage
   std::int64_t bad_record_budget = 16;
   double read_timeout_s = 60;
+  std::string page_cache = "auto";      // "used", "passed"; "auto": passed by splits beyond memory
   bool augment_teacher = true;          // false: the target sees the plain crop (D7)
   bool random_shift = true;             // where the store's crops carry a margin
   std::int64_t validation_pairs = 512;  // at most so many held-out pairs a validation; 0: all
   data::AugmentPlan augment;
 
+  std::uint64_t cached_bytes() const;
   data::Locality locality() const {
     return {static_cast<std::uint64_t>(order_block), static_cast<std::uint64_t>(order_mixed)};
   }

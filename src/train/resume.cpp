@@ -109,8 +109,8 @@ void leave_branch(const fs::path& taken, const fs::path& checkpoints, TrainState
 // `identity`.
 bool is_operational(const std::string& key) {
   static const std::set<std::string> keys = {
-      "data.store",     "data.threads",           "data.ahead", "data.read_timeout_s",
-      "data.cache_mib", "data.bad_record_budget", "data.staged"};
+      "data.store",     "data.threads",           "data.ahead",  "data.read_timeout_s",
+      "data.cache_mib", "data.bad_record_budget", "data.staged", "data.page_cache"};
   return keys.contains(key);
 }
 

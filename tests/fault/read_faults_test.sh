@@ -39,4 +39,12 @@ fault "stall 600"; since=$SECONDS
 LD_PRELOAD=$shim launch --set data.read_timeout_s=3; expect $? 3 "a read that hangs"
 [ $((SECONDS - since)) -lt 60 ] || fail "a read that hangs: the end came after the collectives' 60 s"
 says "no pair came within 3.* while reading shard-0000[0-9].h5, crop [0-9]* at byte" "a read that hangs"
+
+rm "$READ_FAULT"; before=$(newest_step)
+LD_PRELOAD=$shim spawn --set data.read_timeout_s=3 --set data.page_cache=passed
+wait_for_step_beyond "$before"
+fault "stall 600"; since=$SECONDS
+wait "$pid"; expect $? 3 "a direct read that hangs"
+[ $((SECONDS - since)) -lt 60 ] || fail "a direct read that hangs: the end came after the collectives' 60 s"
+says "no pair came within 3.* while reading shard-0000[0-9].h5, crop [0-9]* at byte" "a direct read that hangs"
 finish

@@ -34,6 +34,7 @@ struct Arguments {
   std::string mode = "pairs", backbone = "resnet";
   std::int64_t passes = 3, batch = 2;
   int ahead = 4;
+  bool pass_page_cache = false;
 };
 
 bool glance(const at::Tensor& batch_BDHW) {
@@ -57,6 +58,7 @@ data::PairStream open(const Arguments& a) {
   plan.store = a.words.at(0);
   plan.batch = a.batch;
   plan.ahead = a.ahead;
+  if (a.pass_page_cache) plan.cached_bytes = 0;
   return {plan, {}};
 }
 
@@ -93,12 +95,12 @@ json codec(const Arguments& a) {
   const store::PairStore pairs({a.words.at(0), "train"});
   std::vector<std::vector<std::byte>> chunks;
   std::vector<std::byte> crop(static_cast<std::size_t>(pairs.header().bytes()));
+  store::PackedCrop packed;
   for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
     const auto place = pairs.at(i);
     for (const std::uint32_t row : {place.pair.query, place.pair.key}) {
-      chunks.emplace_back();
-      place.shard->read_stored(row, crop, chunks.back());
-      chunks.back().resize(place.shard->chunk(row).size);
+      place.shard->read_stored(row, crop, packed);
+      chunks.emplace_back(packed.bytes().begin(), packed.bytes().end());
     }
   }
   json out{{"pairs_per_s", json::array()}};
@@ -149,6 +151,7 @@ int body(int argc, char** argv) {
   options.add("passes", a.passes, "over the store, or steps", {.min = 1});
   options.add("batch", a.batch, "pairs", {.min = 1});
   options.add("ahead", a.ahead, "batches kept ready", {.min = 1});
+  options.add("pass-page-cache", a.pass_page_cache, "as stores larger than memory are read");
   if (!options.parse(argc, argv)) return 0;
   at::set_num_threads(1);
   const json result = a.mode == "codec"  ? codec(a)

@@ -22,7 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class PairStreamTest : public ::testing::Test {
+// Through the page cache, and past it as stores are read that are larger than memory.
+class PairStreamTest : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     log::set_terminal_level("off");
@@ -37,6 +38,7 @@ class PairStreamTest : public ::testing::Test {
     PairStreamPlan p;
     p.store = folder_;
     p.threads = 3;
+    if (GetParam()) p.cached_bytes = 0;
     return p;
   }
   void flip(std::int64_t crop) { store::flip_a_bit_of_crop(folder_ / "shard-00000.h5", crop); }
@@ -44,7 +46,7 @@ class PairStreamTest : public ::testing::Test {
   fs::path folder_;
 };
 
-TEST_F(PairStreamTest, GivesTheCropsOfTheirIds) {
+TEST_P(PairStreamTest, GivesTheCropsOfTheirIds) {
   auto p = plan();
   p.batch = 2;
   PairStream stream(p, {});
@@ -65,7 +67,7 @@ TEST_F(PairStreamTest, GivesTheCropsOfTheirIds) {
   }
 }
 
-TEST_F(PairStreamTest, UsesEachPairAtMostOnceAnEpochAndLeavesOutAnotherTail) {
+TEST_P(PairStreamTest, UsesEachPairAtMostOnceAnEpochAndLeavesOutAnotherTail) {
   auto p = plan();
   p.batch = 2;
   PairStream stream(p, {});
@@ -83,7 +85,7 @@ TEST_F(PairStreamTest, UsesEachPairAtMostOnceAnEpochAndLeavesOutAnotherTail) {
   EXPECT_GT(left_out.size(), 3U);
 }
 
-TEST_F(PairStreamTest, ResumesAtCursorWithoutRepeatingAPair) {
+TEST_P(PairStreamTest, ResumesAtCursorWithoutRepeatingAPair) {
   auto p = plan();
   p.accumulate = 2;
   PairStream whole(p, {});
@@ -103,7 +105,7 @@ TEST_F(PairStreamTest, ResumesAtCursorWithoutRepeatingAPair) {
   }
 }
 
-TEST_F(PairStreamTest, RanksTogetherSeeWhatOneRankSees) {
+TEST_P(PairStreamTest, RanksTogetherSeeWhatOneRankSees) {
   auto p = plan();
   p.batch = 4;
   PairStream one(p, {});
@@ -121,7 +123,7 @@ TEST_F(PairStreamTest, RanksTogetherSeeWhatOneRankSees) {
 }
 
 // Of one global batch of 64, whoever takes it.
-TEST_F(PairStreamTest, OneEightAndSixtyFourWorkersSeeTheSamePairsInTheSameOrder) {
+TEST_P(PairStreamTest, OneEightAndSixtyFourWorkersSeeTheSamePairsInTheSameOrder) {
   synthetic_.train = 131;
   fs::remove_all(folder_);
   test::write_synthetic_store(folder_, synthetic_);
@@ -147,7 +149,7 @@ TEST_F(PairStreamTest, OneEightAndSixtyFourWorkersSeeTheSamePairsInTheSameOrder)
   }
 }
 
-TEST_F(PairStreamTest, AShardThatIsCutDuringTheRunCostsItsPairsAndNotTheRun) {
+TEST_P(PairStreamTest, AShardThatIsCutDuringTheRunCostsItsPairsAndNotTheRun) {
   auto p = plan();
   p.threads = p.ahead = 1;
   PairStream stream(p, {});
@@ -157,14 +159,14 @@ TEST_F(PairStreamTest, AShardThatIsCutDuringTheRunCostsItsPairsAndNotTheRun) {
   EXPECT_EQ(stream.counters().quarantined, 3U);
 }
 
-TEST_F(PairStreamTest, AShardThatIsRemovedDuringTheRunIsReadToItsEnd) {
+TEST_P(PairStreamTest, AShardThatIsRemovedDuringTheRunIsReadToItsEnd) {
   PairStream stream(plan(), {});
   fs::remove(folder_ / "shard-00002.h5");
   for (int step = 0; step < 22; ++step) stream.next();
   EXPECT_EQ(stream.counters().quarantined, 0U);
 }
 
-TEST_F(PairStreamTest, FlippedByteIsQuarantinedAndReplaced) {
+TEST_P(PairStreamTest, FlippedByteIsQuarantinedAndReplaced) {
   flip(2);  // the query of pair 1
   auto p = plan();
   p.batch = 2;
@@ -179,7 +181,7 @@ TEST_F(PairStreamTest, FlippedByteIsQuarantinedAndReplaced) {
   EXPECT_EQ(stream.counters().quarantined, 1U);
 }
 
-TEST_F(PairStreamTest, ABadStagedCopyCostsNoPairAndIsNotCountedAsABadRecord) {
+TEST_P(PairStreamTest, ABadStagedCopyCostsNoPairAndIsNotCountedAsABadRecord) {
   const auto manifest = store::load_manifest(folder_);
   auto p = plan();
   PairStream plain(p, {});
@@ -198,7 +200,7 @@ TEST_F(PairStreamTest, ABadStagedCopyCostsNoPairAndIsNotCountedAsABadRecord) {
   EXPECT_EQ(stream.counters().copies_left, 1U);
 }
 
-TEST_F(PairStreamTest, SpentBudgetEndsTheRunNamingTheShard) {
+TEST_P(PairStreamTest, SpentBudgetEndsTheRunNamingTheShard) {
   for (const std::int64_t crop : {0, 2, 4}) flip(crop);
   auto p = plan();
   p.bad_record_budget = 2;
@@ -213,7 +215,7 @@ TEST_F(PairStreamTest, SpentBudgetEndsTheRunNamingTheShard) {
   }
 }
 
-TEST_F(PairStreamTest, TooFewPairsSaysHowMany) {
+TEST_P(PairStreamTest, TooFewPairsSaysHowMany) {
   auto p = plan();
   p.batch = 3;
   p.world = 4;
@@ -227,7 +229,7 @@ TEST_F(PairStreamTest, TooFewPairsSaysHowMany) {
   }
 }
 
-TEST_F(PairStreamTest, ChangedManifestIsRefused) {
+TEST_P(PairStreamTest, ChangedManifestIsRefused) {
   std::ifstream in(folder_ / "store.json");
   std::string text((std::istreambuf_iterator<char>(in)), {});
   text.replace(text.find("\"train\": 11"), 11, "\"train\": 12");
@@ -235,7 +237,7 @@ TEST_F(PairStreamTest, ChangedManifestIsRefused) {
   EXPECT_THROW(PairStream(plan(), {}), Error);
 }
 
-TEST_F(PairStreamTest, MissingShardIsRefused) {
+TEST_P(PairStreamTest, MissingShardIsRefused) {
   fs::remove(folder_ / "shard-00001.h5");
   try {
     PairStream stream(plan(), {});
@@ -244,6 +246,10 @@ TEST_F(PairStreamTest, MissingShardIsRefused) {
     EXPECT_THAT(e.what(), ::testing::HasSubstr("shard-00001.h5"));
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Either, PairStreamTest, ::testing::Bool(), [](const auto& of) {
+  return of.param ? "PastThePageCache" : "ThroughThePageCache";
+});
 
 TEST(DecodePool, AHungReadEndsInAnErrorThatNamesIt) {
   auto never = std::make_shared<std::promise<void>>();

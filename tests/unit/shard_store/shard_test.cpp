@@ -77,7 +77,7 @@ TEST_F(ShardTest, UnclippedKeepsEveryHounsfieldUnit) {
   plan.encoding = Encoding::RawI16;
   const ShardReader reader(one_shard(plan));
   std::vector<std::int16_t> stored(static_cast<std::size_t>(reader.header().voxels()));
-  std::vector<std::byte> packed;
+  PackedCrop packed;
   reader.read_stored(0, std::as_writable_bytes(std::span(stored)), packed);
   EXPECT_EQ(stored, test::synthetic_hu(plan, 0, 0));
 }
