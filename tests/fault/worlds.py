@@ -62,12 +62,13 @@ class World:
                 [*(prefix or {}).get(rank, []), str(WORKER), kind, rendezvous, str(timeout), *map(str, fault)],
                 env={**clean, **place, **(variables or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    def end(self, within=60, forget=()):
-        """Ends by rank. A rank that is still there after `within` seconds has hung: code None. `forget`: killed first."""
+    def end(self, within=60, forget=(), stuck=()):
+        """Ends by rank. A rank that is still there after `within` seconds has hung: code None. `forget`: killed first.
+        `stuck`: ranks that will not end by themselves; they are not waited for."""
         for rank in forget:
             self.ranks[rank].kill()
         ends = {}
-        while len(ends) < len(self.ranks) and time.monotonic() - self.started < within:
+        while any(rank not in ends for rank in self.ranks if rank not in stuck) and time.monotonic() - self.started < within:
             for rank, process in self.ranks.items():
                 if rank not in ends and process.poll() is not None:
                     text = process.stdout.read()
@@ -76,7 +77,7 @@ class World:
         for rank, process in self.ranks.items():
             if rank not in ends:
                 process.kill()
-                ends[rank] = Ended(None, process.communicate()[0], within, process.pid)
+                ends[rank] = Ended(None, process.communicate()[0], time.monotonic() - self.started, process.pid)
         return ends
 
 

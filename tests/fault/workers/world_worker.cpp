@@ -1,7 +1,8 @@
 // world_worker BOOTSTRAP RENDEZVOUS TIMEOUT [WHAT RANK]: a worker that computes and reduces for 20
 // steps over TCP and prints "done"; at step 5 the rank RANK does WHAT: kill, stop (itself, by
 // signal), hang (computes for ever), leave (exit code 3), other (reduces something else), slow
-// (computes longer than the others wait between two looks).
+// (computes longer than the others wait between two looks), kill-within and stop-within (while a
+// sum of 128 MB is under way).
 #include <unistd.h>
 
 #include <csignal>
@@ -21,7 +22,17 @@ using namespace homolog;
 
 constexpr int kSteps = 20, kFaultAt = 5;
 
+constexpr std::size_t kUsual = 300'000, kLong = 32'000'000;  // values
+
+bool is_within(const std::string& what) { return what.ends_with("-within"); }
+
 void do_fault(comm::Communicator& world, const std::string& what) {
+  if (is_within(what)) {
+    std::thread([signal = what.starts_with("kill") ? SIGKILL : SIGSTOP] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      ::kill(::getpid(), signal);
+    }).detach();
+  }
   if (what == "kill") std::raise(SIGKILL);
   if (what == "stop") std::raise(SIGSTOP);
   if (what == "leave") ::_exit(3);
@@ -38,7 +49,7 @@ int body(int argc, char** argv) {
   plan.bootstrap = argv[1];
   plan.rendezvous = argv[2];
   const auto world = comm::connect(plan);
-  std::vector<float> gradient(300000, 1.0F);
+  std::vector<float> gradient(argc == 6 && is_within(argv[4]) ? kLong : kUsual, 1.0F);
   for (int step = 0; step < kSteps; ++step) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // computes
     if (argc == 6 && step == kFaultAt && world->rank().index == std::atoi(argv[5]))
