@@ -102,6 +102,9 @@ void OptionTable::assign(const std::string& key, const std::string& text,
     }
     unknown(key, where);
   }
+  if (key.find('.') != std::string::npos && text.find_first_of("\n\r") != std::string::npos)
+    throw Error(Fault::Usage, where + ": " + key + " holds a line break",
+                "give it on one line, as the run's config.ini will hold it");
   OptionEntry& entry = entries[found->second];
   option_value::assign(entry.target, entry.rule, key, text, where);
   entry.set = true;

@@ -6,6 +6,7 @@
 #include <torch/utils.h>
 
 #include <array>
+#include <map>
 #include <stdexcept>
 
 #include "base/counter_rng.h"
@@ -19,8 +20,33 @@ std::uint64_t row_key(std::uint64_t sample, std::int64_t step, int view) noexcep
   return xxh3_64(std::as_bytes(std::span(words)));
 }
 
+// By site: the tensor that keeps its draws, and how they are drawn anew.
+struct RowDraws::Kept {
+  struct Site {
+    at::Tensor tensor;
+    Draw draw;
+  };
+  std::map<std::string, Site, std::less<>> sites;
+};
+
 RowDraws::RowDraws(std::uint64_t seed, std::vector<std::uint64_t> row_keys)
     : seed_(seed), keys_(std::move(row_keys)) {}
+
+void RowDraws::redraw(std::uint64_t seed, std::vector<std::uint64_t> row_keys) {
+  seed_ = seed;
+  keys_ = std::move(row_keys);
+  if (!kept_) kept_ = std::make_shared<Kept>();
+  for (auto& [name, site] : kept_->sites) site.tensor.copy_(site.draw(*this));
+}
+
+at::Tensor RowDraws::drawn(std::string_view site, const Draw& draw) const {
+  if (!kept_) return draw(*this);
+  const auto found = kept_->sites.find(site);
+  if (found != kept_->sites.end()) return found->second.tensor;
+  const at::Tensor tensor = draw(*this);
+  kept_->sites.emplace(site, Kept::Site{tensor, draw});
+  return tensor;
+}
 
 void RowDraws::check_rows(std::int64_t rows) const {
   if (keyed() && static_cast<std::int64_t>(keys_.size()) != rows) {
@@ -31,6 +57,11 @@ void RowDraws::check_rows(std::int64_t rows) const {
 
 at::Tensor RowDraws::keep_LB(const std::vector<double>& drop_L, std::int64_t rows,
                              const at::Device& device) const {
+  return drawn("drop-path",
+               [=](const RowDraws& draws) { return draws.draw_keep_LB(drop_L, rows).to(device); });
+}
+
+at::Tensor RowDraws::draw_keep_LB(const std::vector<double>& drop_L, std::int64_t rows) const {
   check_rows(rows);
   const auto layers = static_cast<std::int64_t>(drop_L.size());
   at::Tensor keep_LB = torch::empty({layers, rows}, torch::kFloat);
@@ -44,16 +75,23 @@ at::Tensor RowDraws::keep_LB(const std::vector<double>& drop_L, std::int64_t row
       keep[l][b] = u < drop ? 0.0F : static_cast<float>(1.0 / (1.0 - drop));
     }
   }
-  return keep_LB.to(device);
+  return keep_LB;
 }
 
 at::Tensor RowDraws::dropout_factor(const at::Tensor& x, double drop, std::string_view site) const {
-  check_rows(x.size(0));
-  at::Tensor factor = torch::empty(x.sizes(), x.options().requires_grad(false));
-  if (!keyed() || x.is_meta())  // a device without values has no generator
+  const auto draw = [sizes = x.sizes().vec(), options = x.options().requires_grad(false), drop,
+                     site = std::string(site)](const RowDraws& draws) {
+    return draws.draw_factor(torch::empty(sizes, options), drop, site);
+  };
+  return drawn(site, draw);
+}
+
+at::Tensor RowDraws::draw_factor(at::Tensor factor, double drop, std::string_view site) const {
+  check_rows(factor.size(0));
+  if (!keyed() || factor.is_meta())  // a device without values has no generator
     return factor.bernoulli_(1.0 - drop).div_(1.0 - drop);
-  at::Generator generator = at::globalContext().defaultGenerator(x.device()).clone();
-  for (std::int64_t b = 0; b < x.size(0); ++b) {
+  at::Generator generator = at::globalContext().defaultGenerator(factor.device()).clone();
+  for (std::int64_t b = 0; b < factor.size(0); ++b) {
     generator.set_current_seed(CounterRng(seed_, site, keys_[static_cast<std::size_t>(b)]).u64());
     factor.select(0, b).bernoulli_(1.0 - drop, generator);
   }

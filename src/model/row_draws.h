@@ -5,6 +5,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +21,12 @@ class RowDraws {
   RowDraws() = default;
   RowDraws(std::uint64_t seed, std::vector<std::uint64_t> row_keys);
 
+  // What the next step draws, in the tensors in which this one drew the same: from here on a site
+  // keeps its tensor, so that recorded work finds the draws of its step. A site that was never
+  // asked for is drawn when it is. Copies of *this share the tensors; rows and shapes stay as they
+  // are.
+  void redraw(std::uint64_t seed, std::vector<std::uint64_t> row_keys);
+
   bool keyed() const noexcept { return !keys_.empty(); }
 
   // Stochastic depth: entry (l, b) is 0 with probability drop_L[l], else 1 / (1 - drop_L[l]).
@@ -30,9 +38,15 @@ class RowDraws {
   at::Tensor dropout_factor(const at::Tensor& x, double drop, std::string_view site) const;
 
  private:
+  struct Kept;
+  using Draw = std::function<at::Tensor(const RowDraws&)>;
+  at::Tensor drawn(std::string_view site, const Draw& draw) const;
+  at::Tensor draw_keep_LB(const std::vector<double>& drop_L, std::int64_t rows) const;
+  at::Tensor draw_factor(at::Tensor factor, double drop, std::string_view site) const;
   void check_rows(std::int64_t rows) const;
   std::uint64_t seed_ = 0;
   std::vector<std::uint64_t> keys_;
+  std::shared_ptr<Kept> kept_;  // after the first redraw()
 };
 
 }  // namespace homolog::model

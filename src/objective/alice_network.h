@@ -6,8 +6,10 @@
 #include <memory>
 
 #include "model/backbone.h"
+#include "model/backbone_entry.h"
 #include "model/casa.h"
 #include "model/head.h"
+#include "objective/alice_plan.h"
 
 namespace homolog::objective::alice {
 
@@ -23,5 +25,9 @@ struct Network : torch::nn::Module {
   model::ProjectionHead head;
   model::Casa casa;
 };
+
+// Fresh weights. The target has no queries of CASA, and CASA at all only where it is averaged too.
+std::shared_ptr<Network> build_network(const Plan& plan, const backbone::Factory& factory,
+                                       const backbone::Size3& crop, bool as_target);
 
 }  // namespace homolog::objective::alice

@@ -63,6 +63,12 @@ class Objective {
   virtual torch::nn::Module* target() = 0;
   virtual ParameterRule rule(const std::string& name, const torch::Tensor& parameter) const;
   virtual Loss evaluate(const Views& views, const StepInfo& info) = 0;
+  // The share of evaluate() that the host does: draws, and what it copies to the device. Afterwards
+  // evaluate(prepare(views, info), info) gives what evaluate(views, info) gives. Where
+  // has_fixed_work(), it then issues the same work in all training steps of an epoch, on tensors at
+  // the same places, waits for nothing, and its host may be left out (recorded_pass.h).
+  virtual Views prepare(const Views& views, const StepInfo& info) { return (void)info, views; }
+  virtual bool has_fixed_work() const { return false; }
   // `world_sums`: statistics summed over ranks; `ranks` that contributed. Called before the update,
   // never for a skipped step.
   virtual void absorb(const torch::Tensor& world_sums, int ranks) { (void)world_sums, (void)ranks; }

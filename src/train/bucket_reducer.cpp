@@ -105,6 +105,10 @@ void BucketReducer::finish() {
   }
 }
 
+void BucketReducer::touch(std::span<const std::uint8_t> slots) {
+  for (std::size_t i = 0; i < slots.size(); ++i) state_->touched[i] |= slots[i];
+}
+
 std::span<const std::uint8_t> BucketReducer::touched() const noexcept { return state_->touched; }
 torch::Tensor BucketReducer::local_maximum() const { return state_->maxima.max(); }
 std::uint64_t BucketReducer::bytes_sent() const noexcept { return state_->bytes; }

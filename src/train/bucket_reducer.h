@@ -27,6 +27,9 @@ class BucketReducer {
   // stream waits, not the host). The arena then holds sums over ranks.
   void finish();
 
+  // As if backward had reached these slots: work that repeats a recorded pass runs no hooks.
+  void touch(std::span<const std::uint8_t> slots);
+
   // Per slot, this step: 1 when backward reached it on this rank.
   std::span<const std::uint8_t> touched() const noexcept;
   // Largest magnitude of this rank's own gradient before any reduction, NaN when one is NaN;

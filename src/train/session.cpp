@@ -1,7 +1,5 @@
 #include "train/session.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
-#include <torch/cuda.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -13,6 +11,7 @@
 #include "base/log.h"
 #include "base/stop_signal.h"
 #include "build_info.h"
+#include "train/device.h"
 #include "train/fence.h"
 #include "train/impatience_watch.h"
 #include "train/on_first.h"
@@ -21,37 +20,6 @@
 
 namespace homolog::train {
 namespace {
-
-torch::Device choose_device(const std::string& wanted, const comm::Communicator& communicator) {
-  const bool nccl = communicator.device() >= 0, alone = communicator.rank().size == 1;
-  const bool possible = torch::cuda::is_available() && (nccl || alone);
-  if (wanted == "cuda" && !possible) {
-    throw Error(Fault::Environment,
-                torch::cuda::is_available()
-                    ? "--device cuda needs cluster.backend = nccl with several workers"
-                    : "--device cuda, but no GPU can be used here",
-                "see `homolog --build-info` (cuda) and nvidia-smi, or train with --device cpu");
-  }
-  if (wanted == "cpu" && nccl)
-    throw Error(Fault::Usage, "--device cpu does not go with NCCL",
-                "set cluster.backend = mpi, or tcp without MPI");
-  if (wanted == "cpu" || !possible) return torch::kCPU;
-  const torch::Device device(torch::kCUDA,
-                             static_cast<c10::DeviceIndex>(nccl ? communicator.device() : 0));
-  c10::impl::VirtualGuardImpl(torch::kCUDA).setDevice(device);
-  return device;
-}
-
-void prepare_torch(const TrainingPlan& plan) {
-  at::globalContext().setDeterministicAlgorithms(plan.deterministic, /*warn_only=*/false);
-  at::globalContext().setDeterministicCuDNN(plan.deterministic);
-  at::globalContext().setBenchmarkCuDNN(!plan.deterministic);
-  at::globalContext().setAllowTF32CuBLAS(!plan.deterministic);  // Torch's default: cuDNN alone
-  at::globalContext().setAllowTF32CuDNN(!plan.deterministic);
-  // Torch refuses cuBLAS in deterministic runs without it, and reads it at each call.
-  if (plan.deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  torch::manual_seed(plan.seed);  // the same initial weights on every rank
-}
 
 std::string handshake_lines(const TrainState& fresh) {
   std::string lines = "program version=" + std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT +
@@ -158,11 +126,12 @@ bool train(const TrainingPlan& plan, Engine& engine, Source& source,
                          {"peak_lr", schedule.peak()}});
   if (rank.index == 0 && plan.schedule.validate_every > 0 && source.validation_batches() == 0)
     log::warn("no validation: the data hold no pair for it", {});
-  Trainer trainer({*engine.objective, source, communicator, engine.arena, reducer, engine.optimizer,
-                   engine.replica, checkpoints, report},
-                  {plan.accumulate, plan.schedule.max_skipped, plan.cluster.check_every,
-                   plan.stop_after, plan.checkpoint},
-                  schedule, state);
+  Trainer trainer(
+      {*engine.objective, source, communicator, engine.arena, reducer, engine.optimizer,
+       engine.replica, checkpoints, report},
+      {plan.accumulate, plan.cuda_graph && engine.arena.device().is_cuda(),
+       plan.schedule.max_skipped, plan.cluster.check_every, plan.stop_after, plan.checkpoint},
+      schedule, state);
   return fence.run([&] {
     const bool finished = run_to_end(trainer, checkpoints, report, folder);
     communicator.barrier();  // nobody leaves before the checkpoint exists
@@ -180,10 +149,6 @@ void remove_own_board(const TrainingPlan& plan, int rank) {
 int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const TrainingParts& parts,
              const Options& options, const Fence& fence) {
   const auto& rank = communicator.rank();
-  const RunFolder folder(plan.run);
-  const auto lock = folder.hold(communicator);
-  log::open(folder.log(rank.index), rank.index);
-  if (rank.index != 0) log::set_terminal_level("warn");
   TrainState fresh;
   fresh.seed = plan.seed;
   fresh.world = rank.size;
@@ -191,9 +156,14 @@ int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const T
   fresh.config = options.dump();
   fresh.identity = parts.identity;
   require_equal_settings(communicator, handshake_lines(fresh));
+  const RunFolder folder(plan.run);
+  const auto lock = folder.hold(communicator);
+  log::open(folder.log(rank.index), rank.index);
+  if (rank.index != 0) log::set_terminal_level("warn");
 
   const torch::Device device = choose_device(plan.device, communicator);
-  prepare_torch(plan);
+  prepare_torch(plan.seed, plan.deterministic);
+  if (plan.cuda_graph) leave_default_stream(device);
   Engine engine(plan, build_objective(plan, parts, device), rank.size);
   const auto parameters = engine.objective->online().named_parameters();
   const auto buffers = engine.objective->online().named_buffers();
@@ -250,6 +220,10 @@ void declare_recipe(Options& o, TrainingPlan& p) {
   o.add("cluster.precision", p.precision,
         "what networks compute in; weights, gradients, softmax, losses and centres stay float32",
         {.choices = {"float32", "bf16"}});
+  o.add("cluster.cuda_graph", p.cuda_graph,
+        "on a GPU: record a step's forward and backward pass once an epoch and launch them as one "
+        "piece, which spares the host; gradients then leave behind the pass, not during it. What "
+        "cannot be recorded is issued anew each time, with a warning. On a CPU it records nothing");
   o.add("cluster.activation_checkpoint", p.activation_checkpoint,
         "recompute the insides of the network's blocks in backward instead of keeping them: costs "
         "one forward pass more, about a quarter of a step, for less memory of activations (homolog "

@@ -35,6 +35,7 @@ struct TrainingPlan {
   std::uint64_t seed = 123;            // data.seed
   std::string device = "auto";         // --device auto | cpu | cuda
   bool deterministic = false;          // cluster.deterministic
+  bool cuda_graph = false;             // cluster.cuda_graph: passes are recorded (GradientPass)
   bool activation_checkpoint = false;  // cluster.activation_checkpoint: blocks are recomputed
   std::string precision = "float32";   // cluster.precision float32 | bf16: what networks compute in
   OptimizerPlan optimizer;

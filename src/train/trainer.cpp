@@ -41,6 +41,7 @@ Trainer::Trainer(const TrainerParts& parts, const TrainerPlan& plan, const Sched
       plan_(plan),
       schedule_(schedule),
       state_(std::move(state)),
+      pass_(parts.objective, parts.reducer, parts.arena.device(), plan.records),
       consensus_(parts.communicator),
       buffers_(parts.objective.online()),
       statistics_(parts.objective),
@@ -86,11 +87,9 @@ World Trainer::step(StepFacts& facts, Laps& laps) {
     const Batch batch = take_batch(laps);
     seed_torch(state_.seed, state_.step * plan_.accumulate + micro,
                parts_.communicator.rank().index);
-    parts_.reducer.arm(micro == 0, micro + 1 == plan_.accumulate);
-    const objective::Loss loss = parts_.objective.evaluate(batch.views, info(state_.step, true));
-    laps.end(Part::Forward);
-    loss.total.backward();  // in the last micro batch buckets depart as they fill
-    laps.end(Part::Backward);
+    // In the last micro batch buckets depart as they fill.
+    const objective::Loss loss = pass_.run(batch.views, info(state_.step, true), micro == 0,
+                                           micro + 1 == plan_.accumulate, laps);
     tally.add(loss, 1.0 / static_cast<double>(plan_.accumulate));
     tally.pairs += batch.pairs;
     last_ids_.insert(last_ids_.end(), batch.views.ids.begin(), batch.views.ids.end());

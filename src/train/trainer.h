@@ -14,6 +14,7 @@
 #include "train/checkpoint_writer.h"
 #include "train/consensus.h"
 #include "train/gradient_arena.h"
+#include "train/gradient_pass.h"
 #include "train/kept_buffers.h"
 #include "train/optimizer.h"
 #include "train/replica.h"
@@ -39,6 +40,7 @@ struct TrainerParts {
 
 struct TrainerPlan {
   std::int64_t accumulate = 1;
+  bool records = false;  // passes are recorded and repeated (GradientPass)
   std::int64_t max_skipped = 10;
   std::int64_t check_every = 100;  // 0: never
   std::int64_t stop_after = 0;     // steps of this process; 0: no limit
@@ -71,6 +73,7 @@ class Trainer {
   TrainerPlan plan_;
   const Schedule& schedule_;
   TrainState state_;
+  GradientPass pass_;
   Consensus consensus_;
   KeptBuffers buffers_;
   RunningStatistics statistics_;

@@ -78,7 +78,8 @@ backbone::Features Unetr::run(const backbone::View& view, backbone::Want want) {
   const at::Tensor skip2 = seen("encoder2", run_block(activations(), encoder2_, states.after3));
   const at::Tensor map2 = seen("decoder3", run_block(activations(), decoder3_, map4, skip2));
   const at::Tensor skip1 = seen("encoder1", run_block(activations(), encoder1_, image_B1XYZ));
-  const at::Tensor map1 = seen("decoder2", run_block(activations(), decoder2_, map2, skip1));
+  // Kept in any case: backward begins in it, so recomputing it would lower no peak.
+  const at::Tensor map1 = seen("decoder2", decoder2_->forward(map2, skip1));
   out.reconstruction_B1XYZ = seen("out", out_(map1));
   return out;
 }

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "model/side_stream.h"
 #include "objective/alice_network.h"
 #include "objective/alice_plan.h"
 #include "objective/alice_views.h"
@@ -14,7 +15,8 @@ namespace homolog::objective::alice {
 namespace {
 
 using backbone::Size3;
-using model::RowDraws;
+
+constexpr const char *kCentreCls = "centre_cls_1D", *kCentreTokens = "centre_tokens_11D";
 
 struct StudentOutputs {  // projected_BTE: queries of CASA, which both sides share
   at::Tensor cls_BD, query_BTD, projected_BTE, aligned_BTD, reconstruction_B1XYZ;
@@ -32,6 +34,8 @@ class Alice final : public Objective {
   torch::nn::Module* target() override { return target_.get(); }
   ParameterRule rule(const std::string& name, const torch::Tensor& parameter) const override;
   Loss evaluate(const Views& views, const StepInfo& info) override;
+  Views prepare(const Views& views, const StepInfo& info) override;
+  bool has_fixed_work() const override { return true; }
   void absorb(const torch::Tensor& world_sums, int ranks) override;
   std::map<std::string, torch::Tensor> state() override {
     return {{"centre_cls", centre_cls_1D_}, {"centre_tokens", centre_tokens_11D_}};
@@ -61,8 +65,8 @@ class Alice final : public Objective {
   bool intra() const { return plan_.loss.lambda_intra > 0; }
   bool reconstructs() const { return plan_.loss.lambda_reconstruction > 0; }
   bool used(const std::string& name) const;
-  std::shared_ptr<Network> build(const backbone::Factory& factory, bool as_target) const;
   void start_target();
+  Views ready(const Views& views, const StepInfo& info) const;
   void set_stochastic_depth(const Batch& batch, const StepInfo& info);
   model::Autocast autocast(const Batch& batch) const {
     return {precision(), batch.student.image_B1XYZ.device().type()};
@@ -71,7 +75,8 @@ class Alice final : public Objective {
   StudentOutputs run_student(const Batch& batch, const StepInfo& info);
   at::Tensor align_target(const TargetOutputs& target, const StudentOutputs& student,
                           const Batch& batch, const StepInfo& info);
-  void distil(const Batch& batch, const StepInfo& info, const StudentOutputs& student, Loss& loss);
+  void distil(const Batch& batch, const Views& views, const StepInfo& info, TargetOutputs target,
+              const StudentOutputs& student, Loss& loss);
   static void add_term(Loss& loss, const char* name, const at::Tensor& weighted);
 
   Plan plan_;
@@ -79,6 +84,8 @@ class Alice final : public Objective {
   std::shared_ptr<Network> online_, target_;
   backbone::Want student_wants_, target_wants_;
   at::Tensor centre_cls_1D_, centre_tokens_11D_;  // on the host: few numbers, read once a step
+  model::SideStream beside_;                      // of the target network
+  Batch kept_;                                    // whose draws prepare() renews
 };
 
 Alice::Alice(const Plan& plan, const backbone::Factory& factory, const Size3& crop)
@@ -86,34 +93,18 @@ Alice::Alice(const Plan& plan, const backbone::Factory& factory, const Size3& cr
   validate(plan_);
   student_wants_ = {.decoder = intra(), .reconstruction = reconstructs()};
   target_wants_ = {.decoder = intra() && plan_.target_tokens == "decoder", .reconstruction = false};
-  online_ = build(factory, false);
+  online_ = build_network(plan_, factory, crop_, false);
   const backbone::FeatureSpec spec = online_->backbone->spec();
   plan_.mask.cell = spec.mask_cell;
   if (plan_.mask.shape == "auto") plan_.mask.shape = spec.drops_masked ? "cube" : "column";
   check_masks(plan_, spec, crop_);
   for (auto& item : online_->named_parameters()) item.value().set_requires_grad(used(item.key()));
   if (inter() || intra()) {
-    target_ = build(factory, true);
+    target_ = build_network(plan_, factory, crop_, true);
     start_target();
   }
   centre_cls_1D_ = torch::zeros({1, plan_.head.outputs});
   centre_tokens_11D_ = torch::zeros({1, 1, plan_.head.outputs});
-}
-
-std::shared_ptr<Network> Alice::build(const backbone::Factory& factory, bool as_target) const {
-  auto backbone = factory.make(crop_);
-  const backbone::FeatureSpec spec = backbone->spec();
-  model::HeadPlan head = plan_.head;
-  head.encoder_channels = spec.encoder_channels;
-  head.decoder_channels = spec.decoder_channels;
-  head.shared_last = as_target;
-  model::CasaPlan casa = plan_.casa;
-  casa.width = plan_.head.outputs;
-  casa.queries = !as_target;
-  casa.zeta = plan_.zeta;
-  const bool has_casa = !as_target || plan_.casa_ema;
-  return std::make_shared<Network>(std::move(backbone), model::ProjectionHead(head),
-                                   has_casa ? model::Casa(casa) : model::Casa(nullptr));
 }
 
 void Alice::start_target() {
@@ -164,10 +155,9 @@ at::Tensor Alice::align_target(const TargetOutputs& target, const StudentOutputs
   const torch::NoGradGuard no_grad;
   const model::Autocast networks = autocast(batch);
   model::Casa& casa = plan_.casa_ema ? target_->casa : online_->casa;
-  const RowDraws draws(info.seed, batch.target_keys);
   const bool drops = plan_.target_dropout && info.training;
   return casa->align(student.query_BTD, student.projected_BTE, target.tokens_BMD,
-                     drops ? &draws : nullptr);
+                     drops ? &batch.target_draws : nullptr);
 }
 
 void Alice::add_term(Loss& loss, const char* name, const at::Tensor& weighted) {
@@ -185,28 +175,25 @@ StudentOutputs Alice::run_student(const Batch& batch, const StepInfo& info) {
   const model::Projections projected = online_->head(features, intra());
   out.cls_BD = projected.cls_BD;
   if (!intra()) return out;
-  const RowDraws draws(info.seed, batch.student_keys);
   out.query_BTD = projected.encoder_BLD;
   out.projected_BTE = online_->casa->project_queries(out.query_BTD);
   out.aligned_BTD = online_->casa->align(out.query_BTD, out.projected_BTE, projected.decoder_BLD,
-                                         info.training ? &draws : nullptr);
+                                         info.training ? &batch.student_draws : nullptr);
   return out;
 }
 
-void Alice::distil(const Batch& batch, const StepInfo& info, const StudentOutputs& student,
-                   Loss& loss) {
+void Alice::distil(const Batch& batch, const Views& views, const StepInfo& info,
+                   TargetOutputs target, const StudentOutputs& student, Loss& loss) {
   const LossPlan& p = plan_.loss;
-  const at::Device device = batch.student.image_B1XYZ.device();
-  TargetOutputs target = run_target(batch);
   if (inter()) {
     add_term(loss, "inter",
-             p.lambda_inter * inter_loss(p, target.cls_BD, centre_cls_1D_.to(device),
-                                         student.cls_BD, info.epoch));
+             p.lambda_inter *
+                 inter_loss(p, target.cls_BD, views.at(kCentreCls), student.cls_BD, info.epoch));
   }
   if (intra()) {
     target.aligned_BTD = align_target(target, student, batch, info);
     add_term(loss, "intra",
-             p.lambda_intra * intra_loss(p, target.aligned_BTD, centre_tokens_11D_.to(device),
+             p.lambda_intra * intra_loss(p, target.aligned_BTD, views.at(kCentreTokens),
                                          student.aligned_BTD, info.epoch));
   }
   if (inter()) {  // share of pairs whose class the student names as the target does
@@ -216,9 +203,12 @@ void Alice::distil(const Batch& batch, const StepInfo& info, const StudentOutput
     loss.terms.push_back({"acc", agree.to(torch::kFloat).mean()});
   }
   if (info.training) {
-    const std::int64_t width = plan_.head.outputs;
-    loss.statistics = at::cat({centre_sums(target.cls_BD, width).to(device),
-                               centre_sums(target.aligned_BTD, width).to(device)});
+    const at::Device device = batch.student.image_B1XYZ.device();
+    const auto sums = [&](const at::Tensor& outputs) {
+      const std::int64_t width = plan_.head.outputs;
+      return outputs.defined() ? centre_sums(outputs, width) : torch::zeros({width + 1}, device);
+    };
+    loss.statistics = at::cat({sums(target.cls_BD), sums(target.aligned_BTD)});
   }
 }
 
@@ -227,22 +217,46 @@ void Alice::set_stochastic_depth(const Batch& batch, const StepInfo& info) {
   const bool acts =
       info.training && (plan_.drop_path_epochs == 0 || info.epoch < plan_.drop_path_epochs);
   online_->backbone->set_drop_path(acts ? DropPath::InTraining : DropPath::Never);
-  online_->backbone->set_draws(RowDraws(info.seed, batch.student_keys));
+  online_->backbone->set_draws(batch.student_draws);
   if (!target_) return;
   // Its mode stays evaluation: only its branches are dropped.
   target_->backbone->set_drop_path(acts && plan_.target_drop_path ? DropPath::Always
                                                                   : DropPath::Never);
-  target_->backbone->set_draws(RowDraws(info.seed, batch.target_keys));
+  target_->backbone->set_draws(batch.target_draws);
+}
+
+Views Alice::ready(const Views& views, const StepInfo& info) const {
+  Views out = joined(plan_, crop_, views, info, target_ != nullptr);
+  if (!target_) return out;
+  const at::Device device = views.at("query_B1XYZ").device();
+  out.tensors[kCentreCls] = centre_cls_1D_.to(device);
+  out.tensors[kCentreTokens] = centre_tokens_11D_.to(device);
+  return out;
+}
+
+Views Alice::prepare(const Views& views, const StepInfo& info) {
+  redraw(kept_, views, info);
+  return ready(views, info);
 }
 
 Loss Alice::evaluate(const Views& views, const StepInfo& info) {
   const ModeGuard mode(*online_, info.training);
   const at::AutoGradMode gradients(info.training);
-  const Batch batch = prepare(plan_, crop_, views, info, target_ != nullptr);
+  const bool prepared = is_joined(views);
+  const Views all = prepared ? views : ready(views, info);
+  Batch batch = batch_of(all, info);
+  if (prepared) {
+    batch.student_draws = kept_.student_draws;
+    batch.target_draws = kept_.target_draws;
+  }
   set_stochastic_depth(batch, info);
+  TargetOutputs target;
+  const at::Device device = batch.student.image_B1XYZ.device();
+  if (target_) beside_.run(device, [&] { target = run_target(batch); });
   const StudentOutputs student = run_student(batch, info);
+  if (target_) beside_.join(device);
   Loss loss;
-  if (target_) distil(batch, info, student, loss);
+  if (target_) distil(batch, all, info, std::move(target), student, loss);
   if (reconstructs()) {
     add_term(loss, "reconstruction",
              plan_.loss.lambda_reconstruction *

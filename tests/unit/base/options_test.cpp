@@ -107,7 +107,8 @@ TEST_F(OptionsFile, WrongValuesNameTheLineAndWhatWouldBeRight) {
         "--schedule.peak=inf", "--schedule.peak=1e", "--schedule.peak=0x1", "--model.fast=maybe",
         "--objective.kind=alise", "--model.heads=4,0", "--model.heads=4,,8", "--model.heads=a",
         "--schedule.steps=99999999999999999999", "--data.threads=3000000000",
-        "--schedule.steps=+-3", "--data.threads=+-3", "--schedule.peak=", "--model.heads=4,"}) {
+        "--schedule.steps=+-3", "--data.threads=+-3", "--schedule.peak=", "--model.heads=4,",
+        "--model.names=a\nb"}) {
     EXPECT_NE(refusal({word}), "") << word;
   }
   EXPECT_NE(refusal({"--objective.kind=alise"}).find("did you mean alice?"), std::string::npos);
