@@ -11,8 +11,14 @@ AllReduce all_reduce(double bytes, const Fabric& f) {
   if (f.per_node > 1) {
     // Processes that share a core take turns at copying, adding and waking up.
     const double turns = f.cores > 0 ? std::max(1.0, g / f.cores) : 1;
-    out.within = 2 * (g - 1) * turns * (bytes / g / f.link + f.link_hop);
-    if (f.adding > 0) out.within += (g - 1) * turns * bytes / g / f.adding;
+    const double others = (g - 1) * bytes / g;  // each reads it once to add, once when it is added
+    out.within = turns * 2 * others / f.link;
+    if (f.adding > 0) {
+      constexpr int kMeetings = 3;  // arrived, summed, done (comm/neighbours)
+      out.within += turns * (others / f.adding + kMeetings * f.link_hop);
+    } else {
+      out.within += 2 * (g - 1) * f.link_hop;  // of a ring
+    }
   }
   if (f.nodes > 1) {
     const double part = bytes / g;

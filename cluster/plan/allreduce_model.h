@@ -1,5 +1,5 @@
-// How long an all-reduce takes: rings within the nodes, and a ring or a tree between them, of which
-// the shorter is taken.
+// How long an all-reduce takes: within the nodes rings of devices, or processes that read each
+// other's memory, and a ring or a tree between them, of which the shorter is taken.
 #pragma once
 
 namespace homolog::plan {
@@ -9,8 +9,8 @@ struct Fabric {
   double link = 450e9;                         // B/s each way and worker, within a node
   double network = 50e9;                       // B/s each way and worker, between nodes
   double link_hop = 2e-6, network_hop = 8e-6;  // s
-  // Where processes move and add the bytes (MPI and TCP in host memory): a node's cores, and B/s
-  // that one process adds. 0: devices do both beside the transfer.
+  // Where processes read and add the bytes (MPI and TCP in host memory): a node's cores, and B/s
+  // that one process adds. 0: devices do both beside the transfer, in a ring.
   int cores = 0;
   double adding = 0;
 

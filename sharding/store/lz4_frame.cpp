@@ -61,37 +61,31 @@ void shuffle(std::span<const std::byte> bytes, std::size_t voxel_bytes, std::vec
       planes[p * voxels + v] = static_cast<char>(bytes[v * voxel_bytes + p]);
 }
 
-void unshuffle(const std::uint8_t* __restrict planes, std::size_t voxel_bytes,
+void unshuffle(const std::uint8_t* __restrict low, const std::uint8_t* __restrict high,
                std::span<std::byte> bytes) {
   auto* __restrict out = reinterpret_cast<std::uint8_t*>(bytes.data());
   const std::size_t voxels = bytes.size() / 2;
-  if (voxel_bytes == 1) {
-    std::memcpy(out, planes, bytes.size());
-    return;
-  }
-  const std::uint8_t* __restrict low = planes, * __restrict high = planes + voxels;
   for (std::size_t v = 0; v < voxels; ++v) {
     out[2 * v] = low[v];
     out[2 * v + 1] = high[v];
   }
 }
 
-// Returns whether `plane.size()` bytes came out of the stream at `at`, which moves behind it.
-bool unpack_plane(std::span<const std::byte> packed, std::size_t& at,
-                  std::span<std::uint8_t> plane) {
-  if (at > packed.size() || packed.size() - at < 4) return false;
+// Where the plane lies whose stream is at `at`, which moves behind it: in the stream, when that
+// holds it as it is, else in `plane`. nullptr: the stream does not give `plane.size()` bytes.
+const std::uint8_t* unpack_plane(std::span<const std::byte> packed, std::size_t& at,
+                                 std::span<std::uint8_t> plane) {
+  if (at > packed.size() || packed.size() - at < 4) return nullptr;
   const std::size_t n = word(packed, at);
   at += 4;
-  if (n > packed.size() - at || n > plane.size()) return false;
+  if (n > packed.size() - at || n > plane.size()) return nullptr;
   const auto* from = reinterpret_cast<const char*>(packed.data() + at);
   at += n;
   const int length = static_cast<int>(plane.size());
-  if (n == plane.size()) {
-    std::memcpy(plane.data(), from, n);
-    return true;
-  }
-  return LZ4_decompress_safe(from, reinterpret_cast<char*>(plane.data()), static_cast<int>(n),
-                             length) == length;
+  if (n == plane.size()) return reinterpret_cast<const std::uint8_t*>(from);
+  const int given =
+      LZ4_decompress_safe(from, reinterpret_cast<char*>(plane.data()), static_cast<int>(n), length);
+  return given == length ? plane.data() : nullptr;
 }
 
 }  // namespace
@@ -148,9 +142,15 @@ std::optional<std::uint64_t> unpack_lz4_frame(std::span<const std::byte> packed,
     const std::size_t streams = streams_of(bytes.size(), block, voxel_bytes),
                       length = bytes.size() / streams;
     std::size_t at = word(packed, BLOSC_MIN_HEADER_LENGTH + 4 * b);
-    for (std::size_t s = 0; s < streams; ++s)
-      if (!unpack_plane(packed, at, {planes.get() + s * length, length})) return std::nullopt;
-    unshuffle(planes.get(), voxel_bytes, bytes);
+    const std::uint8_t* plane[2] = {};  // low bytes and high bytes; as one where they lie together
+    for (std::size_t s = 0; s < streams; ++s) {
+      plane[s] = unpack_plane(packed, at, {planes.get() + s * length, length});
+      if (plane[s] == nullptr) return std::nullopt;
+    }
+    if (voxel_bytes == 1)
+      std::memcpy(bytes.data(), plane[0], bytes.size());
+    else
+      unshuffle(plane[0], streams == 2 ? plane[1] : plane[0] + bytes.size() / 2, bytes);
     hash.update(bytes.data(), bytes.size());
   }
   return hash.digest();

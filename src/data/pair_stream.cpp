@@ -14,8 +14,8 @@
 namespace homolog::data {
 namespace {
 
-constexpr std::int64_t kExpectedPairs = 4;  // a thread
-constexpr int kReaders = 4;                 // a thread, where the page cache is passed
+constexpr std::int64_t kExpectedPairs = 12;  // a thread
+constexpr int kReaders = 8;                  // a thread, where the page cache is passed
 
 struct Place {
   std::uint64_t epoch;

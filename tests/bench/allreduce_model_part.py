@@ -1,5 +1,6 @@
 """Rows of the part `allreduce` that compare homolog plan's model of an all-reduce with what it takes here, at 2, 4 and 8 processes. The model is
-given what one message between two processes takes, small and large, and how fast one process adds; nothing of an all-reduce. `ours` is
+given what one message between two processes takes, small over either way and large over MPI (which reads it from the sender's memory, as
+ranks of a host do with each other's gradients), and how fast one process adds; nothing of an all-reduce. `ours` is
 measured, `peer` predicted; both from the fastest of some rounds, so that neighbours on the machine count little. More processes than cores share them, which the model is told."""
 import json
 import os
@@ -26,7 +27,8 @@ class AllReduceModelPart:
 
     def rows(self):
         adding = self.adding()
-        return sum((self.rows_of(way, ranks, *self.message(way), adding) for way in ("mpi", "tcp") for ranks in RANKS), [])
+        reading = self.message("mpi")[0]
+        return sum((self.rows_of(way, ranks, reading, self.message(way)[1], adding) for way in ("mpi", "tcp") for ranks in RANKS), [])
 
     def adding(self):
         count = COUNTS["1 MB"]

@@ -3,6 +3,7 @@
 //   pairs   batches as they come: integers of the window
 //   float   and turned into float32 in [0, 1]
 //   codec   peer: the same chunks decoded by Blosc from memory, nothing read, nothing checked
+//   copy    limit: as many decoded bytes copied from memory into as many batches
 //   step    a training step of a small network on each batch, and on one that stays in memory, in
 //           turns
 // Prints one JSON object; each list has an entry a pass, the first of which finds what the disk and
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -114,6 +116,22 @@ json codec(const Arguments& a) {
   return out;
 }
 
+json copy(const Arguments& a) {
+  const store::PairStore pairs({a.words.at(0), "train"});
+  const std::int64_t bytes = 2 * pairs.header().voxels() * 2;  // of a pair
+  const at::Tensor from = at::full({pairs.pairs(), bytes}, 7, at::kByte);
+  at::Tensor to = at::zeros({(a.ahead + 1) * a.batch, bytes}, at::kByte);
+  json out{{"pairs_per_s", json::array()}};
+  for (std::int64_t pass = 0; pass < a.passes; ++pass) {
+    Stopwatch watch;
+    for (std::int64_t i = 0; i < pairs.pairs(); ++i)
+      std::memcpy(to[i % to.size(0)].data_ptr(), from[i].data_ptr(),
+                  static_cast<std::size_t>(bytes));
+    out["pairs_per_s"].push_back(static_cast<double>(pairs.pairs()) / watch.lap());
+  }
+  return out;
+}
+
 double train(backbone::Backbone& network, const data::PairBatch& batch, int width) {
   Stopwatch watch;
   for (const at::Tensor& side_BDHW : {batch.query_BDHW, batch.key_BDHW}) {
@@ -147,7 +165,8 @@ int body(int argc, char** argv) {
   Arguments a;
   Options options("bench_stream", "STORE --mode MODE", "Pairs a second of training's stream.");
   options.positional("STORE", a.words, "pair store");
-  options.add("mode", a.mode, "what is measured", {.choices = {"pairs", "float", "codec", "step"}});
+  options.add("mode", a.mode, "what is measured",
+              {.choices = {"pairs", "float", "codec", "copy", "step"}});
   options.add("passes", a.passes, "over the store, or steps", {.min = 1});
   options.add("batch", a.batch, "pairs", {.min = 1});
   options.add("ahead", a.ahead, "batches kept ready", {.min = 1});
@@ -155,6 +174,7 @@ int body(int argc, char** argv) {
   if (!options.parse(argc, argv)) return 0;
   at::set_num_threads(1);
   const json result = a.mode == "codec"  ? codec(a)
+                      : a.mode == "copy" ? copy(a)
                       : a.mode == "step" ? step(a)
                                          : stream(a, a.mode == "float");
   std::printf("%s\n", result.dump().c_str());

@@ -47,11 +47,18 @@ TEST(AllReduceModel, ATreeIsTakenWhereManyNodesMakeARingSlow) {
   EXPECT_FALSE(all_reduce(kMiddle, eights(64)).by_tree());
 }
 
-// Two processes on two cores: each sends and receives half of 100 MB twice at 2 GB/s, and adds half
-// once at 4 GB/s.
-TEST(AllReduceModel, ProcessesInHostMemoryAddThemselves) {
+// Two processes on two cores: each reads half of 100 MB twice at 2 GB/s, and adds half once at
+// 4 GB/s. They meet three times, however many they are.
+TEST(AllReduceModel, ProcessesInHostMemoryReadAndAddThemselves) {
   Fabric host{.per_node = 2, .link = 2e9, .link_hop = 0, .cores = 2, .adding = 4e9};
   EXPECT_NEAR(all_reduce(100e6, host).seconds(), 0.05 + 0.0125, 1e-9);
+  for (const int processes : {2, 8}) {
+    host.per_node = host.cores = processes;
+    host.link_hop = 0;
+    const double without = all_reduce(100e6, host).seconds();
+    host.link_hop = 1e-3;
+    EXPECT_NEAR(all_reduce(100e6, host).seconds(), without + 3e-3, 1e-9);
+  }
 }
 
 TEST(AllReduceModel, ProcessesThatShareCoresTakeTurns) {
