@@ -4,8 +4,15 @@
 // bench_allreduce least [tcp=HOST:PORT] COUNT...: the fastest in place of the median, as below.
 // bench_allreduce hop [tcp=HOST:PORT] COUNT...: of a message from rank 0 to rank 1 instead.
 // bench_allreduce adding COUNT...: of adding COUNT floats to others, by one process.
+// bench_allreduce reading COUNT...: of reading COUNT floats from another process's memory.
 // bench_allreduce model RANKS LINK HOP ADDING CORES COUNT...: what homolog plan's model says, from
-// B/s and seconds of such messages.
+// B/s of such reads and adds, and seconds of a message.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -70,6 +77,34 @@ Json adding(const Words& words) {
   return fastest;
 }
 
+// What neighbours do: see cluster/comm/neighbours.cpp.
+Json reading(const Words& words) {
+  Json fastest;
+  for (const std::size_t count : counts_of(words, 0)) {
+    const std::vector<float> theirs(count, 1);
+    std::vector<float> own(count);
+    const pid_t other = ::fork();
+    if (other == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      while (true) ::pause();
+    }
+    std::vector<double> timed;
+    for (int i = 0; i < kRounds; ++i) {
+      const iovec to{own.data(), count * sizeof(float)},
+          from{const_cast<float*>(theirs.data()), count * sizeof(float)};
+      Stopwatch watch;
+      const ssize_t n = ::process_vm_readv(other, &to, 1, &from, 1, 0);
+      timed.push_back(watch.lap());
+      if (n != static_cast<ssize_t>(to.iov_len))
+        throw Error(Fault::Environment, "another process's memory cannot be read here");
+    }
+    ::kill(other, SIGKILL);
+    ::waitpid(other, nullptr, 0);
+    fastest[std::to_string(count)] = least_of(timed);
+  }
+  return fastest;
+}
+
 Json model(const Words& words) {
   if (words.size() < 6) throw Error(Fault::Usage, "model RANKS LINK HOP ADDING CORES COUNT...");
   const plan::Fabric fabric{.per_node = std::stoi(words[0]),
@@ -117,6 +152,8 @@ int body(int argc, char** argv) {
     std::printf("%s\n", model(rest).dump().c_str());
   else if (word == "adding")
     std::printf("%s\n", adding(rest).dump().c_str());
+  else if (word == "reading")
+    std::printf("%s\n", reading(rest).dump().c_str());
   else
     measure(word, word == "hop" || word == "least" ? rest : words);
   return 0;

@@ -1,6 +1,5 @@
 """Rows of the part `allreduce` that compare homolog plan's model of an all-reduce with what it takes here, at 2, 4 and 8 processes. The model is
-given what one message between two processes takes, small over either way and large over MPI (which reads it from the sender's memory, as
-ranks of a host do with each other's gradients), and how fast one process adds; nothing of an all-reduce. `ours` is
+given how fast one process reads another's memory and adds, and what a small message between two takes; nothing of an all-reduce. `ours` is
 measured, `peer` predicted; both from the fastest of some rounds, so that neighbours on the machine count little. More processes than cores share them, which the model is told."""
 import json
 import os
@@ -26,19 +25,17 @@ class AllReduceModelPart:
         self.counts = [str(count) for count in COUNTS.values()]
 
     def rows(self):
-        adding = self.adding()
-        reading = self.message("mpi")[0]
-        return sum((self.rows_of(way, ranks, reading, self.message(way)[1], adding) for way in ("mpi", "tcp") for ranks in RANKS), [])
+        rates = [self.rate(what) for what in ("reading", "adding")]
+        return sum((self.rows_of(way, ranks, rates[0], self.message(way), rates[1]) for way in ("mpi", "tcp") for ranks in RANKS), [])
 
-    def adding(self):
-        count = COUNTS["1 MB"]
-        return 4 * count / json.loads(self.run([self.program, "adding", count]))[str(count)]
+    def rate(self, what):
+        """B/s of one process, in pieces that leave the cache."""
+        count = COUNTS["10 MB"]
+        return 4 * count / json.loads(self.run([self.program, what, count]))[str(count)]
 
     def message(self, way):
-        """B/s of a large message, seconds of a small one."""
-        large = COUNTS["10 MB"]
-        told = self.world(way, 2, "hop", str(SMALL), str(large))
-        return 4 * large / told[str(large)], told[str(SMALL)]
+        """Seconds of a small one between two processes."""
+        return self.world(way, 2, "hop", str(SMALL))[str(SMALL)]
 
     def rows_of(self, way, ranks, link, hop, adding):
         turns = [self.world(way, ranks, "least", *self.counts) for _ in range(self.repeats)]
@@ -47,7 +44,7 @@ class AllReduceModelPart:
         for size, count in COUNTS.items():
             measured, predicted = [turn[str(count)] for turn in turns], said[str(count)]
             row = self.row("allreduce", f"{way}, {ranks} processes, {size}: against plan's model", measured, [predicted], "s", better="less",
-                           note=f"peer: the model, of {link / 1e9:.2f} GB/s and {hop * 1e6:.0f} us a message, {adding / 1e9:.1f} GB/s added")
+                           note=f"peer: the model, of {link / 1e9:.2f} GB/s read, {adding / 1e9:.1f} GB/s added, {hop * 1e6:.0f} us a message")
             row.update(goal=WITHIN, met=1 / WITHIN <= row["ratio"] <= WITHIN)
             rows.append(row)
             print(f"bench: {row['name']}: {row['ours']:.4g} s, model {predicted:.4g} s", file=sys.stderr)
