@@ -34,7 +34,7 @@ PairStore::PairStore(const StorePlace& place)
     : manifest_(load_manifest(place.folder)),
       cache_(bytes_of(manifest_, place.split) > place.cached_bytes ? PageCache::Passed
                                                                    : PageCache::Used) {
-  std::int64_t global = 0, staged = 0;
+  std::int64_t global = 0, staged = 0, passing = 0;
   for (const ShardSummary& said : manifest_.shards) {
     const std::int64_t first = global;
     global += said.pairs;
@@ -43,6 +43,7 @@ PairStore::PairStore(const StorePlace& place)
     shards_.push_back(std::make_unique<NearestShard>(place.folder / said.file, copy,
                                                      said_of(manifest_, said), cache_));
     staged += shards_.back()->is_staged();
+    passing += shards_.back()->reader().passes_page_cache();
     first_.push_back(pairs_);
     global_first_.push_back(first);
     pairs_ += said.pairs;
@@ -50,6 +51,9 @@ PairStore::PairStore(const StorePlace& place)
   if (!place.staged.empty() && !shards_.empty())
     log::info("shards read from their staged copies",
               {{"staged", staged}, {"of", shards_.size()}, {"split", place.split}});
+  if (cache_ == PageCache::Passed)
+    log::info("shards read past the page cache",
+              {{"shards", passing}, {"of", shards_.size()}, {"split", place.split}});
 }
 
 PairStore::Place PairStore::at(std::int64_t index) const {

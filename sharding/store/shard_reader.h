@@ -43,6 +43,7 @@ class ShardReader {
   // From now on crops are read past the page cache (O_DIRECT). False: this file system cannot, and
   // nothing changes.
   bool pass_page_cache();
+  bool passes_page_cache() const noexcept { return passes_page_cache_; }
 
   // Memory that a thread uses again for every crop.
   struct Scratch {

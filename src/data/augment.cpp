@@ -48,7 +48,10 @@ at::Tensor rotate_in_plane(const at::Tensor& image_XYZ, double degrees) {
   const std::int64_t X = image_XYZ.size(0), Y = image_XYZ.size(1);
   const auto source = rotation_source(X, Y, degrees);
   const at::Tensor index_host = at::tensor(at::ArrayRef<std::int64_t>(source), at::kLong);
-  const at::Tensor index_P = index_host.to(image_XYZ.device());
+  // From pageable memory the host would wait for the device.
+  const at::Tensor index_P =
+      image_XYZ.is_cuda() ? index_host.pin_memory().to(image_XYZ.device(), /*non_blocking=*/true)
+                          : index_host;
   at::Tensor rotated_PZ = image_XYZ.reshape({X * Y, -1}).index_select(0, index_P.clamp_min(0));
   return rotated_PZ.mul_(index_P.ge(0).unsqueeze(1)).view_as(image_XYZ);
 }

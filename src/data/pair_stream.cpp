@@ -2,6 +2,7 @@
 // Batch number s of the stream is a function of the start cursor and s; nothing else is counted.
 #include "data/pair_stream.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
@@ -14,8 +15,10 @@
 namespace homolog::data {
 namespace {
 
-constexpr std::int64_t kExpectedPairs = 12;  // a thread
-constexpr int kReaders = 8;                  // a thread, where the page cache is passed
+// Of each thread, and at most: pairs that are read ahead, and readers where the page cache is
+// passed.
+constexpr int kExpectedPairs = 12, kMostExpected = 32;
+constexpr int kReaders = 8, kMostReaders = 32;
 
 struct Place {
   std::uint64_t epoch;
@@ -39,7 +42,7 @@ struct Reading {
         buffers({plan.batch, fetcher.store().header().crop.z, fetcher.store().header().crop.y,
                  fetcher.store().header().crop.x}) {
     if (fetcher.store().page_cache() == store::PageCache::Passed)
-      ahead.emplace(fetcher.store(), kReaders * plan.threads);
+      ahead.emplace(fetcher.store(), std::min(kReaders * plan.threads, kMostReaders));
   }
 
   Place place(std::uint64_t sequence) const {
@@ -57,7 +60,8 @@ struct Reading {
     return sequence * static_cast<std::uint64_t>(plan.batch) + static_cast<std::uint64_t>(row);
   }
   std::uint64_t expected_rows() const {
-    return static_cast<std::uint64_t>(plan.threads * kExpectedPairs);
+    return static_cast<std::uint64_t>(
+        std::min(plan.threads * kExpectedPairs, plan.threads + kMostExpected));
   }
   void expect(std::uint64_t number) {
     const auto rows = static_cast<std::uint64_t>(plan.batch);

@@ -8,6 +8,7 @@
 
 #include "base/counter_rng.h"
 #include "base/error.h"
+#include "model/to_device.h"
 
 namespace homolog::model {
 namespace {
@@ -54,7 +55,7 @@ at::Tensor visible_B1XYZ(const MaskPlan& plan, const backbone::Size3& crop, std:
         CounterRng(seed, purpose, keys[static_cast<std::size_t>(b)]).permutation(cells);
     for (std::int64_t i = 0; i < masked; ++i) row[b][order[static_cast<std::size_t>(i)]] = 0.0F;
   }
-  return seen.to(device)
+  return to_device(seen, device)
       .view({batch, grid[0], 1, grid[1], 1, grid[2], 1})
       .expand({batch, grid[0], crop[0] / grid[0], grid[1], crop[1] / grid[1], grid[2],
                crop[2] / grid[2]})

@@ -11,6 +11,7 @@
 
 #include "base/counter_rng.h"
 #include "base/hash.h"
+#include "model/to_device.h"
 
 namespace homolog::model {
 
@@ -57,8 +58,9 @@ void RowDraws::check_rows(std::int64_t rows) const {
 
 at::Tensor RowDraws::keep_LB(const std::vector<double>& drop_L, std::int64_t rows,
                              const at::Device& device) const {
-  return drawn("drop-path",
-               [=](const RowDraws& draws) { return draws.draw_keep_LB(drop_L, rows).to(device); });
+  return drawn("drop-path", [=](const RowDraws& draws) {
+    return to_device(draws.draw_keep_LB(drop_L, rows), device);
+  });
 }
 
 at::Tensor RowDraws::draw_keep_LB(const std::vector<double>& drop_L, std::int64_t rows) const {

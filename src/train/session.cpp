@@ -226,7 +226,7 @@ void declare_recipe(Options& o, TrainingPlan& p) {
         "cannot be recorded is issued anew each time, with a warning. On a CPU it records nothing");
   o.add("cluster.activation_checkpoint", p.activation_checkpoint,
         "recompute the insides of the network's blocks in backward instead of keeping them: costs "
-        "one forward pass more, about a quarter of a step, for less memory of activations (homolog "
+        "up to one forward pass more, a quarter of a step, for less memory of activations (homolog "
         "plan says how much); changes rounding alone, so also on resume");
 }
 

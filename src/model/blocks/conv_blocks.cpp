@@ -35,13 +35,12 @@ at::Tensor norm(const at::Tensor& x_BCXYZ, torch::nn::GroupNorm& groups) {
   return groups.is_empty() ? instance_norm(x_BCXYZ) : groups(x_BCXYZ);
 }
 
-at::Tensor norm_and_activate(const at::Tensor& x_BCXYZ, torch::nn::GroupNorm& groups) {
-  if (!groups.is_empty()) {
-    at::Tensor y_BCXYZ = groups(x_BCXYZ);
-    return at::leaky_relu_(y_BCXYZ, kSlope);
-  }
-  at::Tensor y_1NXYZ = norm_channels(as_channels(x_BCXYZ));
-  return at::leaky_relu_(y_1NXYZ, kSlope).view(x_BCXYZ.sizes());
+// The norm of x, plus a shortcut where there is one, through the leaky ReLU; one map for all three.
+at::Tensor norm_and_activate(const at::Tensor& x_BCXYZ, torch::nn::GroupNorm& groups,
+                             const at::Tensor& shortcut_BCXYZ = {}) {
+  at::Tensor y = groups.is_empty() ? norm_channels(as_channels(x_BCXYZ)) : groups(x_BCXYZ);
+  if (shortcut_BCXYZ.defined()) y.add_(shortcut_BCXYZ.reshape(y.sizes()));
+  return at::leaky_relu_(y, kSlope).view(x_BCXYZ.sizes());
 }
 
 }  // namespace
@@ -77,12 +76,13 @@ ConvPairImpl::ConvPairImpl(std::int64_t in, std::int64_t out, bool residual, Gro
   if (!conv3_.is_empty()) norm3_ = register_module("norm3", torch::nn::GroupNorm(options));
 }
 
+// The shortcut comes first, so that backward comes to it last: its gradient of x, the largest map,
+// does not wait beside those of the two convolutions.
 at::Tensor ConvPairImpl::forward(const at::Tensor& x_BCXYZ) {
+  at::Tensor shortcut_BCXYZ;
+  if (residual_) shortcut_BCXYZ = conv3_.is_empty() ? x_BCXYZ : norm(conv3_(x_BCXYZ), norm3_);
   const at::Tensor mid_BCXYZ = conv2_(norm_and_activate(conv1_(x_BCXYZ), norm1_));
-  if (!residual_) return norm_and_activate(mid_BCXYZ, norm2_);
-  at::Tensor sum_BCXYZ =
-      norm(mid_BCXYZ, norm2_) + (conv3_.is_empty() ? x_BCXYZ : norm(conv3_(x_BCXYZ), norm3_));
-  return at::leaky_relu_(sum_BCXYZ, kSlope);
+  return norm_and_activate(mid_BCXYZ, norm2_, shortcut_BCXYZ);
 }
 
 UnetrBasicBlockImpl::UnetrBasicBlockImpl(std::int64_t in, std::int64_t out, bool residual,

@@ -5,6 +5,7 @@
 #include <torch/utils.h>
 
 #include "model/side_stream.h"
+#include "model/to_device.h"
 #include "objective/alice_network.h"
 #include "objective/alice_plan.h"
 #include "objective/alice_views.h"
@@ -229,8 +230,8 @@ Views Alice::ready(const Views& views, const StepInfo& info) const {
   Views out = joined(plan_, crop_, views, info, target_ != nullptr);
   if (!target_) return out;
   const at::Device device = views.at("query_B1XYZ").device();
-  out.tensors[kCentreCls] = centre_cls_1D_.to(device);
-  out.tensors[kCentreTokens] = centre_tokens_11D_.to(device);
+  out.tensors[kCentreCls] = model::to_device(centre_cls_1D_, device);
+  out.tensors[kCentreTokens] = model::to_device(centre_tokens_11D_, device);
   return out;
 }
 

@@ -110,15 +110,16 @@ TEST(Networks, ParametersAreThePublishedOnesMillions) {
 struct Saving {
   const char* name;
   double saved, peak;  // at most, of what the network needs that keeps its activations
+  double work;         // more than so many forward passes again
 };
 
 // The peak of the last three lies, at this crop, within one block of the decoder.
-TEST(Networks, RecomputedBlocksHoldLessAndCostOneForwardMore) {
+TEST(Networks, RecomputedBlocksHoldLessAndCostUpToOneForwardMore) {
   const MetaKernels kernels;
   const Size3 crop{64, 64, 64};
-  for (const Saving& s :
-       {Saving{"nnformer", 0.2, 0.4}, Saving{"swin_unetr", 0.3, 0.6}, Saving{"vit", 0.1, 1.001},
-        Saving{"unetr", 0.2, 1.001}, Saving{"resnet", 0.4, 1.001}}) {
+  for (const Saving& s : {Saving{"nnformer", 0.2, 0.4, 0.8}, Saving{"swin_unetr", 0.45, 0.6, 0.4},
+                          Saving{"vit", 0.1, 1.001, 0.8}, Saving{"unetr", 0.45, 1.001, 0.7},
+                          Saving{"resnet", 0.4, 1.001, 0.8}}) {
     SCOPED_TRACE(s.name);
     const Pass kept = run(make(s.name, crop), crop, torch::kMeta);
     const auto network = make(s.name, crop);
@@ -127,7 +128,7 @@ TEST(Networks, RecomputedBlocksHoldLessAndCostOneForwardMore) {
     EXPECT_LE(again.saved / kept.saved, s.saved);
     EXPECT_LE(again.peak / kept.peak, s.peak);
     EXPECT_NEAR(again.forward / kept.forward, 1, 1e-9);
-    EXPECT_GT((again.all - kept.all) / kept.forward, 0.8);
+    EXPECT_GT((again.all - kept.all) / kept.forward, s.work);
     EXPECT_LE((again.all - kept.all) / kept.forward, 1);
   }
 }
