@@ -2,6 +2,7 @@
 
 Parts: data (the pair stream against h5py, MosaicML streaming, memory maps, the codec alone and the disk:
 data_part.py), step (training steps, the update alone, memory, two workers and their start against PyTorch DDP: step_part.py;
+on a GPU against eager and compiled DDP there, and shares of what it can do: gpu_rows.py;
 then a step of the small recipe by phase, those that take no time left out, no peer),
 startup (seconds from the launch to the first all-reduce, 1 to 64 workers over MPI and TCP: startup_part.py; startup/plot.py draws them),
 allreduce (seconds of one between two processes here, by size, against PyTorch's gloo; 2, 4 and 8 processes against homolog plan's
@@ -27,6 +28,7 @@ import time
 
 from allreduce_model_part import AllReduceModelPart
 from data_part import DataPart
+from row import row
 from startup_part import StartupPart
 from step_part import StepPart
 
@@ -83,19 +85,6 @@ def numbers_row(fixture, lines, failed):
     return {"part": "numerics", "name": name, "ours": off, "peer": None,
             "ratio": goal / off if goal and off else None, "spread": 0.0, "goal": goal, "met": not failed and off <= (goal or 0.0),
             "unit": "deviation", "note": note}
-
-
-def row(part, name, ours, peer=None, unit="", goal=None, note="", better="more"):
-    ours = [value for value in ours]
-    mid = statistics.median(ours)
-    spread = (max(ours) - min(ours)) / mid if mid else 0.0
-    peer_mid = statistics.median(peer) if peer else None
-    ratio = None
-    if peer_mid:
-        ratio = mid / peer_mid if better == "more" else peer_mid / mid
-    met = None if goal is None or ratio is None else ratio >= goal
-    return {"part": part, "name": name, "ours": mid, "peer": peer_mid, "ratio": ratio, "spread": spread,
-            "goal": goal, "met": met, "unit": unit, "note": note}
 
 
 class Bench:

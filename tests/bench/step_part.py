@@ -33,11 +33,12 @@ class StepPart:
     def rows(self):
         if not PROGRAM.exists():
             print(f"bench: the step's peer is not here ({PROGRAM}): its rows are left out", file=sys.stderr)
-            return []
+            return self.on_gpu()
         rows = [row for network in WIDTHS for side in STEPS for row in self.steps(network, side)]
-        rows += self.recomputed(64) + self.updates() + self.two_workers() + [self.start()]
-        rows += GpuRows(self.program.parent, self.repeats, self.run, self.row).rows()
-        return rows
+        return rows + self.recomputed(64) + self.updates() + self.two_workers() + [self.start()] + self.on_gpu()
+
+    def on_gpu(self):
+        return GpuRows(self.program.parent, self.folder, self.repeats, self.run, self.row).rows()
 
     def note(self, rows):
         for row in rows:

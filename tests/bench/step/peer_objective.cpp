@@ -4,8 +4,11 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+
 #include "model/backbones/nnformer.h"
 #include "model/backbones/swin_unetr.h"
+#include "model/precision.h"
 
 namespace homolog::bench {
 namespace {
@@ -13,19 +16,19 @@ namespace {
 constexpr std::int64_t kHidden = 2048, kBottleneck = 256, kTokenWidth = 512, kHeads = 8;
 
 std::shared_ptr<backbone::Backbone> backbone_of(const PeerPlan& plan) {
-  const backbone::Size3 crop{plan.crop, plan.crop, plan.crop};
   if (plan.network == "nnformer") {
     model::nnformer::Plan nnformer;
     nnformer.embed = plan.feature;
     for (std::size_t s = 0; s < nnformer.heads.size(); ++s)
       nnformer.heads[s] = (plan.feature << s) / 8;
     nnformer.drop_path = 0;
-    return std::make_shared<model::nnformer::NnFormer>(nnformer, crop);
+    return std::make_shared<model::nnformer::NnFormer>(nnformer, plan.crop);
   }
   model::swin::Plan swin;
   swin.feature = plan.feature;
-  if (plan.crop < 64) swin.norm = "group";  // of one voxel nothing else is a norm
-  return std::make_shared<model::swin::SwinUnetr>(swin, crop);
+  if (*std::max_element(plan.crop.begin(), plan.crop.end()) < 64)
+    swin.norm = "group";  // of one voxel nothing else is a norm
+  return std::make_shared<model::swin::SwinUnetr>(swin, plan.crop);
 }
 
 torch::nn::Linear without_bias(std::int64_t in, std::int64_t out) {
@@ -33,7 +36,7 @@ torch::nn::Linear without_bias(std::int64_t in, std::int64_t out) {
 }
 
 at::Tensor cross_entropy(const at::Tensor& target, const at::Tensor& logits) {
-  return -(target * at::log_softmax(logits / 0.1, -1)).sum(-1).mean();
+  return -(target * at::log_softmax(model::wide(logits) / 0.1, -1)).sum(-1).mean();
 }
 
 std::shared_ptr<torch::nn::Module> with_net(const std::shared_ptr<PeerNet>& net) {
@@ -77,8 +80,8 @@ backbone::Features PeerNet::look(const backbone::View& view, bool reconstructs) 
 PeerOutputs PeerNet::run(const backbone::View& view, bool reconstructs) {
   const backbone::Features features = look(view, reconstructs);
   const at::Tensor &encoder_BLC = features.encoder_BLC, &decoder_BLC = features.decoder_BLC;
-  const at::Tensor tokens_BTC = mlp->forward(
-      at::cat({encoder_BLC.mean(1, /*keepdim=*/true), pe(encoder_BLC), pd(decoder_BLC)}, 1));
+  const at::Tensor tokens_BTC = model::wide(mlp->forward(
+      at::cat({encoder_BLC.mean(1, /*keepdim=*/true), pe(encoder_BLC), pd(decoder_BLC)}, 1)));
   const at::Tensor units_BTC =
       tokens_BTC / tokens_BTC.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
   const std::int64_t n = encoder_BLC.size(1);
@@ -98,6 +101,12 @@ PeerObjective::PeerObjective(const PeerPlan& plan)
       "ffn", torch::nn::Sequential(torch::nn::Linear(kTokenWidth, kHidden), torch::nn::ReLU(),
                                    torch::nn::Linear(kHidden, kTokenWidth)));
   start_target();
+}
+
+void PeerObjective::move_to(torch::Device device) {
+  student_->to(device);
+  target_->to(device);
+  centre_D_ = centre_D_.to(device);
 }
 
 void PeerObjective::start_target() {
@@ -123,26 +132,33 @@ at::Tensor PeerObjective::align(const at::Tensor& queries_BTD, const at::Tensor&
 
 objective::Loss PeerObjective::evaluate(const objective::Views& views, const objective::StepInfo&) {
   const at::Tensor& image_B1XYZ = views.at("image_B1XYZ");
-  PeerOutputs target;
+  const at::DeviceType device = image_B1XYZ.device().type();
+  PeerOutputs target, student;
   {
     const torch::NoGradGuard no_grad;
+    const model::Autocast networks(precision(), device);
     target = target_net_->run({.image_B1XYZ = image_B1XYZ}, /*reconstructs=*/false);
   }
-  const PeerOutputs student = student_net_->run(
-      {.image_B1XYZ = image_B1XYZ, .visible_B1XYZ = 1 - views.at("masked_B1XYZ")}, true);
-  const at::Tensor aligned_BTD = align(student.encoder_BTD, student.decoder_BTD);
-  at::Tensor to_target_BTD;
+  at::Tensor aligned_BTD, to_target_BTD;
+  {
+    const model::Autocast networks(precision(), device);
+    student = student_net_->run(
+        {.image_B1XYZ = image_B1XYZ, .visible_B1XYZ = 1 - views.at("masked_B1XYZ")}, true);
+    aligned_BTD = align(student.encoder_BTD, student.decoder_BTD);
+  }
   {
     const torch::NoGradGuard no_grad;
-    to_target_BTD = align(student.encoder_BTD, target.decoder_BTD);
+    const model::Autocast networks(precision(), device);
+    to_target_BTD = model::wide(align(student.encoder_BTD, target.decoder_BTD));
   }
+  const at::Tensor target_cls_BD = model::wide(target.cls_BD);
   const std::int64_t pairs = image_B1XYZ.size(0) / 2;
-  const at::Tensor across_BD = at::softmax((target.cls_BD.roll(pairs, 0) - centre_D_) / 0.04, -1);
+  const at::Tensor across_BD = at::softmax((target_cls_BD.roll(pairs, 0) - centre_D_) / 0.04, -1);
   objective::Loss loss;
   loss.total = cross_entropy(across_BD, student.cls_BD) +
                cross_entropy(at::softmax(to_target_BTD / 0.04, -1), aligned_BTD) +
-               10 * at::mse_loss(student.reconstruction_B1XYZ, image_B1XYZ);
-  loss.statistics = target.cls_BD.mean(0);
+               10 * at::mse_loss(model::wide(student.reconstruction_B1XYZ), image_B1XYZ);
+  loss.statistics = target_cls_BD.mean(0);
   return loss;
 }
 

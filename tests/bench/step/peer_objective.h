@@ -17,7 +17,8 @@ namespace homolog::bench {
 
 struct PeerPlan {
   std::string network = "swin_unetr";  // or "nnformer"
-  std::int64_t feature = 24, crop = 32, outputs = 512;
+  std::int64_t feature = 24, outputs = 512;
+  backbone::Size3 crop{32, 32, 32};
 };
 
 // What a pass gives; the tokens behind the head's second layer.
@@ -42,7 +43,8 @@ struct PeerNet : torch::nn::Module {
 class PeerObjective final : public objective::Objective {
  public:
   explicit PeerObjective(const PeerPlan& plan);
-  void start_target();  // from the student's weights
+  void move_to(torch::Device device);  // the centre, too
+  void start_target();                 // from the student's weights
   torch::nn::Module& online() override { return *student_; }
   torch::nn::Module* target() override { return target_.get(); }
   objective::ParameterRule rule(const std::string& name,

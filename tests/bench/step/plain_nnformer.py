@@ -2,6 +2,7 @@
 module a layer. Names and numbers are those of homolog's own (src/model/backbones/nnformer.h), so weights move between them.
 
 Net is a network for peer_ddp_step.py in the place of its Swin UNETR, with the same heads."""
+import peer_objective
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -158,7 +159,7 @@ class NnFormer(nn.Module):
         up = layer.Upsample(below, self.sides[level + 1])
         return layer.blocks[1](layer.blocks[0](up + skip, up, skip))
 
-    def forward(self, image):
+    def forward(self, image, reconstructs=True):
         down, skips = self.model_down, []
         tokens = down.patch_embed(image) + down.absolute_pos_embed
         for s, layer in enumerate(down.layers):
@@ -168,21 +169,13 @@ class NnFormer(nn.Module):
             if s < 3:
                 tokens = layer.downsample(tokens, self.sides[s])
         first = self.decode(2, skips[3], skips[2])
+        if not reconstructs:
+            return skips[3], first, None
         last = self.decode(0, self.decode(1, first, skips[1]), skips[0])
         return skips[3], first, self.final[0].up(to_map(last, self.sides[0]))
 
 
-class Net(nn.Module):
+class Net(peer_objective.Net):
     """With the peer's heads, under the peer's names."""
-    def __init__(self, embed, crop, out=512):
-        super().__init__()
-        encoder, decoder, hidden = 8 * embed, 4 * embed, 2048
-        self.b, self.pe, self.pd = NnFormer(embed, crop), nn.Linear(encoder, encoder), nn.Linear(decoder, encoder)
-        self.mlp = nn.Sequential(nn.Linear(encoder, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 256))
-        self.last, self.last2 = nn.Linear(256, out, bias=False), nn.Linear(256, out, bias=False)
-
-    def forward(self, image, mask=None):
-        e, d, y = self.b(image if mask is None else image * (1 - mask))
-        tokens = torch.cat([e.mean(1, keepdim=True), self.pe(e), self.pd(d)], 1)
-        tokens, n = F.normalize(self.mlp(tokens), dim=-1), e.shape[1]
-        return self.last(tokens[:, 0]), self.last2(tokens[:, 1:1 + n]), self.last2(tokens[:, 1 + n:]), y
+    def __init__(self, embed, crop):
+        super().__init__(NnFormer(embed, crop), 8 * embed, 4 * embed)

@@ -1,15 +1,22 @@
 // bench_step: training steps of the peer's network (peer_step.py) by homolog's engine. Prints one
 // JSON object on rank 0: losses, seconds of each step after the first (wall and processor) and of
 // its parts, largest resident memory. Alone or under mpirun; each rank takes the same batch.
+// On a GPU a step ends when the device is done, and its parts when the host has issued them; also
+// told: the host's milliseconds in a step without its wait for the device (host_ms), peak memory.
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
+#include <torch/cuda.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/options.h"
 #include "base/run_main.h"
 #include "cluster/comm/communicator.h"
@@ -28,7 +35,9 @@ constexpr train::StepRates kRates{1e-4, 0.04, 0.996};
 
 struct Arguments {
   std::string start;  // safetensors: the student's weights, image_B1XYZ and masked_B1XYZ
+  std::string device = "cpu", precision = "float32";
   bench::PeerPlan plan;
+  std::vector<std::int64_t> crop = {32};
   std::int64_t steps = 3;
   bool update_alone = false, first_allreduce = false, recomputes = false;
 };
@@ -43,26 +52,59 @@ struct Lap {
   double wall = seconds_of(CLOCK_MONOTONIC), processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
 };
 
+double median_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// On a GPU with the same freedom as a run that is not deterministic.
+torch::Device choose_device(const std::string& wanted, const comm::Communicator& communicator) {
+  if (wanted == "cpu") return torch::kCPU;
+  if (!torch::cuda::is_available())
+    throw Error(Fault::Environment, "--device cuda, but no GPU can be used here",
+                "see `homolog --build-info` (cuda) and nvidia-smi, or give --device cpu");
+  if (communicator.rank().size > 1)
+    throw Error(Fault::Usage, "--device cuda is for one rank", "start bench_step without mpirun");
+  at::globalContext().setBenchmarkCuDNN(true);
+  at::globalContext().setAllowTF32CuBLAS(true);
+  at::globalContext().setAllowTF32CuDNN(true);
+  return {torch::kCUDA, 0};
+}
+
+std::unique_ptr<bench::PeerObjective> objective_of(const Arguments& a, torch::Device device) {
+  const model::Precision precision = model::precision_named(a.precision);
+  auto objective = std::make_unique<bench::PeerObjective>(a.plan);
+  objective->set_precision(precision);
+  if (a.recomputes) objective->set_activations(model::Activations::Recomputed);
+  objective->move_to(device);
+  return objective;
+}
+
 // What the trainer has, without data, checkpoints and reports.
 struct Engine {
-  bench::PeerObjective objective;
+  torch::Device device;
+  std::unique_ptr<bench::PeerObjective> held;
+  bench::PeerObjective& objective = *held;
   comm::Communicator& communicator;
   train::GradientArena arena;
   train::BucketReducer reducer;
   train::Optimizer optimizer;
   train::Consensus consensus;
   Json parts = Json::object();
+  std::vector<double> host_ms;  // of each step on a GPU
 
   Engine(const Arguments& a, comm::Communicator& c)
-      : objective(a.plan),
+      : device(choose_device(a.device, c)),
+        held(objective_of(a, device)),
         communicator(c),
         arena(objective, 25 << 20, 2),
         reducer(arena, c),
         optimizer(arena, {.clip = 3, .clip_mode = "global"}, 1.0 / c.rank().size),
-        consensus(c) {
-    if (a.recomputes) objective.set_activations(model::Activations::Recomputed);
-  }
+        consensus(c) {}
 
+  void settle() const {
+    if (device.is_cuda()) torch::cuda::synchronize(device.index());
+  }
   void count(const char* part, Lap& since) {
     const Lap now;
     parts[part]["wall"].push_back(now.wall - since.wall);
@@ -77,7 +119,17 @@ struct Engine {
     optimizer.apply(kRates, all);
     count("update", lap);
   }
+  // The consensus reads what backward leaves: the one place where a step's host has to wait. Here
+  // it does so beforehand, so that the wait is told apart from the work.
+  double wait_for_device(Lap& lap) {
+    if (!device.is_cuda()) return 0;
+    const Lap before = lap;
+    settle();
+    count("device_wait", lap);
+    return lap.wall - before.wall;
+  }
   double step(const objective::Views& views, std::int64_t index) {
+    settle();
     const Lap start;
     Lap lap = start;
     reducer.arm(true, true);
@@ -89,6 +141,7 @@ struct Engine {
     count("allreduce_exposed", lap);
     const torch::Tensor norm = optimizer.measure();
     count("clip", lap);
+    const double waited = wait_for_device(lap);
     const train::World world = consensus.agree({.total = loss.total.detach(),
                                                 .terms = {},
                                                 .statistics = loss.statistics,
@@ -99,6 +152,8 @@ struct Engine {
     count("consensus", lap);
     optimizer.apply(kRates, world.touched);
     count("update", lap);
+    if (device.is_cuda()) host_ms.push_back((lap.wall - start.wall - waited) * 1e3);
+    settle();
     Lap whole = start;
     count("step", whole);
     return world.total;
@@ -110,7 +165,7 @@ objective::Views load(const Arguments& a, Engine& engine) {
   auto tensors = model::read_weights(a.start).tensors;
   objective::Views views;
   for (const char* name : {"image_B1XYZ", "masked_B1XYZ"}) {
-    views.tensors[name] = tensors.at(name);
+    views.tensors[name] = tensors.at(name).to(engine.device);
     tensors.erase(name);
   }
   model::load_into(engine.objective.online(), tensors, a.start);
@@ -118,8 +173,15 @@ objective::Views load(const Arguments& a, Engine& engine) {
   return views;
 }
 
+// The most that tensors held of a GPU's memory since the first step.
+double peak_mib(torch::Device device) {
+  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  return static_cast<double>(stats.allocated_bytes[0].peak) / (1 << 20);  // [0]: of all pools
+}
+
 Json result(const Arguments& a, Engine& engine) {
   Json losses = Json::array();
+  const bool on_gpu = engine.device.is_cuda();
   if (a.update_alone) {
     for (std::int64_t i = 0; i <= a.steps; ++i) {
       engine.arena.gradients().normal_();
@@ -127,16 +189,30 @@ Json result(const Arguments& a, Engine& engine) {
     }
   } else {
     const objective::Views views = load(a, engine);
-    for (std::int64_t i = 0; i <= a.steps; ++i) losses.push_back(engine.step(views, i));
+    for (std::int64_t i = 0; i <= a.steps; ++i) {
+      losses.push_back(engine.step(views, i));
+      if (i == 0 && on_gpu) c10::getDeviceAllocator(torch::kCUDA)->resetPeakStats(0);
+    }
   }
   for (auto& part : engine.parts)
     for (auto& times : part) times.erase(0);  // the first step warms up
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return {{"losses", losses},
-          {"parts", engine.parts},
-          {"rss_mib", static_cast<double>(usage.ru_maxrss) / 1024},
-          {"parameters", engine.arena.size()}};
+  Json told = {{"losses", losses},
+               {"parts", engine.parts},
+               {"rss_mib", static_cast<double>(usage.ru_maxrss) / 1024},
+               {"parameters", engine.arena.size()}};
+  if (on_gpu) {
+    told["host_ms"] = median_of({engine.host_ms.begin() + 1, engine.host_ms.end()});
+    told["peak_mib"] = peak_mib(engine.device);
+  }
+  return told;
+}
+
+backbone::Size3 sides_of(const std::vector<std::int64_t>& crop) {
+  if (crop.size() == 1) return {crop[0], crop[0], crop[0]};
+  if (crop.size() == 3) return {crop[0], crop[1], crop[2]};
+  throw Error(Fault::Usage, "--crop wants one side or three", "for example --crop 96,96,64");
 }
 
 int body(int argc, char** argv) {
@@ -145,12 +221,17 @@ int body(int argc, char** argv) {
   options.add("start", a.start, "safetensors that peer_step.py wrote");
   options.add("network", a.plan.network, "backbone", {.choices = {"swin_unetr", "nnformer"}});
   options.add("feature", a.plan.feature, "the backbone's width", {.min = 12});
-  options.add("crop", a.plan.crop, "side of the crops", {.min = 32, .unit = "voxels"});
+  options.add("crop", a.crop, "side of the crops, or X,Y,Z", {.min = 32, .unit = "voxels"});
+  options.add("device", a.device, "where", {.choices = {"cpu", "cuda"}});
+  options.add("precision", a.precision, "as cluster.precision", {.choices = {"float32", "bf16"}});
   options.add("steps", a.steps, "after a first one that warms up", {.min = 1});
   options.add("activation-checkpoint", a.recomputes, "as cluster.activation_checkpoint");
   options.add("update-alone", a.update_alone, "clip, update and EMA of random gradients");
   options.add("first-allreduce", a.first_allreduce, "connect, reduce one number, end");
   if (!options.parse(argc, argv)) return 0;
+  a.plan.crop = sides_of(a.crop);
+  if (a.update_alone && a.device == "cuda")
+    throw Error(Fault::Usage, "--update-alone measures CPUs", "on a GPU: homolog bench update");
   at::set_num_threads(1);
   const auto communicator = comm::connect({});
   if (a.first_allreduce) {
