@@ -50,6 +50,7 @@ class PeerObjective final : public objective::Objective {
   objective::ParameterRule rule(const std::string& name,
                                 const torch::Tensor& parameter) const override;
   objective::Loss evaluate(const objective::Views& views, const objective::StepInfo& info) override;
+  bool has_fixed_work() const override { return true; }
   void absorb(const torch::Tensor& world_sums, int ranks) override;
   void set_activations(model::Activations which) override {
     student_net_->b->set_activations(which);

@@ -2,8 +2,8 @@
 // JSON object on rank 0: losses, seconds of each step after the first (wall and processor) and of
 // its parts, largest resident memory. Alone or under mpirun; each rank takes the same batch.
 // On a GPU a step ends when the device is done, and its parts when the host has issued them; also
-// told: the host's milliseconds in a step without its wait for the device (host_ms), peak memory.
-#include <ATen/Context.h>
+// told: the host's milliseconds in a step without its wait for the device (host_ms), peak memory,
+// whether passes were recorded.
 #include <ATen/Parallel.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
@@ -24,6 +24,8 @@
 #include "tests/bench/step/peer_objective.h"
 #include "train/bucket_reducer.h"
 #include "train/consensus.h"
+#include "train/device.h"
+#include "train/gradient_pass.h"
 #include "train/optimizer.h"
 
 namespace {
@@ -39,7 +41,7 @@ struct Arguments {
   bench::PeerPlan plan;
   std::vector<std::int64_t> crop = {32};
   std::int64_t steps = 3;
-  bool update_alone = false, first_allreduce = false, recomputes = false;
+  bool update_alone = false, first_allreduce = false, recomputes = false, records = false;
 };
 
 double seconds_of(clockid_t clock) {
@@ -57,18 +59,13 @@ double median_of(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// On a GPU with the same freedom as a run that is not deterministic.
-torch::Device choose_device(const std::string& wanted, const comm::Communicator& communicator) {
-  if (wanted == "cpu") return torch::kCPU;
-  if (!torch::cuda::is_available())
-    throw Error(Fault::Environment, "--device cuda, but no GPU can be used here",
-                "see `homolog --build-info` (cuda) and nvidia-smi, or give --device cpu");
-  if (communicator.rank().size > 1)
-    throw Error(Fault::Usage, "--device cuda is for one rank", "start bench_step without mpirun");
-  at::globalContext().setBenchmarkCuDNN(true);
-  at::globalContext().setAllowTF32CuBLAS(true);
-  at::globalContext().setAllowTF32CuDNN(true);
-  return {torch::kCUDA, 0};
+// A GPU is set up as by a run that is not deterministic.
+torch::Device device_of(const Arguments& a, const comm::Communicator& communicator) {
+  if (a.device == "cpu") return torch::kCPU;
+  const torch::Device device = train::choose_device(a.device, communicator);
+  train::prepare_torch(/*seed=*/1, /*deterministic=*/false);
+  if (a.records) train::leave_default_stream(device);
+  return device;
 }
 
 std::unique_ptr<bench::PeerObjective> objective_of(const Arguments& a, torch::Device device) {
@@ -88,17 +85,19 @@ struct Engine {
   comm::Communicator& communicator;
   train::GradientArena arena;
   train::BucketReducer reducer;
+  train::GradientPass pass;  // on a GPU
   train::Optimizer optimizer;
   train::Consensus consensus;
   Json parts = Json::object();
   std::vector<double> host_ms;  // of each step on a GPU
 
   Engine(const Arguments& a, comm::Communicator& c)
-      : device(choose_device(a.device, c)),
+      : device(device_of(a, c)),
         held(objective_of(a, device)),
         communicator(c),
         arena(objective, 25 << 20, 2),
         reducer(arena, c),
+        pass(objective, reducer, device, a.records && device.is_cuda()),
         optimizer(arena, {.clip = 3, .clip_mode = "global"}, 1.0 / c.rank().size),
         consensus(c) {}
 
@@ -119,6 +118,21 @@ struct Engine {
     optimizer.apply(kRates, all);
     count("update", lap);
   }
+  objective::Loss gradients_of(const objective::Views& views, std::int64_t index, Lap& lap) {
+    if (device.is_cuda()) {
+      train::PartSeconds parts_of_pass{};
+      train::Laps laps(parts_of_pass);
+      const objective::Loss loss = pass.run(views, {.step = index}, true, true, laps);
+      count("pass", lap);
+      return loss;
+    }
+    reducer.arm(true, true);
+    const objective::Loss loss = objective.evaluate(views, {.step = index});
+    count("forward", lap);
+    loss.total.backward();
+    count("backward", lap);
+    return loss;
+  }
   // The consensus reads what backward leaves: the one place where a step's host has to wait. Here
   // it does so beforehand, so that the wait is told apart from the work.
   double wait_for_device(Lap& lap) {
@@ -132,11 +146,7 @@ struct Engine {
     settle();
     const Lap start;
     Lap lap = start;
-    reducer.arm(true, true);
-    const objective::Loss loss = objective.evaluate(views, {.step = index});
-    count("forward", lap);
-    loss.total.backward();
-    count("backward", lap);
+    const objective::Loss loss = gradients_of(views, index, lap);
     reducer.finish();
     count("allreduce_exposed", lap);
     const torch::Tensor norm = optimizer.measure();
@@ -205,6 +215,7 @@ Json result(const Arguments& a, Engine& engine) {
   if (on_gpu) {
     told["host_ms"] = median_of({engine.host_ms.begin() + 1, engine.host_ms.end()});
     told["peak_mib"] = peak_mib(engine.device);
+    told["recorded"] = engine.pass.is_recorded();
   }
   return told;
 }
@@ -226,6 +237,7 @@ int body(int argc, char** argv) {
   options.add("precision", a.precision, "as cluster.precision", {.choices = {"float32", "bf16"}});
   options.add("steps", a.steps, "after a first one that warms up", {.min = 1});
   options.add("activation-checkpoint", a.recomputes, "as cluster.activation_checkpoint");
+  options.add("cuda-graph", a.records, "as cluster.cuda_graph");
   options.add("update-alone", a.update_alone, "clip, update and EMA of random gradients");
   options.add("first-allreduce", a.first_allreduce, "connect, reduce one number, end");
   if (!options.parse(argc, argv)) return 0;
