@@ -17,9 +17,9 @@ void declare(Options& o, ClusterPlan& p) {
         "(default RUN.rendezvous)");
   o.add("cluster.timeout_s", p.comm.timeout_s,
         "a collective that takes longer is a hang, and a world that takes longer to form",
-        {.min = 1, .unit = "s"});
+        {.min = 1, .max = 1e8, .unit = "s"});
   o.add("cluster.bucket_mb", p.bucket_mb, "gradients are sent in pieces of this size",
-        {.min = 0.001, .unit = "MB"});
+        {.min = 0.001, .max = 1e6, .unit = "MB"});
   o.add("cluster.check_every", p.check_every,
         "steps between comparisons of all workers' weights; 0: never", {.min = 0});
 }

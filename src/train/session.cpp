@@ -164,6 +164,8 @@ int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const T
   const torch::Device device = choose_device(plan.device, communicator);
   prepare_torch(plan.seed, plan.deterministic);
   if (plan.cuda_graph) leave_default_stream(device);
+  if (plan.cuda_graph && !device.is_cuda())
+    log::info("cluster.cuda_graph: nothing is recorded on a CPU", {});
   Engine engine(plan, build_objective(plan, parts, device), rank.size);
   const auto parameters = engine.objective->online().named_parameters();
   const auto buffers = engine.objective->online().named_buffers();
@@ -206,8 +208,9 @@ void declare(Options& o, TrainingPlan& p) {
 }
 
 void declare_recipe(Options& o, TrainingPlan& p) {
-  o.add("data.batch", p.batch, "samples per worker and forward pass", {.min = 1});
-  o.add("data.accumulate", p.accumulate, "forward passes per optimiser step", {.min = 1});
+  o.add("data.batch", p.batch, "samples per worker and forward pass", {.min = 1, .max = 1e6});
+  o.add("data.accumulate", p.accumulate, "forward passes per optimiser step",
+        {.min = 1, .max = 1e6});
   o.add("data.seed", p.seed, "of order, augmentation, masks and initial weights");
   declare(o, p.optimizer);
   declare(o, p.schedule);

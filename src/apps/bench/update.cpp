@@ -11,8 +11,10 @@
 #include <stdexcept>
 
 #include "apps/bench/commands.h"
+#include "base/byte_count.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/host_memory.h"
 #include "base/options.h"
 #include "cluster/comm/measure.h"
 #include "train/gradient_arena.h"
@@ -91,7 +93,18 @@ std::vector<double> repeat(const UpdatePlan& plan, torch::Device device, const O
   return seconds;
 }
 
+// Weights before and in the arena, gradients, two moments, target, and what the copy fills.
+void require_memory(const UpdatePlan& plan) {
+  const auto need = static_cast<std::uint64_t>(7 * sizeof(float) * plan.parameters);
+  if (need <= memory_limit()) return;
+  throw Error(Fault::Environment,
+              digits(plan.parameters * 1e-6) + " M parameters need " + human_bytes(need) +
+                  " of memory, this job has " + human_bytes(memory_limit()),
+              "give fewer --parameters");
+}
+
 nlohmann::ordered_json measure(const UpdatePlan& plan, torch::Device device) {
+  if (device.is_cpu()) require_memory(plan);
   const torch::NoGradGuard no_grad;
   Sizes sizes(plan, device);
   train::GradientArena arena(sizes, std::int64_t{25} << 20, 2);
