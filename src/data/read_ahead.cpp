@@ -2,13 +2,12 @@
 #include "data/read_ahead.h"
 
 #include <condition_variable>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include "base/error.h"
 
 namespace homolog::data {
 
@@ -47,7 +46,7 @@ struct ReadAhead::State {
       at.shard->read_packed(at.pair.query, pair.query);
       at.shard->read_packed(at.pair.key, pair.key);
       return true;
-    } catch (const Error&) {  // whoever takes it reads again, with retries, and tells
+    } catch (const std::exception&) {  // whoever takes it reads again, with retries, and tells
       return false;
     }
   }
