@@ -109,8 +109,8 @@ std::unique_ptr<Communicator> connect(const CommPlan& plan) {
   if (gpu_for_each_rank(*world, why)) return make_nccl(plan, std::move(world));
   if (wanted == "nccl") {
     throw Error(Fault::Environment, "cluster.backend = nccl: " + why,
-                std::string("start at most one worker per GPU, or use cluster.backend = ") +
-                    world->backend());
+                std::string("start at most one worker per GPU, or choose ") + world->backend() +
+                    " (cluster.backend; --backend of homolog bench allreduce)");
   }
   return world;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <string_view>
 
 namespace homolog::plan {
 namespace {
@@ -79,6 +80,22 @@ void warn_of_batch(const Question& q, Forecast& f) {
                        ", or more workers; the peak rate follows the batch (schedule.scale_lr)");
 }
 
+void warn_of_probe(const Question& q, Forecast& f) {
+  const bool on_cpu = q.probe->where == "cpu";
+  if (on_cpu != (std::string_view(q.device.name) == "cpu")) {
+    f.warnings.push_back("the probe's steps ran on a " + std::string(on_cpu ? "CPU" : "GPU") +
+                         ", not on a " + q.device.name +
+                         ": step time, scaling and hours are those of the probe's device. Probe "
+                         "on such a machine, or leave --probe out");
+  }
+  if (q.probe->data_wait > 0.1 * q.probe->step) {
+    f.warnings.push_back(
+        "while probing, " + number(100 * q.probe->data_wait / q.probe->step, "%.0f") +
+        " % of a step was waiting for data: raise data.threads, or stage the store "
+        "(homolog store stage)");
+  }
+}
+
 void warn(const Question& q, Forecast& f) {
   warn_of_batch(q, f);
   if (!f.memory.fits()) {
@@ -95,12 +112,7 @@ void warn(const Question& q, Forecast& f) {
         std::string(q.device.name) +
         " has no bfloat16 products: cluster.precision = bf16 brings no speed there");
   }
-  if (q.probe && q.probe->data_wait > 0.1 * q.probe->step) {
-    f.warnings.push_back(
-        "while probing, " + number(100 * q.probe->data_wait / q.probe->step, "%.0f") +
-        " % of a step was waiting for data: raise data.threads, or stage the store "
-        "(homolog store stage)");
-  }
+  if (q.probe) warn_of_probe(q, f);
   if (f.rows.back().scaling.with_jitter < 0.9) {
     f.warnings.push_back("at " + std::to_string(f.workers) + " workers only " +
                          number(100 * f.rows.back().scaling.with_jitter, "%.0f") +

@@ -18,7 +18,7 @@ struct Device {
 
 const std::vector<Device>& devices();
 std::vector<std::string> device_names();
-// Throws Fault::Usage with the known names.
-const Device& device_named(const std::string& name);
+// In small or large letters. Throws Fault::Usage with the known names.
+const Device& device_named(const std::string& written);
 
 }  // namespace homolog::plan

@@ -188,9 +188,9 @@ std::string plan_text(const StepWork& w, const Question& q, const Forecast& f) {
       line("%lld node%s x %lld %s = %lld workers, %s\n", static_cast<long long>(q.nodes),
            q.nodes == 1 ? "" : "s", static_cast<long long>(q.per_node), q.device.name,
            static_cast<long long>(f.workers),
-           q.format.bf16   ? "bf16"
-           : q.format.tf32 ? "float32 (TF32 products)"
-                           : "float32");
+           q.format.bf16                                    ? "bf16"
+           : q.format.tf32 && q.device.tf32 > q.device.fp32 ? "float32 (TF32 products)"
+                                                            : "float32");
   out += w.source + "\n";
   out += parameters_text(w) + memory_text(q, f) + step_text(w, q, f) + scaling_text(q, f) +
          run_text(q, f);

@@ -3,8 +3,10 @@
 #include "sharding/store/shard_reader.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,6 +75,9 @@ void ShardReader::will_read(std::int64_t row) const noexcept {
 }
 
 bool ShardReader::pass_page_cache() {
+  struct statfs system {};
+  // tmpfs takes the flag, but its files are the page cache.
+  if (::fstatfs(descriptor_, &system) == 0 && system.f_type == TMPFS_MAGIC) return false;
   PackedCrop probe;
   const std::span room = probe.make_room(0, 1);
   const int flags = ::fcntl(descriptor_, F_GETFL);

@@ -78,9 +78,20 @@ function(homolog_vectors source)
   endif()
 endfunction()
 
-# homolog_program(NAME SOURCE [TORCH] LINK…): one composition root.
+# homolog_keeps_pages(PROGRAM): jemalloc in place of glibc's malloc, told to keep what a step gives
+# back. Sanitizers bring an allocator of their own.
+function(homolog_keeps_pages name)
+  if(HOMOLOG_SANITIZE)
+    return()
+  endif()
+  target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src/apps/kept_pages.cpp)
+  target_link_libraries(${name} PRIVATE -Wl,--push-state,--no-as-needed ${JEMALLOC_LIBRARY} -Wl,--pop-state)
+endfunction()
+
+# homolog_program(NAME SOURCE [TORCH] [KEEPS_PAGES] LINK…): one composition root. KEEPS_PAGES: it
+# trains.
 function(homolog_program name source)
-  cmake_parse_arguments(A "TORCH" "" "LINK" ${ARGN})
+  cmake_parse_arguments(A "TORCH;KEEPS_PAGES" "" "LINK" ${ARGN})
   if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${source})
     message(STATUS "${name}: ${source} is missing")
     return()
@@ -89,6 +100,9 @@ function(homolog_program name source)
   target_link_libraries(${name} PRIVATE ${A_LINK})
   if(A_TORCH)
     homolog_torch(${name})
+  endif()
+  if(A_KEEPS_PAGES)
+    homolog_keeps_pages(${name})
   endif()
 endfunction()
 

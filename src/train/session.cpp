@@ -14,6 +14,7 @@
 #include "train/device.h"
 #include "train/fence.h"
 #include "train/impatience_watch.h"
+#include "train/memory_fault.h"
 #include "train/on_first.h"
 #include "train/resume.h"
 #include "train/trainer.h"
@@ -89,7 +90,7 @@ bool run_to_end(Trainer& trainer, CheckpointWriter& checkpoints, RunReport& repo
     finished = trainer.run();
   } catch (...) {
     report.phase(board::Phase::Failed);
-    throw;
+    rethrow_with_remedy_for_memory();
   }
   checkpoints.drain();
   report.phase(finished ? board::Phase::Done : board::Phase::Stopping);

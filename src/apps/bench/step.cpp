@@ -17,6 +17,7 @@
 #include "base/stop_signal.h"
 #include "launcher/own_world.h"
 #include "monitoring/board/board.h"
+#include "train/memory_fault.h"
 #include "train/pair_source.h"
 #include "train/session.h"
 
@@ -208,6 +209,8 @@ class StepBench {
     try {
       train::run_training_in(communicator, training_, parts, options_);
     } catch (const Enough&) {
+    } catch (...) {
+      train::rethrow_with_remedy_for_memory();  // the views themselves may be too large
     }
   }
 

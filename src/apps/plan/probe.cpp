@@ -1,6 +1,7 @@
 #include "apps/plan/probe.h"
 
 #include <fcntl.h>
+#include <torch/cuda.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -130,7 +131,7 @@ plan::Probe probe(const ProbePlan& plan) {
                 "see what it says; without --probe times come from the model");
   }
   plan::Probe out = read_probe(folder.path() / "run" / "metrics.jsonl", kWarmUp);
-  out.where = plan.device == "auto" ? "homolog train on this machine" : plan.device;
+  out.where = plan.device != "auto" ? plan.device : torch::cuda::is_available() ? "cuda" : "cpu";
   return out;
 }
 

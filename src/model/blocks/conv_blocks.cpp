@@ -1,6 +1,6 @@
-// See conv_blocks.h. The activation after a norm or a sum works in place on a tensor that is
-// nobody's view: neither needs its output again in the backward pass, so no second map is kept or
-// copied.
+// See conv_blocks.h. Norms, sums and activations work in the memory of the convolution's result,
+// which backward does not need: where norm_activation.h serves, no map but the output is kept,
+// elsewhere torch's norm keeps its input beside it.
 #include "model/blocks/conv_blocks.h"
 
 #include <torch/nn/module.h>
@@ -11,17 +11,21 @@
 #include <memory>
 
 #include "base/error.h"
+#include "model/blocks/norm_activation.h"
 
 namespace homolog::model {
 namespace {
 
 constexpr double kSlope = 0.01, kEpsilon = 1e-5;
 
+void require_voxels(const at::Tensor& x_BCXYZ) {
+  if (x_BCXYZ.size(2) * x_BCXYZ.size(3) * x_BCXYZ.size(4) < 2)
+    throw Error(Fault::Usage, "an instance norm met a map of one voxel", "use larger crops");
+}
+
 // Rows and channels as the channels of one row: a batch norm of that is the instance norm.
 at::Tensor as_channels(const at::Tensor& x_BCXYZ) {
-  if (x_BCXYZ.size(2) * x_BCXYZ.size(3) * x_BCXYZ.size(4) < 2) {
-    throw Error(Fault::Usage, "an instance norm met a map of one voxel", "use larger crops");
-  }
+  require_voxels(x_BCXYZ);
   return x_BCXYZ.reshape(
       {1, x_BCXYZ.size(0) * x_BCXYZ.size(1), x_BCXYZ.size(2), x_BCXYZ.size(3), x_BCXYZ.size(4)});
 }
@@ -31,13 +35,21 @@ at::Tensor norm_channels(const at::Tensor& x_1NXYZ) {
                         /*cudnn_enabled=*/true);
 }
 
+// In x's memory where that is possible.
 at::Tensor norm(const at::Tensor& x_BCXYZ, torch::nn::GroupNorm& groups) {
-  return groups.is_empty() ? instance_norm(x_BCXYZ) : groups(x_BCXYZ);
+  if (!groups.is_empty()) return groups(x_BCXYZ);
+  require_voxels(x_BCXYZ);
+  if (const auto y_BCXYZ = norm_activation(x_BCXYZ, {}, /*slope=*/1)) return *y_BCXYZ;
+  return instance_norm(x_BCXYZ);
 }
 
 // The norm of x, plus a shortcut where there is one, through the leaky ReLU; one map for all three.
 at::Tensor norm_and_activate(const at::Tensor& x_BCXYZ, torch::nn::GroupNorm& groups,
                              const at::Tensor& shortcut_BCXYZ = {}) {
+  if (groups.is_empty()) {
+    require_voxels(x_BCXYZ);
+    if (const auto y_BCXYZ = norm_activation(x_BCXYZ, shortcut_BCXYZ, kSlope)) return *y_BCXYZ;
+  }
   at::Tensor y = groups.is_empty() ? norm_channels(as_channels(x_BCXYZ)) : groups(x_BCXYZ);
   if (shortcut_BCXYZ.defined()) y.add_(shortcut_BCXYZ.reshape(y.sizes()));
   return at::leaky_relu_(y, kSlope).view(x_BCXYZ.sizes());

@@ -12,9 +12,11 @@
 namespace homolog::plan {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 // Eight forwards of 227 GFLOP, in operators without traffic, or traffic without products.
 StepWork products_of(double tflop) {
@@ -112,6 +114,25 @@ TEST(Forecast, AMeasuredStepReplacesTheModelled) {
   EXPECT_EQ(plan_json(w, q, f)["step_is"], "measured");
 }
 
+TEST(Forecast, WarnsOfAProbeOnAnotherKindOfDevice) {
+  const StepWork w = products_of(1.8);
+  Question q = on("h100");
+  q.probe = Probe{.step = 2, .spread = 0.1, .data_wait = 0, .steps = 20, .where = "cpu"};
+  EXPECT_THAT(forecast(w, q).warnings, Contains(HasSubstr("ran on a CPU, not on a h100")));
+  q.probe->where = "cuda";
+  EXPECT_THAT(forecast(w, q).warnings, Not(Contains(HasSubstr("ran on a"))));
+}
+
+TEST(Forecast, NamesTheProductsThatTheDeviceHas) {
+  const StepWork w = products_of(1.8);
+  for (const auto& [device, words] :
+       {std::pair{"h200", "float32 (TF32 products)"}, std::pair{"v100", "float32\n"},
+        std::pair{"cpu", "float32\n"}}) {
+    const Question q{.device = device_named(device)};
+    EXPECT_THAT(plan_text(w, q, forecast(w, q)), HasSubstr(words)) << device;
+  }
+}
+
 TEST(Forecast, HoursCountEveryDevice) {
   Question q = on("h200");
   q.nodes = 2, q.per_node = 8, q.steps = 100000;
@@ -119,6 +140,8 @@ TEST(Forecast, HoursCountEveryDevice) {
   EXPECT_NEAR(f.device_hours, 16 * f.hours, 1e-9);
   EXPECT_NEAR(f.hours, 100000 * f.rows.back().scaling.step / 3600, 1e-9);
 }
+
+TEST(Hardware, IsNamedInSmallOrLargeLetters) { EXPECT_STREQ(device_named("H200").name, "h200"); }
 
 TEST(Hardware, AnUnknownDeviceIsRefusedWithTheKnownOnes) {
   try {
