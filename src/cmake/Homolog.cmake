@@ -78,14 +78,14 @@ function(homolog_vectors source)
   endif()
 endfunction()
 
-# homolog_keeps_pages(PROGRAM): jemalloc in place of glibc's malloc, told to keep what a step gives
+# homolog_keeps_pages(PROGRAM): tcmalloc in place of glibc's malloc, told to keep what a step gives
 # back. Sanitizers bring an allocator of their own.
 function(homolog_keeps_pages name)
   if(HOMOLOG_SANITIZE)
     return()
   endif()
   target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src/apps/kept_pages.cpp)
-  target_link_libraries(${name} PRIVATE -Wl,--push-state,--no-as-needed ${JEMALLOC_LIBRARY} -Wl,--pop-state)
+  target_link_libraries(${name} PRIVATE -Wl,--push-state,--no-as-needed ${TCMALLOC_LIBRARY} -Wl,--pop-state)
 endfunction()
 
 # homolog_program(NAME SOURCE [TORCH] [KEEPS_PAGES] LINK…): one composition root. KEEPS_PAGES: it

@@ -173,7 +173,8 @@ std::optional<at::Tensor> fused(const at::Tensor& q_WNHD, const at::Tensor& k_WN
   if (!has_shapes(q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask_VNN)) return std::nullopt;
   for (const at::Tensor* t : {&q_WNHD, &k_WNHD, &v_WNHD, &bias_HNN})
     if (!has_format(*t)) return std::nullopt;
-  if (mask_VNN.defined() && (mask_VNN.requires_grad() || !has_format(mask_VNN)))
+  if (mask_VNN.defined() && (mask_VNN.requires_grad() ||
+                             !(has_format(mask_VNN) || mask_VNN.scalar_type() == torch::kChar)))
     return std::nullopt;
 
   const bool learns =

@@ -9,8 +9,9 @@
 namespace homolog::model::attention {
 
 // softmax(q k^T / sqrt(D) + bias + mask) v, per window and head.
-//   q, k, v (W, N, H, D), any strides, float32, bfloat16 or float16; bias (H, N, N); mask (V, N, N)
-//   with W a multiple of V, or undefined. Returns (W, N, H*D) in q's format.
+//   q, k, v (W, N, H, D), any strides, float32, bfloat16 or float16; bias (H, N, N); mask (V, N,
+//   N), of these formats or int8, with W a multiple of V, or undefined. Returns (W, N, H*D) in q's
+//   format.
 // Queries may come from elsewhere than keys and values, as many of them. Computed in float32.
 // Backward keeps the arguments, the result and two numbers per query; second derivatives throw
 // Fault::Usage. Nothing is returned where a plain form has to serve: other shapes, formats or

@@ -64,17 +64,6 @@ at::Tensor BlockImpl::bias_HNN() {
       .contiguous();
 }
 
-const at::Tensor& BlockImpl::mask_VNN(const WindowGrid& grid, const at::Tensor& like) {
-  static const at::Tensor none;
-  if (!grid.is_shifted()) return none;
-  if (!mask_VNN_.defined() || mask_grid_ != grid.size || mask_VNN_.device() != like.device() ||
-      mask_VNN_.dtype() != like.dtype()) {
-    mask_VNN_ = grid.shift_mask_VNN(like.options().requires_grad(false));
-    mask_grid_ = grid.size;
-  }
-  return mask_VNN_;
-}
-
 at::Tensor BlockImpl::attend(const at::Tensor& query_BLC, const at::Tensor& source_BLC,
                              const Size3& grid) {
   const WindowGrid windows{.size = grid, .window = plan_.window, .shift = shift_};
@@ -85,7 +74,7 @@ at::Tensor BlockImpl::attend(const at::Tensor& query_BLC, const at::Tensor& sour
   const at::Tensor q_WNHD = plan_.skip ? windows.cut(query_BLC).view({w, n, heads, -1}) : split[0];
   const at::Tensor out_WNC = window_attention(q_WNHD, split[static_cast<std::size_t>(parts) - 2],
                                               split[static_cast<std::size_t>(parts) - 1],
-                                              bias_HNN(), mask_VNN(windows, source_WNC));
+                                              bias_HNN(), mask_.of_VNN(windows, source_WNC));
   return windows.join(proj_(out_WNC));
 }
 

@@ -35,7 +35,6 @@ class BlockImpl : public torch::nn::Module {
 
  private:
   at::Tensor bias_HNN();
-  const at::Tensor& mask_VNN(const WindowGrid& grid, const at::Tensor& like);
   at::Tensor attend(const at::Tensor& query_BLC, const at::Tensor& source_BLC, const Size3& grid);
 
   BlockPlan plan_;
@@ -43,9 +42,8 @@ class BlockImpl : public torch::nn::Module {
   torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr};
   torch::nn::Linear qkv_{nullptr}, proj_{nullptr}, fc1_{nullptr}, fc2_{nullptr};
   at::Tensor bias_table_;
-  at::Tensor index_;     // rows of the table, on the table's device; not saved
-  at::Tensor mask_VNN_;  // of the last grid seen; not saved
-  Size3 mask_grid_{};
+  at::Tensor index_;  // rows of the table, on the table's device; not saved
+  ShiftMask mask_;    // not saved
 };
 TORCH_MODULE(Block);
 

@@ -119,24 +119,13 @@ StageImpl::StageImpl(const StagePlan& plan) : plan_(plan) {
   downsample_ = register_module("downsample", Merge(plan.channels));
 }
 
-const at::Tensor& StageImpl::mask_VNN(const WindowGrid& windows, const at::Tensor& like) {
-  static const at::Tensor none;
-  if (!windows.is_shifted()) return none;
-  if (!mask_VNN_.defined() || mask_grid_ != windows.size || mask_VNN_.device() != like.device() ||
-      mask_VNN_.dtype() != like.dtype()) {
-    mask_VNN_ = windows.shift_mask_VNN(like.options().requires_grad(false));
-    mask_grid_ = windows.size;
-  }
-  return mask_VNN_;
-}
-
 at::Tensor StageImpl::forward(const at::Tensor& tokens_BLC, const Size3& grid,
                               const at::Tensor& keep_LB, Activations activations) {
   at::Tensor out_BLC = tokens_BLC;
   for (std::size_t b = 0; b < blocks_.size(); ++b) {
     const WindowGrid windows = cut_windows(grid, plan_.window, b % 2 == 1);
     const auto row = static_cast<std::int64_t>(2 * b);
-    out_BLC = run_block(activations, blocks_[b], out_BLC, windows, mask_VNN(windows, out_BLC),
+    out_BLC = run_block(activations, blocks_[b], out_BLC, windows, mask_.of_VNN(windows, out_BLC),
                         keep_LB.defined() ? keep_LB.narrow(0, row, 2) : at::Tensor());
   }
   return run_block(activations, downsample_, out_BLC, grid);

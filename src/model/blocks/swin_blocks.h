@@ -65,13 +65,10 @@ class StageImpl : public torch::nn::Module {
                      Activations activations);
 
  private:
-  const at::Tensor& mask_VNN(const WindowGrid& windows, const at::Tensor& like);
-
   StagePlan plan_;
   std::vector<Block> blocks_;
   Merge downsample_{nullptr};
-  at::Tensor mask_VNN_;  // of the last grid seen, shared by the blocks; not saved
-  Size3 mask_grid_{};
+  ShiftMask mask_;  // shared by the blocks; not saved
 };
 TORCH_MODULE(Stage);
 

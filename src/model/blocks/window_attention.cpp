@@ -134,10 +134,21 @@ at::Tensor WindowGrid::shift_mask_VNN(const at::TensorOptions& options) const {
   const WindowGrid plain{.size = p, .window = window, .shift = 0};
   const at::Tensor id_VN = plain.cut(region.reshape({1, -1, 1})).squeeze(-1);
   const at::Tensor differ_VNN = id_VN.unsqueeze(1) != id_VN.unsqueeze(2);
-  return torch::zeros(differ_VNN.sizes())
-      .masked_fill_(differ_VNN, -100.0)
-      .to(options.dtype())
+  return torch::zeros(differ_VNN.sizes(), options.dtype())
+      .masked_fill_(differ_VNN, -100)
       .to(options.device());
+}
+
+const at::Tensor& ShiftMask::of_VNN(const WindowGrid& grid, const at::Tensor& like) {
+  static const at::Tensor none;
+  if (!grid.is_shifted()) return none;
+  const at::ScalarType type = like.is_cpu() ? torch::kChar : like.scalar_type();
+  if (!mask_VNN_.defined() || size_ != grid.size || mask_VNN_.device() != like.device() ||
+      mask_VNN_.scalar_type() != type) {
+    mask_VNN_ = grid.shift_mask_VNN(torch::dtype(type).device(like.device()));
+    size_ = grid.size;
+  }
+  return mask_VNN_;
 }
 
 }  // namespace homolog::model

@@ -15,7 +15,7 @@ using backbone::Size3;
 
 // softmax(q k^T / sqrt(D) + bias + mask) v, per window and head.
 //   q, k, v (W, N, H, D), any strides, W = images x V with the windows of an image together;
-//   bias (H, N, N); mask (V, N, N) or undefined. Returns (W, N, H*D), contiguous.
+//   bias (H, N, N); mask (V, N, N), floats or int8, or undefined. Returns (W, N, H*D), contiguous.
 // By one operator of homolog's own where it serves (model/attention/fused.h), else by the library.
 at::Tensor window_attention(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
                             const at::Tensor& v_WNHD, const at::Tensor& bias_HNN,
@@ -46,6 +46,18 @@ struct WindowGrid {
   at::Tensor cut(const at::Tensor& tokens_BLC) const;                 // -> (B*V, N, C)
   at::Tensor join(const at::Tensor& windows_WNC) const;               // -> (B, L, C)
   at::Tensor shift_mask_VNN(const at::TensorOptions& options) const;  // 0 or -100
+};
+
+// The mask of a shift, kept for the last grid and device seen. On a CPU it is int8, a quarter of
+// the memory: there attention packs it into bits whenever it is used.
+class ShiftMask {
+ public:
+  // Undefined where nothing is shifted.
+  const at::Tensor& of_VNN(const WindowGrid& grid, const at::Tensor& like);
+
+ private:
+  at::Tensor mask_VNN_;
+  Size3 size_{};
 };
 
 }  // namespace homolog::model

@@ -142,7 +142,7 @@ TEST(Networks, WithoutValuesThePassIsTheOneThatRunsForReal) {
   const Pass ghost = run(make("nnformer", crop, small), crop, torch::kMeta);
   EXPECT_NEAR(ghost.forward / real.forward, 1, 1e-9);
   EXPECT_NEAR(ghost.all / real.all, 1, 1e-9);
-  EXPECT_NEAR(ghost.saved / real.saved, 1, 0.05);  // masks as bits or dense, padded sums
+  EXPECT_NEAR(ghost.saved / real.saved, 1, 0.1);  // masks as a GPU or a CPU keeps them, padded sums
 }
 
 }  // namespace

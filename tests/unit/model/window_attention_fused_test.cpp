@@ -44,6 +44,18 @@ TEST(FusedAttention, ComputesNarrowFormatsInFloat32) {
   }
 }
 
+TEST(FusedAttention, TakesAMaskOfSmallIntegers) {
+  AttentionArguments arguments({.windows = 4, .heads = 2, .tokens = 27, .mask_windows = 2});
+  arguments.mask_VNN = (torch::rand({2, 27, 27}) < 0.3).to(torch::kFloat) * -100;
+  const torch::NoGradGuard no_grad;
+  const auto with = [&](at::ScalarType type) {
+    return fused(arguments.q(), arguments.k(), arguments.v(), arguments.bias_HNN,
+                 arguments.mask_VNN.to(type));
+  };
+  ASSERT_TRUE(with(torch::kChar));
+  EXPECT_TRUE(torch::equal(*with(torch::kChar), *with(torch::kFloat)));
+}
+
 TEST(FusedAttention, TakesChannelsThatAreNotAdjacent) {
   const AttentionArguments arguments({.tokens = 27});
   const auto turned = [](const torch::Tensor& t) {

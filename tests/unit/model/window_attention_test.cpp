@@ -41,6 +41,19 @@ TEST(WindowGrid, MaskSeparatesTokensThatOnlyTheRollBroughtTogether) {
   EXPECT_EQ(mask[7][0][1].item<float>(), 0.0F);
 }
 
+TEST(ShiftMask, IsThatOfTheGridAndFollowsIt) {
+  ShiftMask mask;
+  const torch::Tensor like = torch::rand({1});
+  for (const Size3& size : {Size3{8, 8, 8}, Size3{8, 8, 4}}) {
+    const WindowGrid grid{.size = size, .window = 4, .shift = 2};
+    const torch::Tensor& kept = mask.of_VNN(grid, like);
+    EXPECT_EQ(kept.scalar_type(), torch::kChar);
+    EXPECT_TRUE(torch::equal(kept.to(torch::kFloat), grid.shift_mask_VNN(torch::kFloat)));
+    EXPECT_EQ(mask.of_VNN(grid, like).data_ptr(), kept.data_ptr()) << "made once";
+  }
+  EXPECT_FALSE(mask.of_VNN({.size = {8, 8, 8}, .window = 4, .shift = 0}, like).defined());
+}
+
 TEST(RelativeIndex, ReachesTheMethodsMaximaAndOnlyExactIsInjective) {
   const torch::Tensor colliding = relative_index(4, false), exact = relative_index(4, true);
   EXPECT_EQ(colliding.max().item<std::int64_t>(), 114);
