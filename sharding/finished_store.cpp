@@ -1,15 +1,32 @@
 // What a build finds or leaves as a whole: store.json, and what it tells.
+#include <ATen/Parallel.h>
+
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/stop_signal.h"
 #include "sharding/shard_builder.h"
 
 namespace homolog::shard {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr const char* kLeftOutBefore =
+    "left out when the store was made; to take it in by now, remove store.json or choose another "
+    "--out";
+
+void remove_for_repair(const fs::path& file) {
+  std::error_code code;
+  fs::remove(file, code);
+  if (code)
+    throw Error(Fault::Environment,
+                "cannot repair the store: " + file.string() + ": " + code.message(),
+                "make the folder writable, or build the store elsewhere with another --out");
+}
 
 bool is_whole(const fs::path& file, const store::ShardSummary& shard) {
   std::error_code absent;
@@ -33,13 +50,20 @@ std::vector<import::CatalogEntry> distinct(std::vector<import::CatalogEntry> ent
   return out;
 }
 
-// Each process reads its own part of the shards.
+// Reads all shards, in threads.
 std::set<std::string> ShardBuilder::damaged(const store::StoreManifest& manifest) const {
   std::set<std::string> files;
-  for (std::size_t i = part_.index; i < manifest.shards.size(); i += part_.count) {
-    const store::ShardSummary& shard = manifest.shards[i];
-    if (!is_whole(out_ / shard.file, shard)) files.insert(shard.file);
-  }
+  std::mutex mutex;
+  at::parallel_for(0, std::ssize(manifest.shards), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      stop_if_asked("the shards of " + out_.string() + " were being read",
+                    "run the same command again");
+      const store::ShardSummary& shard = manifest.shards[static_cast<std::size_t>(i)];
+      if (is_whole(out_ / shard.file, shard)) continue;
+      const std::lock_guard lock(mutex);
+      files.insert(shard.file);
+    }
+  });
   return files;
 }
 
@@ -52,8 +76,8 @@ void ShardBuilder::reopen(const store::StoreManifest& manifest,
   std::map<std::string, const store::ShardSummary*> shards;
   for (const store::ShardSummary& shard : manifest.shards) shards[shard.file] = &shard;
   for (const std::string& file : broken) {  // first: a record beside them would make them whole
+    remove_for_repair(out_ / file);
     log::warn("shard missing or damaged, written again", {{"shard", file}});
-    fs::remove(out_ / file);
   }
   const GroupLedger ledger(out_, plan_hash_);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -65,16 +89,16 @@ void ShardBuilder::reopen(const store::StoreManifest& manifest,
       if (held.contains(ids_[study])) {
         result.studies.push_back(ids_[study]);
       } else {
-        result.left_out.push_back({ids_[study], "left out when the store was made"});
+        result.left_out.push_back({ids_[study], kLeftOutBefore});
       }
     }
     ledger.record(g, result);
   }
-  fs::remove(out_ / "store.json");
+  remove_for_repair(out_ / "store.json");
 }
 
-// The store that is there already. `verify`: read its shards; damaged ones are removed, and the
-// store is unfinished again.
+// The store that is there already. `verify`: its shards are read by the first process, which knows
+// then of all that is damaged; damaged ones are removed, and the store is unfinished again.
 std::optional<store::StoreManifest> ShardBuilder::finished(BuildCounts& counts, bool verify) {
   if (!fs::exists(out_ / "store.json")) return std::nullopt;
   auto manifest = store::load_manifest(out_);
@@ -83,7 +107,8 @@ std::optional<store::StoreManifest> ShardBuilder::finished(BuildCounts& counts, 
                 out_.string() + " holds a finished store of other settings, studies or SAM weights",
                 "choose another --out, or remove that folder");
   }
-  const auto broken = verify ? damaged(manifest) : std::set<std::string>{};
+  const bool reads = verify && part_.index == 0;
+  const auto broken = reads ? damaged(manifest) : std::set<std::string>{};
   if (!broken.empty()) {
     reopen(manifest, broken);
     return std::nullopt;
@@ -94,7 +119,7 @@ std::optional<store::StoreManifest> ShardBuilder::finished(BuildCounts& counts, 
   for (const auto& [split, ids] : manifest.studies) held.insert(ids.begin(), ids.end());
   for (const auto& one : counts.left_out) held.insert(one.id);
   for (const std::string& id : ids_)
-    if (!held.contains(id)) counts.left_out.push_back({id, "left out when the store was made"});
+    if (!held.contains(id)) counts.left_out.push_back({id, kLeftOutBefore});
   return manifest;
 }
 

@@ -85,7 +85,8 @@ bool GroupLedger::lost(std::size_t group) const {
 }
 
 void GroupLedger::record(std::size_t group, const GroupResult& result) const {
-  fs::create_directories(folder_);
+  std::error_code ignored;  // the file's own error tells more
+  fs::create_directories(folder_, ignored);
   const nlohmann::json json{{"plan", plan_hash_}, {"result", to_json(result)}};
   write_file_atomically(record_of(group), json.dump() + "\n");
 }

@@ -186,7 +186,7 @@ store::StoreManifest ShardBuilder::build(BuildCounts& counts,
   require_no_strangers(out_);
   remove_dead_files(out_);
   if (auto manifest = finished(counts, true)) {
-    GroupLedger(out_, plan_hash_).close();
+    if (part_.index == 0) GroupLedger(out_, plan_hash_).close();
     return *manifest;
   }
   name_ungrouped(counts);

@@ -45,6 +45,7 @@ class ShardBuilder {
   ShardBuilder(ShardPlan plan, const std::vector<import::CatalogEntry>& entries, Studies& studies,
                const std::string& sam_hash, std::filesystem::path out, Part part = {});
   ShardBuilder(const ShardBuilder&) = delete;
+  std::size_t groups() const { return groups_.size(); }
   // Landmarks that all groups draw, for a progress display.
   std::int64_t total_landmarks() const;
   // What is still to be written.

@@ -2,6 +2,8 @@
 // Composes embedder, cache and builder; all rules are in the libraries.
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "base/open_files.h"
@@ -57,6 +59,16 @@ void warn(const store::StoreManifest& manifest, const shard::BuildCounts& counts
   }
 }
 
+// Embeddings within the store would be strangers there.
+void require_apart(const Arguments& a) {
+  if (a.embeddings.empty()) return;
+  const auto store = std::filesystem::weakly_canonical(a.out);
+  const auto inside = std::filesystem::weakly_canonical(a.embeddings).lexically_relative(store);
+  if (inside.empty() || inside.begin()->string() == "..") return;
+  throw Error(Fault::Usage, "--embeddings lies in the store of --out",
+              "choose a folder of its own for it");
+}
+
 // This process and those that it starts on this machine.
 struct Team {
   shard::Part outer;  // of all of them among what mpirun, srun or --part says
@@ -72,6 +84,7 @@ void build(const Arguments& a, const Team& team) {
   const bool first = team.own().index == 0;  // it speaks for all
   log::set_terminal_level(first ? "info" : "error");
   shard::BuildCounts counts;
+  require_apart(a);
   shard::require_no_strangers(a.out);
   match::Embedder embedder(a.sam);
   auto found =
@@ -87,7 +100,10 @@ void build(const Arguments& a, const Team& team) {
   if (first) tell_forecast(forecast, a.out);
   shard::require_space(forecast, a.out);
   if (!first) log::set_terminal_level("warn");
-  Siblings siblings(team.arguments, team.outer, team.workers, team.threads);
+  const std::size_t workers = std::min(team.workers, builder.groups());
+  if (first && workers < team.workers)
+    log::info("fewer workers: a shard is written by one", {{"workers", workers}});
+  Siblings siblings(team.arguments, team.outer, workers, team.threads);
   ShardProgress progress(builder.total_landmarks(), a.out);
   const auto manifest = builder.build(counts, [&](const shard::Standing& standing) {
     if (first) progress.show(standing);

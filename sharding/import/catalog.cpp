@@ -168,7 +168,8 @@ std::vector<CatalogEntry> read_catalog(const std::filesystem::path& catalog) {
     throw Error(Fault::Data,
                 "no usable CT in " + catalog.string() + " (" + std::to_string(rejected) +
                     " refused inputs)",
-                "its lines say why each was refused");
+                rejected > 0 ? "its lines say why each was refused"
+                             : "it is empty: run homolog catalog on a folder that holds scans");
   }
   return entries;
 }

@@ -49,8 +49,9 @@ PairStore::PairStore(const StorePlace& place)
     pairs_ += said.pairs;
   }
   if (!place.staged.empty() && !shards_.empty())
-    log::info("shards read from their staged copies",
-              {{"staged", staged}, {"of", shards_.size()}, {"split", place.split}});
+    (staged > 0 ? log::info : log::warn)(
+        "shards read from their staged copies",
+        {{"staged", staged}, {"of", shards_.size()}, {"split", place.split}});
   if (cache_ == PageCache::Passed)
     log::info("shards read past the page cache",
               {{"shards", passing}, {"of", shards_.size()}, {"split", place.split}});

@@ -36,6 +36,9 @@ ShardReader::ShardReader(const std::filesystem::path& file, Role role) : file_(f
   if (descriptor_ < 0 && errno == ELOOP)
     throw Error(Fault::Data, file.string() + ": a symbolic link, not a file of the store",
                 "put the file itself in its place, or link the whole folder of the store");
+  if (descriptor_ < 0 && errno == EACCES && role == Role::Own)
+    throw Error(Fault::Environment, file.string() + ": " + std::strerror(errno),
+                "give this user read permission");
   if (descriptor_ < 0) refuse(std::strerror(errno));
   try {
     struct stat info {};

@@ -2,6 +2,7 @@
 #include "sharding/store/store_manifest.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -59,12 +60,21 @@ void require_format(const Json& document, const std::string& file) {
   }
 }
 
+[[noreturn]] void refuse_forbidden(const std::filesystem::path& file) {
+  throw Error(Fault::Environment, file.string() + ": permission denied",
+              "give this user read permission");
+}
+
 std::string read_text(const std::filesystem::path& file) {
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(file, ignored)) return "";
+  const bool there = std::filesystem::is_regular_file(file, ignored);
+  if (ignored == std::errc::permission_denied) refuse_forbidden(file);
+  if (!there) return "";
   if (std::filesystem::file_size(file, ignored) > kMaxManifestBytes)
     throw Error(Fault::Data, file.string() + ": longer than a store.json can be", "restore it");
+  errno = 0;
   std::ifstream in(file);
+  if (!in && errno == EACCES) refuse_forbidden(file);
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();

@@ -32,4 +32,12 @@ bool is_of_a_store(std::string_view name) {
   return is_of_a_shard(name) || final_name(name) == kManifestName;
 }
 
+std::filesystem::path store_around(const std::filesystem::path& path) {
+  for (auto at = std::filesystem::weakly_canonical(path);; at = at.parent_path()) {
+    std::error_code ignored;
+    if (std::filesystem::exists(at / kManifestName, ignored)) return at;
+    if (at.empty() || at == at.root_path()) return {};
+  }
+}
+
 }  // namespace homolog::store

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -16,5 +17,8 @@ bool is_shard_file_name(std::string_view name) noexcept;
 bool is_of_a_shard(std::string_view name);
 // What the folder of a store may hold: the same, and store.json or its temporary name.
 bool is_of_a_store(std::string_view name);
+
+// The finished store that `path` is, or lies in, where nothing else may be written; else empty.
+std::filesystem::path store_around(const std::filesystem::path& path);
 
 }  // namespace homolog::store

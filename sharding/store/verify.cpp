@@ -49,6 +49,7 @@ class Verifier {
       try {
         check_shard(said);
       } catch (const Error& e) {
+        if (e.fault() != Fault::Data) throw;  // may be whole, and could not be read
         add(said.file, -1, without((folder_ / said.file).string(), e.summary()));
       }
     }
@@ -77,6 +78,11 @@ class Verifier {
         add_json("config entry " + std::to_string(number) + " is no number or word");
       ++number;
     }
+    const auto by_name = [](const ShardSummary& a, const ShardSummary& b) {
+      return a.file < b.file;
+    };
+    if (!std::is_sorted(manifest_.shards.begin(), manifest_.shards.end(), by_name))
+      add_json("shards are not listed in the order of their names, by which pairs are numbered");
     for (const auto& [study, subject] : manifest_.subjects) {
       if (!is_hex_id(study) || !is_hex_id(subject))
         add_json("a subject or its study is no pseudonym");
@@ -120,13 +126,27 @@ class Verifier {
     }
   }
 
+  void compare_bytes(const fs::path& file, const ShardSummary& said) {
+    const std::uint64_t bytes = fs::file_size(file), hash = xxh3_64_file(file);
+    if (bytes != said.bytes)
+      add(said.file, -1,
+          "its size differs from store.json: " + std::to_string(bytes) + " bytes, there " +
+              std::to_string(said.bytes));
+    if (hash == said.xxh3) return;
+    std::string what =
+        "its xxh3 differs from store.json: " + hex64(hash) + ", there " + hex64(said.xxh3);
+    for (const ShardSummary& other : manifest_.shards)
+      if (other.xxh3 == hash && other.file != said.file)
+        what += "; it is what store.json calls " + other.file + ": were they renamed?";
+    add(said.file, -1, what);
+  }
+
   void check_shard(const ShardSummary& said) {
     const auto file = folder_ / said.file;
     const ShardReader shard(file);
     ++result_.shards;
     result_.pairs += static_cast<std::int64_t>(shard.pairs().size());
-    if (fs::file_size(file) != said.bytes || xxh3_64_file(file) != said.xxh3)
-      add(said.file, -1, "size or xxh3 differs from store.json");
+    compare_bytes(file, said);
     for (const StudyRecord& study : shard.studies()) {
       const std::string id = study.name();
       const auto at = split_of_study_.find(id);

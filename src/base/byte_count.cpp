@@ -1,5 +1,6 @@
 #include "base/byte_count.h"
 
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -9,13 +10,14 @@
 namespace homolog {
 namespace {
 
-// 0: no unit of bytes.
-double unit_of(const std::string& unit) {
+// In small or large letters. 0: no unit of bytes.
+double unit_of(std::string unit) {
+  for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   if (unit.empty() || unit == "B") return 1;
-  const auto power = std::string("KMGTP").find(unit.front() == 'k' ? 'K' : unit.front());
+  const auto power = std::string("KMGTP").find(unit.front());
   if (power == std::string::npos) return 0;
   const std::string rest = unit.substr(1);
-  if (rest.empty() || rest == "iB") return std::pow(1024.0, static_cast<double>(power) + 1);
+  if (rest.empty() || rest == "IB") return std::pow(1024.0, static_cast<double>(power) + 1);
   return rest == "B" ? std::pow(1000.0, static_cast<double>(power) + 1) : 0;
 }
 

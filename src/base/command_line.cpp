@@ -104,8 +104,13 @@ void take_own(OptionTable& table, const po::option& word, CommandLine& line) {
     take_positional(table, word);
     value = "true";
   }
+  const bool is_setting = key.find('.') != std::string::npos;  // which may be unset
+  if (value.empty() && !is_setting) {
+    throw Error(Fault::Usage, "command line: --" + key + " is empty",
+                "give it a value, or leave it out; was a variable of the shell not set?");
+  }
   line.options.emplace_back(key, value);
-  if (key.find('.') != std::string::npos) hand_on(table, "--set", key + "=" + value);
+  if (is_setting) hand_on(table, "--set", key + "=" + value);
 }
 
 }  // namespace

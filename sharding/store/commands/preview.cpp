@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "sharding/store/commands/preview_picture.h"
+#include "sharding/store/store_names.h"
 
 namespace homolog::store {
 namespace {
@@ -118,6 +119,9 @@ void check_preview(const PreviewPlan& plan, const std::filesystem::path& out) {
   if (!is_png_name(out) && !is_html_name(out))
     throw Error(Fault::Usage, "cannot write " + out.string() + ": a preview is PNG or HTML",
                 "give a name that ends in .png or .html");
+  if (const auto store = store_around(out); !store.empty())
+    throw Error(Fault::Usage, "--out " + out.string() + " lies in the store " + store.string(),
+                "choose a file outside of every store");
   if (is_png_name(out) && plan.pairs > kMostInPng) {
     throw Error(Fault::Usage,
                 "--pairs " + std::to_string(plan.pairs) + ": one PNG holds up to " +

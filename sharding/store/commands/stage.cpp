@@ -51,12 +51,9 @@ bool is_stage_folder(const fs::directory_entry& entry) {
 
 // Copies beside a store's own shards would be taken for them, and cleared away with them.
 void refuse_stores(const fs::path& folder) {
-  for (fs::path at = fs::weakly_canonical(folder); !at.empty(); at = at.parent_path()) {
-    if (fs::exists(at / kManifestName))
-      throw Error(Fault::Usage, "--to " + folder.string() + " lies in the store " + at.string(),
-                  "choose a folder outside of every store");
-    if (at == at.root_path()) return;
-  }
+  if (const fs::path store = store_around(folder); !store.empty())
+    throw Error(Fault::Usage, "--to " + folder.string() + " lies in the store " + store.string(),
+                "choose a folder outside of every store");
 }
 
 // Only folders that a stage has made, known by their lock, and in them only what a stage puts

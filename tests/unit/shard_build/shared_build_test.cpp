@@ -14,6 +14,7 @@
 #include "sharding/shard_builder.h"
 #include "sharding/store/verify.h"
 #include "tests/unit/shard_build/moved_bodies.h"
+#include "tests/unit/shard_store/flipped_bit.h"
 
 namespace homolog::shard {
 namespace {
@@ -190,6 +191,24 @@ TEST_F(SharedBuild, TheFirstProcessCountsTheWorkOfAll) {
   EXPECT_EQ(shared.kept_shards + shared.written_shards, whole.written_shards);
   EXPECT_EQ(shared.plan.landmarks, whole.plan.landmarks);
   EXPECT_EQ(shared.plan.draws, whole.plan.draws);
+}
+
+// Whichever part a damaged shard is of: only one process reads the finished store.
+TEST_F(SharedBuild, TheFirstProcessRepairsWhatIsDamagedInAnyPart) {
+  const fs::path out = base_ / "out";
+  build(out);
+  const Tree whole = tree(out);
+  const std::set<std::string> shards = named(out, ".h5");
+  ASSERT_GE(shards.size(), 4U);
+  for (const std::size_t count : {2U, 3U}) {
+    for (const std::string& shard : shards) store::flip_a_bit_of_crop(out / shard, 0);
+    std::vector<pid_t> others;
+    for (std::size_t i = 1; i < count; ++i) others.push_back(start(out, {i, count}));
+    const BuildCounts told = build(out, {0, count});
+    for (const pid_t other : others) EXPECT_EQ(end_of(other), 0);
+    EXPECT_EQ(tree(out), whole) << count << " processes";
+    EXPECT_EQ(std::set(told.repaired.begin(), told.repaired.end()), shards);
+  }
 }
 
 class LedgerTest : public SharedBuild {};

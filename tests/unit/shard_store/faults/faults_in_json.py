@@ -159,14 +159,19 @@ def json_split_differs(store):
     store.json["pairs"]["validation"] -= pairs
 
 
-@fault("size or xxh3 differs", "open", sealed="json")
+@fault("its size differs from store.json", "open", sealed="json")
 def json_size_differs(store):
     store.json["shards"][0]["bytes"] += 1
 
 
-@fault("size or xxh3 differs", "passes", sealed="json")
+@fault("its xxh3 differs from store.json", "passes", sealed="json")
 def json_hash_of_a_shard_differs(store):
     store.json["shards"][0]["xxh3"] = "00000000000000aa"
+
+
+@fault("not listed in the order of their names", "passes", sealed="json")
+def json_shards_in_another_order(store):
+    store.json["shards"].reverse()
 
 
 @fault("is in two splits", "passes", sealed="json")
