@@ -85,6 +85,7 @@ void ShardBuilder::reopen(const store::StoreManifest& manifest,
     if (shard == shards.end() || ledger.result(g)) continue;
     GroupResult result;
     result.shard = *shard->second;
+    result.repaired = broken.contains(result.shard.file);  // by the time that it is there again
     for (const std::size_t study : groups_[g].studies) {
       if (held.contains(ids_[study])) {
         result.studies.push_back(ids_[study]);
