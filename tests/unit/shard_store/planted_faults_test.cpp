@@ -20,6 +20,7 @@ namespace homolog::store {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class PlantedFaults : public ::testing::Test {
@@ -208,15 +209,30 @@ TEST_F(PlantedFaults, AnEmptyShardIsNone) {
   EXPECT_EQ(training(folder_ / "clean"), "passes");
 }
 
-TEST_F(PlantedFaults, LostPermissionIsNamed) {
-  const fs::path store = folder_ / "clean", shard = store / "shard-00000.h5";
-  fs::permissions(shard, fs::perms::none);
+// What cannot be read may be whole: no finding, and not the data's fault.
+TEST_F(PlantedFaults, LostPermissionIsNamedAndIsNoDamage) {
+  const fs::path store = folder_ / "clean";
   const bool root = ::geteuid() == 0;  // whom no permission holds
-  ASSERT_EQ(root ? ::seteuid(65534) : 0, 0);
-  const std::string found = findings(store), opened = training(store);
-  ASSERT_EQ(root ? ::seteuid(0) : 0, 0);
-  EXPECT_THAT(found, HasSubstr("shard-00000.h5: Permission denied"));
-  EXPECT_EQ(opened, "open");
+  for (const char* name : {"shard-00000.h5", "store.json"}) {
+    const auto before = fs::status(store / name).permissions();
+    fs::permissions(store / name, fs::perms::none);
+    ASSERT_EQ(root ? ::seteuid(65534) : 0, 0);
+    for (const bool trains : {false, true}) {
+      try {
+        if (trains)
+          PairStore({store, "train"});
+        else
+          verify(store);
+        ADD_FAILURE() << name << " was read";
+      } catch (const Error& e) {
+        EXPECT_EQ(e.fault(), Fault::Environment);
+        EXPECT_THAT(e.what(), AllOf(HasSubstr(name), HasSubstr("ermission denied"),
+                                    HasSubstr("read permission")));
+      }
+    }
+    ASSERT_EQ(root ? ::seteuid(0) : 0, 0);
+    fs::permissions(store / name, before);
+  }
 }
 
 }  // namespace

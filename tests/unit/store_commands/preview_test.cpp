@@ -207,7 +207,9 @@ TEST(Preview, DrawsTheSamePairsForASeedEachOnceAndAllWhenAskedForAll) {
 TEST(Preview, ThePageNeedsNothingFromElsewhereAndNamesScoreAndPseudonyms) {
   const test::TemporaryFolder folder("preview_page");
   test::write_synthetic_store(folder.path(), {.crop = {8, 8, 8}});
-  const fs::path out = folder.path() / "pairs.html";
+  const test::TemporaryFolder elsewhere("preview_page_out");
+  const fs::path out = elsewhere.path() / "pairs.html";
+  EXPECT_THROW(check_preview({.pairs = 3}, folder.path() / "pairs.html"), Error) << "in the store";
   write_preview(PairStore({folder.path(), "train"}), {.pairs = 3}, out);
   std::ostringstream text;
   text << std::ifstream(out).rdbuf();
