@@ -81,6 +81,12 @@ std::optional<OperatorCost> cost_of(std::string_view name, Inputs in) {
     return OperatorCost{2 * scores(tensor(0), tensor(1).size(1)), bytes_of(tensor(0))};
   if (name == "homolog::window_attention_backward")
     return OperatorCost{5 * scores(tensor(0), tensor(1).size(1)), 3 * bytes_of(tensor(0))};
+  // A norm reads its maps twice, for their sums and for the result. in[1]: the shortcut.
+  if (name == "homolog::norm_activation") return OperatorCost{0, 2 * bytes_of(tensor(0))};
+  if (name == "homolog::norm_activation_backward") {
+    const double shortcut = bytes_of(tensor(1));
+    return OperatorCost{0, 3 * bytes_of(tensor(0)) + 2 * shortcut};
+  }
   return std::nullopt;
 }
 

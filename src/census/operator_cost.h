@@ -14,7 +14,8 @@ struct OperatorCost {
   double output_bytes = -1;  // where the record does not tell its outputs; -1: it does
 };
 
-// Of a convolution, a matrix product or attention, forward or backward; nothing for the others,
+// Of a convolution, a matrix product, attention or a norm of ours, forward or backward; nothing for
+// the others,
 // which are bound by what they read and write. `inputs` as the operator was called.
 std::optional<OperatorCost> cost_of(std::string_view name, c10::ArrayRef<const c10::IValue> inputs);
 

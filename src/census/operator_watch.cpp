@@ -142,8 +142,8 @@ void OperatorWatch::end(const at::RecordFunction& call, OperatorCall& own) {
                      (!own.made_work && (fresh || in_place) && !is_one_of(kAllocations, name));
   const double bytes = own.read + written;
   if (works && bytes > 0) {
-    work_.push_back({std::string(name), pass(own), own.cost ? own.cost->flops : 0, bytes,
-                     own.cost.has_value()});
+    const double flops = own.cost ? own.cost->flops : 0;
+    work_.push_back({std::string(name), pass(own), flops, bytes, /*matrix=*/flops > 0});
   }
   if (!open_.empty()) open_.back()->made_work |= own.made_work || (works && bytes > 0);
 }

@@ -1,7 +1,6 @@
 // The only file that uses Torch's internal hook interface (the gradient accumulators' post hooks).
 #include "train/bucket_reducer.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/autograd.h>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -11,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "model/device_stream.h"
 #include "train/fused_update.h"
 
 namespace homolog::train {
@@ -114,8 +114,7 @@ torch::Tensor BucketReducer::local_maximum() const { return state_->maxima.max()
 std::uint64_t BucketReducer::bytes_sent() const noexcept { return state_->bytes; }
 
 void* current_stream(torch::Device device) {
-  if (!device.is_cuda()) return nullptr;
-  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
+  return device.is_cuda() ? model::stream_of(device) : nullptr;
 }
 
 }  // namespace homolog::train

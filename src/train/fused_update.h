@@ -11,6 +11,7 @@ struct UpdateSegment {
   std::int64_t begin = 0, count = 0;
   std::int64_t target_begin = -1;  // in the target buffer; -1: no EMA copy
   std::int32_t decayed = 0, clipped = 0, active = 0;
+  std::int32_t first_chunk = 0, chunk_count = 0;  // its chunks follow each other
   float bias1 = 1, bias2_root = 1;  // 1 - beta1^t, sqrt(1 - beta2^t), t counting this update
 };
 
@@ -49,7 +50,7 @@ void update_cpu(const UpdateBuffers& buffers, const UpdateRates& rates);
 bool all_finite_cpu(const float* values, std::int64_t count);
 
 // The same on a GPU: every pointer is device memory, `stream` a cudaStream_t; returns at once.
-// Without CUDA compiled in these throw Fault::Environment.
+// Throw Fault::Environment where a kernel cannot start, or no CUDA is compiled in.
 void measure_cuda(const UpdateBuffers& buffers, void* stream);
 void update_cuda(const UpdateBuffers& buffers, const UpdateRates& rates, void* stream);
 

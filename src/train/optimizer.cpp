@@ -41,11 +41,13 @@ Optimizer::Optimizer(GradientArena& arena, const OptimizerPlan& plan, double gra
     segment.target_begin = slot.target_begin;
     segment.decayed = slot.rule.decayed;
     segment.clipped = slot.rule.clipped;
+    segment.first_chunk = static_cast<std::int32_t>(chunks_.size());
     for (std::int64_t at = 0; at < slot.count; at += kChunk) {
       chunks_.push_back({slot.begin + at,
                          static_cast<std::int32_t>(std::min(kChunk, slot.count - at)),
                          static_cast<std::int32_t>(segments_.size())});
     }
+    segment.chunk_count = static_cast<std::int32_t>(chunks_.size()) - segment.first_chunk;
     segments_.push_back(segment);
   }
   const auto f64 = torch::TensorOptions().dtype(torch::kFloat64).device(arena.device());

@@ -1,10 +1,8 @@
 // See fused.h.
 #include "model/attention/fused.h"
 
-#include <ATen/Context.h>
 #include <ATen/record_function.h>
 #include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -13,81 +11,29 @@
 
 #include "base/error.h"
 #include "model/attention/on_cpu.h"
-#include "model/attention/on_cuda.h"
+#include "model/attention/on_gpu.h"
 
 namespace homolog::model::attention {
 namespace {
 
-// float32 with channels adjacent; a view where it is that already.
-at::Tensor as_rows(const at::Tensor& t_WNHD) {
-  const at::Tensor wide_WNHD = t_WNHD.to(torch::kFloat);
-  return wide_WNHD.stride(-1) == 1 ? wide_WNHD : wide_WNHD.contiguous();
+// Channels adjacent; a view where it is of this format and lies as its kernels read it.
+at::Tensor as_rows(const at::Tensor& t_WNHD, at::ScalarType format) {
+  const at::Tensor rows_WNHD = t_WNHD.to(format);
+  const bool fits =
+      format == torch::kFloat ? rows_WNHD.stride(-1) == 1 : has_paired_rows(rows_WNHD);
+  return fits ? rows_WNHD : rows_WNHD.clone(at::MemoryFormat::Contiguous);
 }
 
 Inputs inputs_of(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD, const at::Tensor& v_WNHD,
                  const at::Tensor& bias_HNN, const PackedMask& mask) {
-  return {as_rows(q_WNHD),
-          as_rows(k_WNHD),
-          as_rows(v_WNHD),
+  const at::ScalarType format =
+      q_WNHD.is_cpu() ? torch::kFloat : format_on_gpu(q_WNHD, k_WNHD, v_WNHD);
+  return {as_rows(q_WNHD, format),
+          as_rows(k_WNHD, format),
+          as_rows(v_WNHD, format),
           bias_HNN.to(torch::kFloat).contiguous(),
           mask,
           1.0 / std::sqrt(static_cast<double>(q_WNHD.size(-1)))};
-}
-
-template <class T>
-DeviceRows<T> device_rows(const at::Tensor& t_WNHD) {
-  return {t_WNHD.data_ptr<float>(), t_WNHD.stride(0), t_WNHD.stride(1), t_WNHD.stride(2)};
-}
-
-// mask_VNN may be undefined.
-DeviceProblem device_problem(const Inputs& in, const at::Tensor& mask_VNN, const Outputs& out) {
-  DeviceProblem p;
-  p.windows = static_cast<int>(in.q_WNHD.size(0));
-  p.tokens = static_cast<int>(in.q_WNHD.size(1));
-  p.heads = static_cast<int>(in.q_WNHD.size(2));
-  p.channels = static_cast<int>(in.q_WNHD.size(3));
-  p.scale = static_cast<float>(in.scale);
-  p.q = device_rows<const float>(in.q_WNHD);
-  p.k = device_rows<const float>(in.k_WNHD);
-  p.v = device_rows<const float>(in.v_WNHD);
-  p.bias = in.bias_HNN.const_data_ptr<float>();
-  if (mask_VNN.defined()) {
-    p.mask = mask_VNN.const_data_ptr<float>();
-    p.mask_windows = static_cast<int>(mask_VNN.size(0));
-  }
-  p.out = device_rows<float>(out.out_WNHD);
-  p.softmax = out.softmax.data_ptr<float>();
-  return p;
-}
-
-void* stream_of(const at::Device& device) {
-  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
-}
-
-Outputs forward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN) {
-  const auto options = in.q_WNHD.options();
-  const Outputs out{
-      torch::empty(in.q_WNHD.sizes(), options),
-      torch::empty({in.q_WNHD.size(0), in.q_WNHD.size(2), 2, in.q_WNHD.size(1)}, options)};
-  if (in.q_WNHD.is_meta()) return out;  // shapes alone: what `homolog plan` counts
-  forward_cuda(device_problem(in, mask_VNN, out), stream_of(in.q_WNHD.device()));
-  return out;
-}
-
-Gradients backward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN, const Outputs& out,
-                          const at::Tensor& gradient_WNHD) {
-  const auto options = in.q_WNHD.options();
-  const auto like_q = [&] { return torch::empty(in.q_WNHD.sizes(), options); };
-  Gradients d{like_q(), like_q(), like_q(), torch::zeros(in.bias_HNN.sizes(), options)};
-  if (in.q_WNHD.is_meta()) return d;
-  DeviceProblem p = device_problem(in, mask_VNN, out);
-  p.out_gradient = device_rows<const float>(gradient_WNHD);
-  p.q_gradient = device_rows<float>(d.q_WNHD);
-  p.k_gradient = device_rows<float>(d.k_WNHD);
-  p.v_gradient = device_rows<float>(d.v_WNHD);
-  p.bias_gradient = d.bias_HNN.data_ptr<float>();
-  backward_cuda(p, at::globalContext().deterministicAlgorithms(), stream_of(in.q_WNHD.device()));
-  return d;
 }
 
 // The mask as bits, which the CPU reads, or as it is, for a GPU. Not arguments of the operator,
@@ -133,7 +79,7 @@ class Attention : public torch::autograd::Function<Attention> {
     const PackedMask mask{s[5], s[6], s[7], context->saved_data["value"].toDouble()};
     const Inputs in = inputs_of(s[0], s[1], s[2], s[3], mask);
     const Outputs out{s[9], s[8]};
-    const at::Tensor gradient_WNHD = as_rows(gradients[0]);
+    const at::Tensor gradient_WNHD = as_rows(gradients[0], in.q_WNHD.scalar_type());
     const c10::OptionalDeviceGuard on_device(s[0].device());
     const Gradients d = s[0].is_cpu() ? backward_on_cpu(in, out, gradient_WNHD, kernel_here())
                                       : backward_on_gpu(in, s[4], out, gradient_WNHD);

@@ -8,8 +8,8 @@
 
 namespace homolog::model::attention {
 
-// All float32. q, k, v (W, N, H, D), D at most kMostChannels, any strides with channels adjacent;
-// bias (H, N, N), contiguous. W is a multiple of the mask's windows.
+// All float32, but on a GPU (on_gpu.h). q, k, v (W, N, H, D), D at most kMostChannels, any strides
+// with channels adjacent; bias (H, N, N), contiguous. W is a multiple of the mask's windows.
 struct Inputs {
   at::Tensor q_WNHD, k_WNHD, v_WNHD, bias_HNN;
   PackedMask mask;
@@ -18,7 +18,7 @@ struct Inputs {
 
 struct Outputs {
   at::Tensor out_WNHD;  // contiguous
-  at::Tensor softmax;   // (W, H, 2, padded): largest score and sum of each query, for backward
+  at::Tensor softmax;   // (W, H, 2, padded): what backward needs of each query: largest score, sum
 };
 
 struct Gradients {

@@ -1,9 +1,11 @@
 // Window attention on a GPU behind plain pointers, so that no Torch header meets nvcc. C++17. Every
-// pointer is device memory, `stream` a cudaStream_t; calls return at once. Without CUDA compiled in
-// they throw Fault::Environment.
+// pointer is device memory, `stream` a cudaStream_t; calls return at once. They throw
+// Fault::Environment where a kernel cannot start, or no CUDA is compiled in.
 #pragma once
 
 #include <cstdint>
+
+#include "base/bf16.h"
 
 namespace homolog {
 namespace model {
@@ -16,24 +18,35 @@ struct DeviceRows {
   std::int64_t window = 0, token = 0, head = 0;
 };
 
+// T: float, or Bf16 with every row at an address of a multiple of 4 bytes and an even number of
+// channels.
+template <class T>
 struct DeviceProblem {
   int windows = 0, heads = 0, tokens = 0, channels = 0;  // channels of a head, at most 64
   int mask_windows = 0;                                  // 0: no mask
   float scale = 1;
-  DeviceRows<const float> q, k, v;
+  DeviceRows<const T> q, k, v;
   const float* bias = nullptr;  // (heads, tokens, tokens)
   const float* mask = nullptr;  // (mask_windows, tokens, tokens)
-  DeviceRows<float> out;
-  float* softmax = nullptr;  // (windows, heads, 2, tokens): largest score and sum
-  DeviceRows<const float> out_gradient;
-  DeviceRows<float> q_gradient, k_gradient, v_gradient;
+  DeviceRows<T> out;
+  // (windows, heads, 2, tokens), from forward to backward. float: largest score and sum; Bf16: the
+  // logarithm of the sum, and room that backward fills.
+  float* softmax = nullptr;
+  DeviceRows<const T> out_gradient;
+  DeviceRows<T> q_gradient, k_gradient, v_gradient;
   float* bias_gradient = nullptr;  // (heads, tokens, tokens), zeroed
 };
 
-void forward_cuda(const DeviceProblem& problem, void* stream);
+// A thread a query, in float32.
+void forward_cuda(const DeviceProblem<float>& problem, void* stream);
 // `repeats`: the bias's gradient is summed over windows in their order, and not by atomic
 // additions.
-void backward_cuda(const DeviceProblem& problem, bool repeats, void* stream);
+void backward_cuda(const DeviceProblem<float>& problem, bool repeats, void* stream);
+
+// Products on tensor cores, sums in float32; weights and their gradients are rounded to bfloat16
+// before they are multiplied (FlashAttention-2, Dao 2023, arXiv:2307.08691).
+void forward_cuda(const DeviceProblem<Bf16>& problem, void* stream);
+void backward_cuda(const DeviceProblem<Bf16>& problem, bool repeats, void* stream);
 
 }  // namespace attention
 }  // namespace model

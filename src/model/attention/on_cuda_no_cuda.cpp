@@ -1,4 +1,4 @@
-// Stands in for on_cuda.cu in a build without CUDA.
+// Stands in for the kernels in a build without CUDA.
 #include "base/error.h"
 #include "model/attention/on_cuda.h"
 
@@ -10,7 +10,9 @@ namespace {
 }
 }  // namespace
 
-void forward_cuda(const DeviceProblem&, void*) { absent(); }
-void backward_cuda(const DeviceProblem&, bool, void*) { absent(); }
+void forward_cuda(const DeviceProblem<float>&, void*) { absent(); }
+void backward_cuda(const DeviceProblem<float>&, bool, void*) { absent(); }
+void forward_cuda(const DeviceProblem<Bf16>&, void*) { absent(); }
+void backward_cuda(const DeviceProblem<Bf16>&, bool, void*) { absent(); }
 
 }  // namespace homolog::model::attention

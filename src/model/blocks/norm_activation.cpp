@@ -7,6 +7,7 @@
 #include <torch/utils.h>
 
 #include "base/error.h"
+#include "model/blocks/norm_on_gpu.h"
 #include "model/blocks/norm_rows.h"
 
 namespace homolog::model {
@@ -28,6 +29,7 @@ std::int64_t voxels_of(const at::Tensor& x_BCXYZ) {
 }
 
 at::Tensor normalise(const at::Tensor& x_BCXYZ, const at::Tensor& shortcut_BCXYZ, double slope) {
+  if (!x_BCXYZ.is_cpu()) return normalise_on_gpu(x_BCXYZ, shortcut_BCXYZ, slope, kEpsilon);
   const std::int64_t maps = x_BCXYZ.size(0) * x_BCXYZ.size(1), voxels = voxels_of(x_BCXYZ);
   at::Tensor rstd_N = torch::empty({maps}, x_BCXYZ.options());
   const Maps x(x_BCXYZ, voxels), shortcut(shortcut_BCXYZ, voxels);
@@ -37,6 +39,21 @@ at::Tensor normalise(const at::Tensor& x_BCXYZ, const at::Tensor& shortcut_BCXYZ
       rstd[m] = normalise_row(x.at(m), shortcut.at(m), voxels, static_cast<float>(slope), kEpsilon);
   });
   return rstd_N;
+}
+
+// of_shortcut_BCXYZ may be undefined.
+void gradients_on_cpu(const at::Tensor& y_BCXYZ, const at::Tensor& shortcut_BCXYZ,
+                      const at::Tensor& rstd_N, const at::Tensor& of_y_BCXYZ, double slope,
+                      const at::Tensor& of_x_BCXYZ, const at::Tensor& of_shortcut_BCXYZ) {
+  const std::int64_t voxels = voxels_of(y_BCXYZ);
+  const Maps y(y_BCXYZ, voxels), shortcut(shortcut_BCXYZ, voxels), gradient(of_y_BCXYZ, voxels),
+      of_x(of_x_BCXYZ, voxels), of_shortcut(of_shortcut_BCXYZ, voxels);
+  const float* const rstd = rstd_N.data_ptr<float>();
+  at::parallel_for(0, rstd_N.numel(), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t m = begin; m < end; ++m)
+      row_gradients(y.at(m), shortcut.at(m), gradient.at(m), voxels, rstd[m],
+                    static_cast<float>(slope), {of_x.at(m), of_shortcut.at(m)});
+  });
 }
 
 class NormActivation : public torch::autograd::Function<NormActivation> {
@@ -71,32 +88,34 @@ class NormActivation : public torch::autograd::Function<NormActivation> {
     at::Tensor of_shortcut_BCXYZ;
     if (shortcut_BCXYZ.defined() && context->needs_input_grad(1))
       of_shortcut_BCXYZ = torch::empty_like(y_BCXYZ);
-    const std::int64_t voxels = voxels_of(y_BCXYZ);
-    const Maps y(y_BCXYZ, voxels), shortcut(shortcut_BCXYZ, voxels), gradient(of_y_BCXYZ, voxels),
-        of_x(of_x_BCXYZ, voxels), of_shortcut(of_shortcut_BCXYZ, voxels);
-    const auto slope = static_cast<float>(context->saved_data["slope"].toDouble());
-    const float* const rstd = rstd_N.data_ptr<float>();
-    at::parallel_for(0, rstd_N.numel(), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t m = begin; m < end; ++m)
-        row_gradients(y.at(m), shortcut.at(m), gradient.at(m), voxels, rstd[m], slope,
-                      {of_x.at(m), of_shortcut.at(m)});
-    });
+    const double slope = context->saved_data["slope"].toDouble();
+    if (y_BCXYZ.is_cpu())
+      gradients_on_cpu(y_BCXYZ, shortcut_BCXYZ, rstd_N, of_y_BCXYZ, slope, of_x_BCXYZ,
+                       of_shortcut_BCXYZ);
+    else
+      gradients_on_gpu(y_BCXYZ, shortcut_BCXYZ, rstd_N, of_y_BCXYZ, slope, of_x_BCXYZ,
+                       of_shortcut_BCXYZ);
     return {of_x_BCXYZ, of_shortcut_BCXYZ, {}};
   }
 };
 
-bool is_plain(const at::Tensor& t_BCXYZ) {
-  return t_BCXYZ.is_cpu() && t_BCXYZ.scalar_type() == torch::kFloat && t_BCXYZ.is_contiguous();
+// On the meta device, too, where `homolog plan` counts what is kept.
+bool is_served(const at::Tensor& t_BCXYZ) {
+  const bool bf16 = t_BCXYZ.scalar_type() == torch::kBFloat16;
+  if (!bf16 && t_BCXYZ.scalar_type() != torch::kFloat) return false;
+  if (!t_BCXYZ.is_contiguous()) return false;
+  return t_BCXYZ.is_cpu() ? !bf16 : t_BCXYZ.is_cuda() || t_BCXYZ.is_meta();
 }
 
 }  // namespace
 
 std::optional<at::Tensor> norm_activation(const at::Tensor& x_BCXYZ,
                                           const at::Tensor& shortcut_BCXYZ, double slope) {
-  if (!is_plain(x_BCXYZ) || x_BCXYZ.is_view() || (x_BCXYZ.is_leaf() && x_BCXYZ.requires_grad()))
+  if (!is_served(x_BCXYZ) || x_BCXYZ.is_view() || (x_BCXYZ.is_leaf() && x_BCXYZ.requires_grad()))
     return std::nullopt;
   if (shortcut_BCXYZ.defined() &&
-      (!is_plain(shortcut_BCXYZ) || shortcut_BCXYZ.sizes() != x_BCXYZ.sizes()))
+      (!is_served(shortcut_BCXYZ) || shortcut_BCXYZ.sizes() != x_BCXYZ.sizes() ||
+       shortcut_BCXYZ.scalar_type() != x_BCXYZ.scalar_type()))
     return std::nullopt;
   if (!at::GradMode::is_enabled()) {
     normalise(x_BCXYZ, shortcut_BCXYZ, slope);

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/cuda_fault.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -35,6 +36,17 @@ TEST(ErrorText, NamesWhatRemedyAndPlace) {
   EXPECT_EQ(error.summary(), "shard 3 is torn");
   EXPECT_TRUE(error.where().starts_with("small_parts_test.cpp:")) << error.where();
   EXPECT_STREQ(Error(Fault::Data, "x").what(), "x");
+}
+
+TEST(ErrorText, TellsWhichGpusCanTrainWhereAKernelIsRefused) {
+  try {
+    throw_cuda_fault("update kernel", "no kernel image is available");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::Environment);
+    EXPECT_EQ(error.summary(),
+              "the GPU refused a kernel (update kernel): no kernel image is available");
+    EXPECT_NE(error.remedy().find("compute capability 8.0"), std::string::npos);
+  }
 }
 
 TEST(RunMain, TurnsFaultsIntoExitCodes) {

@@ -98,13 +98,20 @@ TEST(NormActivationGradient, ASecondDerivativeIsRefused) {
                Error);
 }
 
+TEST(NormActivationServes, ShapesAloneOnTheMetaDeviceInTheMemoryOfItsInput) {
+  const Tensor x = torch::randn({1, 2, 4, 4, 4}, torch::kMeta).requires_grad_() * 2;
+  const auto y = norm_activation(x, {}, 0.01);
+  ASSERT_TRUE(y);
+  EXPECT_TRUE(y->is_same(x));
+  y->sum().backward();
+}
+
 TEST(NormActivationServes, OnlyFloatMapsOfTheirOwn) {
   const Tensor map = torch::randn({1, 2, 4, 4, 4});
   const torch::NoGradGuard no_grad;
   EXPECT_FALSE(norm_activation(map.to(torch::kDouble), {}, 0.01));
   EXPECT_FALSE(norm_activation(map.to(torch::kBFloat16), {}, 0.01));
   EXPECT_FALSE(norm_activation(map.slice(1, 0, 1), {}, 0.01));
-  EXPECT_FALSE(norm_activation(map.to(torch::kMeta), {}, 0.01));
   EXPECT_FALSE(norm_activation(map, torch::randn({1, 2, 4, 4, 1}), 0.01));
 }
 

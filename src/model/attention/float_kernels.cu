@@ -1,49 +1,29 @@
-// The GPU version, simple: a thread for each query, or each key, of a window and head, with the
-// other side's rows in shared memory. The same formulas as gradient_tile.h.
+// In float32: a thread for each query, or each key, of a window and head, with the other side's
+// rows in shared memory. The same formulas as gradient_tile.h.
 #include <cuda_runtime.h>
 
-#include <stdexcept>
-#include <string>
+#include <type_traits>
 
-#include "model/attention/on_cuda.h"
+#include "base/cuda_launch.cuh"
+#include "model/attention/device_rows.cuh"
 
 namespace homolog {
 namespace model {
 namespace attention {
 namespace {
 
-constexpr int kThreads = 128, kRows = 32;        // of a block; rows in shared memory at a time
-constexpr float kLeast = -1e30f, kMask = 1e29f;  // below every score; largest mask
-
-void check(cudaError_t code, const char* what) {
-  if (code != cudaSuccess)
-    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(code));
-}
-
-struct Place {
-  int window, head;
-  long long pair;  // window and head in one
-};
-
-__device__ Place place(const DeviceProblem& p) {
-  const int pair = blockIdx.x;
-  return {pair / p.heads, pair % p.heads, pair};
-}
-
-template <class T>
-__device__ T* row(const DeviceRows<T>& rows, const Place& at, int token) {
-  return rows.data + at.window * rows.window + token * rows.token + at.head * rows.head;
-}
+constexpr int kThreads = 128, kRows = 32;  // of a block; rows in shared memory at a time
+using Problem = DeviceProblem<float>;
 
 // One row of a tensor in registers or shared memory; zero beyond its channels.
 template <int D>
-__device__ void read(const DeviceProblem& p, const float* from, float factor, float* to) {
+__device__ void read(const Problem& p, const float* from, float factor, float* to) {
 #pragma unroll
   for (int c = 0; c < D; ++c) to[c] = c < p.channels ? from[c] * factor : 0.f;
 }
 
 template <int D>
-__device__ void write(const DeviceProblem& p, const float* from, float* to) {
+__device__ void write(const Problem& p, const float* from, float* to) {
 #pragma unroll
   for (int c = 0; c < D; ++c) {
     if (c < p.channels) to[c] = from[c];
@@ -58,30 +38,18 @@ __device__ float dot(const float* a, const float* b) {
   return sum;
 }
 
-// Bias and mask of a score.
-__device__ float added(const DeviceProblem& p, const Place& at, int query, int key) {
-  const long long n = p.tokens, score = query * n + key;
-  float x = p.bias[at.head * n * n + score];
-  if (p.mask_windows > 0) {
-    const float mask = p.mask[(at.window % p.mask_windows) * n * n + score];
-    x += mask < -kMask ? -kMask : mask;
-  }
-  return x;
-}
-
 struct Softmax {
   float top, sum;
 };
 
-__device__ Softmax softmax_of(const DeviceProblem& p, const Place& at, int query) {
+__device__ Softmax softmax_of(const Problem& p, const Place& at, int query) {
   const float* from = p.softmax + at.pair * 2 * p.tokens + query;
   return {from[0], from[p.tokens]};
 }
 
 // g = do / sum of a query -> g; returns delta.
 template <int D>
-__device__ float read_gradient(const DeviceProblem& p, const Place& at, int query, float sum,
-                               float* g) {
+__device__ float read_gradient(const Problem& p, const Place& at, int query, float sum, float* g) {
   read<D>(p, row(p.out_gradient, at, query), 1 / sum, g);
   const float* out = row(p.out, at, query);
   float delta = 0;
@@ -90,7 +58,7 @@ __device__ float read_gradient(const DeviceProblem& p, const Place& at, int quer
 }
 
 template <int D>
-__global__ void forward_kernel(DeviceProblem p) {
+__global__ void forward_kernel(Problem p) {
   const Place at = place(p);
   const int query = blockIdx.y * kThreads + threadIdx.x;
   const bool active = query < p.tokens;
@@ -100,7 +68,7 @@ __global__ void forward_kernel(DeviceProblem p) {
   for (int first = 0; first < p.tokens; first += kRows) {
     const int count = min(kRows, p.tokens - first);
     __syncthreads();
-    if (threadIdx.x < count) {
+    if (static_cast<int>(threadIdx.x) < count) {
       read<D>(p, row(p.k, at, first + threadIdx.x), 1, k[threadIdx.x]);
       read<D>(p, row(p.v, at, first + threadIdx.x), 1, v[threadIdx.x]);
     }
@@ -132,7 +100,7 @@ __global__ void forward_kernel(DeviceProblem p) {
 
 // Gradients of q and, by atomic additions, of the bias.
 template <int D>
-__global__ void query_kernel(DeviceProblem p, bool adds_bias) {
+__global__ void query_kernel(Problem p, bool adds_bias) {
   const Place at = place(p);
   const int query = blockIdx.y * kThreads + threadIdx.x;
   const bool active = query < p.tokens;
@@ -145,7 +113,7 @@ __global__ void query_kernel(DeviceProblem p, bool adds_bias) {
   for (int first = 0; first < p.tokens; first += kRows) {
     const int count = min(kRows, p.tokens - first);
     __syncthreads();
-    if (threadIdx.x < count) {
+    if (static_cast<int>(threadIdx.x) < count) {
       read<D>(p, row(p.k, at, first + threadIdx.x), 1, k[threadIdx.x]);
       read<D>(p, row(p.v, at, first + threadIdx.x), 1, v[threadIdx.x]);
     }
@@ -170,7 +138,7 @@ __global__ void query_kernel(DeviceProblem p, bool adds_bias) {
 
 // Gradients of k and v.
 template <int D>
-__global__ void key_kernel(DeviceProblem p) {
+__global__ void key_kernel(Problem p) {
   const Place at = place(p);
   const int key = blockIdx.y * kThreads + threadIdx.x;
   const bool active = key < p.tokens;
@@ -181,7 +149,7 @@ __global__ void key_kernel(DeviceProblem p) {
   for (int first = 0; first < p.tokens; first += kRows) {
     const int count = min(kRows, p.tokens - first);
     __syncthreads();
-    if (threadIdx.x < count) {
+    if (static_cast<int>(threadIdx.x) < count) {
       const int query = first + threadIdx.x;
       const Softmax softmax = softmax_of(p, at, query);
       read<D>(p, row(p.q, at, query), p.scale, q[threadIdx.x]);
@@ -207,7 +175,7 @@ __global__ void key_kernel(DeviceProblem p) {
 
 // The bias's gradient, a thread for each score of a head, windows in their order.
 template <int D>
-__global__ void bias_kernel(DeviceProblem p) {
+__global__ void bias_kernel(Problem p) {
   const long long n = p.tokens, score_at = blockIdx.x * (long long)kThreads + threadIdx.x;
   if (score_at >= n * n) return;
   const int query = static_cast<int>(score_at / n), key = static_cast<int>(score_at % n);
@@ -227,51 +195,43 @@ __global__ void bias_kernel(DeviceProblem p) {
   p.bias_gradient[blockIdx.y * n * n + score_at] = sum;
 }
 
-dim3 blocks(const DeviceProblem& p) {
-  return dim3(p.windows * p.heads, (p.tokens + kThreads - 1) / kThreads);
+dim3 blocks(const Problem& p) {
+  return dim3(static_cast<unsigned>(p.windows * p.heads),
+              static_cast<unsigned>((p.tokens + kThreads - 1) / kThreads));
 }
 
-template <int D>
-void forward_of(const DeviceProblem& p, cudaStream_t queue) {
-  forward_kernel<D><<<blocks(p), kThreads, 0, queue>>>(p);
-}
-
-template <int D>
-void backward_of(const DeviceProblem& p, bool repeats, cudaStream_t queue) {
-  query_kernel<D><<<blocks(p), kThreads, 0, queue>>>(p, !repeats);
-  key_kernel<D><<<blocks(p), kThreads, 0, queue>>>(p);
-  if (!repeats) return;
-  const long long scores = static_cast<long long>(p.tokens) * p.tokens;
-  const dim3 grid(static_cast<unsigned>((scores + kThreads - 1) / kThreads), p.heads);
-  bias_kernel<D><<<grid, kThreads, 0, queue>>>(p);
+// Calls with(d), d.value the room for a number of channels.
+template <class With>
+void for_channels(int channels, const With& with) {
+  if (channels <= 8)
+    with(std::integral_constant<int, 8>());
+  else if (channels <= 16)
+    with(std::integral_constant<int, 16>());
+  else if (channels <= 32)
+    with(std::integral_constant<int, 32>());
+  else
+    with(std::integral_constant<int, 64>());
 }
 
 }  // namespace
 
-void forward_cuda(const DeviceProblem& p, void* stream) {
-  const auto queue = static_cast<cudaStream_t>(stream);
-  if (p.channels <= 8)
-    forward_of<8>(p, queue);
-  else if (p.channels <= 16)
-    forward_of<16>(p, queue);
-  else if (p.channels <= 32)
-    forward_of<32>(p, queue);
-  else
-    forward_of<64>(p, queue);
-  check(cudaGetLastError(), "window attention kernel");
+void forward_cuda(const Problem& p, void* stream) {
+  for_channels(p.channels, [&](auto d) {
+    launch("window attention kernel", forward_kernel<d.value>, blocks(p), kThreads, stream, p);
+  });
 }
 
-void backward_cuda(const DeviceProblem& p, bool repeats, void* stream) {
-  const auto queue = static_cast<cudaStream_t>(stream);
-  if (p.channels <= 8)
-    backward_of<8>(p, repeats, queue);
-  else if (p.channels <= 16)
-    backward_of<16>(p, repeats, queue);
-  else if (p.channels <= 32)
-    backward_of<32>(p, repeats, queue);
-  else
-    backward_of<64>(p, repeats, queue);
-  check(cudaGetLastError(), "window attention gradient kernel");
+void backward_cuda(const Problem& p, bool repeats, void* stream) {
+  constexpr const char* kName = "window attention gradient kernel";
+  for_channels(p.channels, [&](auto d) {
+    launch(kName, query_kernel<d.value>, blocks(p), kThreads, stream, p, !repeats);
+    launch(kName, key_kernel<d.value>, blocks(p), kThreads, stream, p);
+    if (!repeats) return;
+    const long long scores = static_cast<long long>(p.tokens) * p.tokens;
+    const dim3 grid(static_cast<unsigned>((scores + kThreads - 1) / kThreads),
+                    static_cast<unsigned>(p.heads));
+    launch(kName, bias_kernel<d.value>, grid, kThreads, stream, p);
+  });
 }
 
 }  // namespace attention
