@@ -23,7 +23,9 @@ void launch(const char* name, void (*kernel)(Arguments...), dim3 blocks, int thr
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.stream = static_cast<cudaStream_t>(stream);
   const cudaError_t code = cudaLaunchKernelEx(&config, kernel, arguments...);
-  if (code != cudaSuccess) throw_cuda_fault(name, cudaGetErrorString(code));
+  if (code == cudaSuccess) return;
+  (void)cudaGetLastError();  // else Torch would report it again
+  throw_cuda_fault(name, cudaGetErrorString(code));
 }
 
 }  // namespace homolog

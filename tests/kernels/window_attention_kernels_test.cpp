@@ -30,12 +30,13 @@ AttentionArguments rounded(const AttentionCase& c) {
 }
 
 template <class T>
-AttentionResults by_kernels(const AttentionArguments& a, bool repeats) {
+AttentionResults by_kernels(const AttentionArguments& a, int bias_chunks) {
   const torch::Tensor qkv = a.qkv_WN3HD.to(kFormat<T>), gradient = a.weight_WNHD.to(kFormat<T>);
   const auto split = qkv.unbind(2);
   const auto like = [&] { return torch::full_like(gradient, NAN); };
   const torch::Tensor out = like(), dq = like(), dk = like(), dv = like(),
-                      bias_gradient = torch::zeros_like(a.bias_HNN),
+                      bias_gradient =
+                          torch::zeros_like(a.bias_HNN).expand({bias_chunks, -1, -1, -1}).clone(),
                       softmax = torch::full({out.size(0), out.size(2), 2, out.size(1)}, NAN);
   DeviceProblem<T> p;
   p.windows = static_cast<int>(out.size(0));
@@ -47,8 +48,11 @@ AttentionResults by_kernels(const AttentionArguments& a, bool repeats) {
   p.k = rows<T, const T>(split[1]);
   p.v = rows<T, const T>(split[2]);
   p.bias = a.bias_HNN.data_ptr<float>();
+  torch::Tensor least_V;
   if (a.mask_VNN.defined()) {
-    p.mask = a.mask_VNN.data_ptr<float>();
+    least_V = a.mask_VNN.flatten(1).amin(1);
+    p.mask = a.mask_VNN.data_ptr<std::int8_t>();
+    p.mask_least = least_V.data_ptr<std::int8_t>();
     p.mask_windows = static_cast<int>(a.mask_VNN.size(0));
   }
   p.out = rows<T, T>(out);
@@ -59,8 +63,9 @@ AttentionResults by_kernels(const AttentionArguments& a, bool repeats) {
   p.k_gradient = rows<T, T>(dk);
   p.v_gradient = rows<T, T>(dv);
   p.bias_gradient = bias_gradient.data_ptr<float>();
-  attention::backward_cuda(p, repeats, nullptr);
-  return {{out, dq, dk, dv, bias_gradient}};
+  p.bias_chunks = bias_chunks;
+  attention::backward_cuda(p, nullptr);
+  return {{out, dq, dk, dv, bias_gradient.sum(0)}};
 }
 
 // Sums in float32; bfloat16 holds 8 bits, weights and results are rounded to it.
@@ -76,8 +81,8 @@ void expect_definition(const AttentionCase& c) {
   for (const auto schedule :
        {kernels_on_cpu::Schedule::Forwards, kernels_on_cpu::Schedule::Backwards}) {
     kernels_on_cpu::set_schedule(schedule);
-    for (const bool repeats : {false, true})
-      expect_near(by_kernels<T>(arguments, repeats), want, kNear<T>);
+    for (const int bias_chunks : {1, 2, 3})
+      expect_near(by_kernels<T>(arguments, bias_chunks), want, kNear<T>);
   }
 }
 

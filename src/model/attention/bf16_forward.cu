@@ -16,20 +16,17 @@ struct OnlineSoftmax {
 
 // 16 queries with 64 keys from `first` on, times log2(e); far below all others beyond the tokens.
 template <int D>
-__device__ void scores(const Bf16Problem& p, const Place& at, const Rows16 (&q)[D / 16],
+__device__ void scores(const Bf16Problem& p, const Place& at, int query, const Rows16 (&q)[D / 16],
                        const TokenTile<D>& k, int first, Sums16x8 (&score)[kTile / 8]) {
   const Lane lane = lane_here();
+  start_scores<false>(p, at, query, first, score);
 #pragma unroll
   for (int j = 0; j < kTile / 8; ++j) {
-    score[j] = products<D>(q, k, 8 * j);
+    add_products<D>(q, k, 8 * j, score[j]);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int query = first_row() + row_of(lane, i), key = first + 8 * j + column_of(lane, i);
-      float& x = score[j].at[i];
-      if (key >= p.tokens)
-        x = kLeast;
-      else if (query < p.tokens)
-        x = (x * p.scale + added(p, at, query, key)) * kLog2E;
+      const bool is_key = first + 8 * j + column_of(lane, i) < p.tokens;
+      score[j].at[i] = is_key ? score[j].at[i] * (p.scale * kLog2E) : kLeast;
     }
   }
 }
@@ -61,10 +58,11 @@ template <int D>
 __global__ void __launch_bounds__(kBlock) forward_kernel(Bf16Problem p) {
   __shared__ TokenTile<D> k;
   __shared__ ChannelTile<D> v;
-  const Place at = place(p);
+  const Place at = place_here(p);
   const Lane lane = lane_here();
+  const int first_query = first_row_here(p);
   Rows16 q[D / 16];
-  read<D>(p, p.q, at, first_row(), q);
+  read<D>(p, p.q, at, first_query, q);
   Sums16x8 out[D / 8] = {};
   OnlineSoftmax softmax;
   for (int first = 0; first < p.tokens; first += kTile) {
@@ -74,7 +72,7 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(Bf16Problem p) {
     __syncthreads();
     Sums16x8 weight[kTile / 8];
     float keep[2];
-    scores<D>(p, at, q, k, first, weight);
+    scores<D>(p, at, first_query, q, k, first, weight);
     weigh(weight, softmax, keep);
 #pragma unroll
     for (int c = 0; c < D / 8; ++c) {
@@ -89,12 +87,12 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(Bf16Problem p) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const float sum = sum_of_row(softmax.sum[half]);
-    const int query = first_row() + lane.g + 8 * half;
+    const int query = first_query + lane.g + 8 * half;
     factor[half] = 1 / sum;
     if (lane.t == 0 && query < p.tokens)
-      p.softmax[at.pair * 2 * p.tokens + query] = softmax.top[half] / kLog2E + logf(sum);
+      log_sums(p, at)[query] = softmax.top[half] / kLog2E + logf(sum);
   }
-  write<D>(p, out, factor, at, p.out);
+  write<D>(p, out, factor, at, first_query, p.out);
 }
 
 }  // namespace

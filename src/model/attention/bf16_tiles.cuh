@@ -38,9 +38,20 @@ __device__ inline Lane lane_here() {
   return {lane / 4, lane % 4};
 }
 
-// First of the 16 rows that this warp has.
-__device__ inline int first_row() {
-  return static_cast<int>(blockIdx.y) * kTile + static_cast<int>(threadIdx.x) / 32 * 16;
+// Tiles of 64 rows of a window follow each other, so that what they read is still in the cache.
+__device__ inline int tiles_of(const Bf16Problem& p) { return (p.tokens + kTile - 1) / kTile; }
+
+__device__ inline Place place_here(const Bf16Problem& p) {
+  const int pair = static_cast<int>(blockIdx.x) / tiles_of(p);
+  return place_of(p, pair / p.heads, pair % p.heads);
+}
+
+// First of the 16 rows that this warp has, of tile `tile`.
+__device__ inline int first_row(int tile) {
+  return tile * kTile + static_cast<int>(threadIdx.x) / 32 * 16;
+}
+__device__ inline int first_row_here(const Bf16Problem& p) {
+  return first_row(static_cast<int>(blockIdx.x) % tiles_of(p));
 }
 
 // Row and column within a fragment of its i-th sum.
@@ -94,14 +105,41 @@ __device__ Columns8 columns(const Tile<Rows, Pairs>& tile, int row, int pair) {
   return {{tile.pair[row + lane.g][pair + lane.t], tile.pair[row + lane.g][pair + lane.t + 4]}};
 }
 
-// Products of 16 rows with 8 tokens of a tile, from `token` on, over the channels.
+// Products of 16 rows with 8 tokens of a tile, from `token` on, over the channels, added to sums.
 template <int D>
-__device__ Sums16x8 products(const Rows16 (&rows)[D / 16], const TokenTile<D>& tile, int token) {
-  Sums16x8 sums = {};
+__device__ void add_products(const Rows16 (&rows)[D / 16], const TokenTile<D>& tile, int token,
+                             Sums16x8& sums) {
 #pragma unroll
   for (int step = 0; step < D / 16; ++step)
     multiply(rows[step], columns(tile, token, 8 * step), sums);
-  return sums;
+}
+
+// What is added to scores, in units of their products, which are added next: of 16 rows from `row`
+// on with 8 * Count columns from `column` on. Rows are queries and columns keys, or the other way
+// round. All reads are issued before one is waited for; beyond the tokens the last one's are read.
+template <bool RowsAreKeys, int Count>
+__device__ void start_scores(const Bf16Problem& p, const Place& at, int row, int column,
+                             Sums16x8 (&sums)[Count]) {
+  const Lane lane = lane_here();
+  const int n = p.tokens;
+  const float to_products = 1 / p.scale;
+  const auto at_score = [&](int j, int i) {
+    const int a = min(row + row_of(lane, i), n - 1),
+              b = min(column + 8 * j + column_of(lane, i), n - 1);
+    return RowsAreKeys ? b * n + a : a * n + b;
+  };
+#pragma unroll
+  for (int j = 0; j < Count; ++j) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[j].at[i] = __ldg(at.bias + at_score(j, i)) * to_products;
+  }
+  if (at.mask == nullptr) return;
+#pragma unroll
+  for (int j = 0; j < Count; ++j) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      sums[j].at[i] += static_cast<float>(__ldg(at.mask + at_score(j, i))) * to_products;
+  }
 }
 
 // sums (16 rows, channels) += weights (16 rows, 16 tokens) x tokens `token`... of a tile.
@@ -116,14 +154,14 @@ __device__ void add_weighted(const Sums16x8 (&weights)[2], const ChannelTile<D>&
   for (int c = 0; c < D / 8; ++c) multiply(rows, columns(tile, 8 * c, token / 2), sums[c]);
 }
 
-// factor[i] * the warp's 16 rows, i = 0 for its first 8.
+// factor[i] * the warp's 16 rows, from token `first` on, i = 0 for the first 8.
 template <int D>
 __device__ void write(const Bf16Problem& p, const Sums16x8 (&sums)[D / 8], const float (&factor)[2],
-                      const Place& at, const DeviceRows<Bf16>& to) {
+                      const Place& at, int first, const DeviceRows<Bf16>& to) {
   const Lane lane = lane_here();
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int token = first_row() + lane.g + 8 * half;
+    const int token = first + lane.g + 8 * half;
     if (token >= p.tokens) continue;
     unsigned* pairs = reinterpret_cast<unsigned*>(row(to, at, token));
 #pragma unroll
@@ -146,8 +184,8 @@ __device__ inline float largest_of_row(float x) {
 }
 
 inline dim3 blocks_of(const Bf16Problem& p) {
-  return dim3(static_cast<unsigned>(p.windows * p.heads),
-              static_cast<unsigned>((p.tokens + kTile - 1) / kTile));
+  const int tiles = (p.tokens + kTile - 1) / kTile;
+  return dim3(static_cast<unsigned>(p.windows * p.heads * tiles));
 }
 
 // Calls with(d), d.value the room for a number of channels: 16, 32 or 64.

@@ -40,7 +40,7 @@ Inputs inputs_of(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD, const at::T
 // which must be defined.
 struct Mask {
   PackedMask bits;
-  at::Tensor dense_VNN;
+  DeviceMask dense;
 };
 
 class Attention : public torch::autograd::Function<Attention> {
@@ -57,12 +57,12 @@ class Attention : public torch::autograd::Function<Attention> {
     const Inputs in = inputs_of(q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask.bits);
     const c10::OptionalDeviceGuard on_device(q_WNHD.device());
     const Outputs out = q_WNHD.is_cpu() ? forward_on_cpu(in, learns, kernel_here())
-                                        : forward_on_gpu(in, mask.dense_VNN);
+                                        : forward_on_gpu(in, mask.dense);
     const at::Tensor result_WNHD = out.out_WNHD.to(q_WNHD.scalar_type());
     if (learns) {
-      context->save_for_backward({q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask.dense_VNN,
+      context->save_for_backward({q_WNHD, k_WNHD, v_WNHD, bias_HNN, mask.dense.values_VNN,
                                   mask.bits.of_queries, mask.bits.of_keys, mask.bits.any,
-                                  out.softmax, out.out_WNHD});
+                                  out.softmax, out.out_WNHD, mask.dense.least_V});
       context->saved_data["value"] = mask.bits.value;
     }
     return result_WNHD;
@@ -82,7 +82,7 @@ class Attention : public torch::autograd::Function<Attention> {
     const at::Tensor gradient_WNHD = as_rows(gradients[0], in.q_WNHD.scalar_type());
     const c10::OptionalDeviceGuard on_device(s[0].device());
     const Gradients d = s[0].is_cpu() ? backward_on_cpu(in, out, gradient_WNHD, kernel_here())
-                                      : backward_on_gpu(in, s[4], out, gradient_WNHD);
+                                      : backward_on_gpu(in, {s[4], s[10]}, out, gradient_WNHD);
     return {d.q_WNHD.to(s[0].scalar_type()),
             d.k_WNHD.to(s[1].scalar_type()),
             d.v_WNHD.to(s[2].scalar_type()),
@@ -126,12 +126,16 @@ std::optional<at::Tensor> fused(const at::Tensor& q_WNHD, const at::Tensor& k_WN
   const bool learns =
       at::GradMode::is_enabled() && (q_WNHD.requires_grad() || k_WNHD.requires_grad() ||
                                      v_WNHD.requires_grad() || bias_HNN.requires_grad());
+  if (!on_cpu) {
+    DeviceMask dense;
+    if (mask_VNN.defined()) {
+      if (mask_VNN.scalar_type() != torch::kChar) return std::nullopt;
+      dense = {mask_VNN.contiguous(), mask_VNN.flatten(1).amin(1)};
+    }
+    return Attention::apply(q_WNHD, k_WNHD, v_WNHD, bias_HNN, Mask{{}, dense}, learns).flatten(2);
+  }
   const at::Tensor dense_VNN =
       mask_VNN.defined() ? mask_VNN.to(torch::kFloat).contiguous() : mask_VNN;
-  if (!on_cpu) {
-    return Attention::apply(q_WNHD, k_WNHD, v_WNHD, bias_HNN, Mask{{}, dense_VNN}, learns)
-        .flatten(2);
-  }
   const std::optional<PackedMask> mask = pack_mask(dense_VNN, kernel_here(), learns);
   if (!mask) return std::nullopt;
   return Attention::apply(q_WNHD, k_WNHD, v_WNHD, bias_HNN, Mask{*mask, {}}, learns).flatten(2);

@@ -11,8 +11,8 @@ namespace {
 }  // namespace
 
 void forward_cuda(const DeviceProblem<float>&, void*) { absent(); }
-void backward_cuda(const DeviceProblem<float>&, bool, void*) { absent(); }
+void backward_cuda(const DeviceProblem<float>&, void*) { absent(); }
 void forward_cuda(const DeviceProblem<Bf16>&, void*) { absent(); }
-void backward_cuda(const DeviceProblem<Bf16>&, bool, void*) { absent(); }
+void backward_cuda(const DeviceProblem<Bf16>&, void*) { absent(); }
 
 }  // namespace homolog::model::attention

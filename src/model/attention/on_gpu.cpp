@@ -5,6 +5,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+
 #include "model/attention/on_cuda.h"
 #include "model/device_stream.h"
 
@@ -16,9 +18,15 @@ DeviceRows<T> device_rows(const at::Tensor& t_WNHD) {
   return {static_cast<T*>(t_WNHD.data_ptr()), t_WNHD.stride(0), t_WNHD.stride(1), t_WNHD.stride(2)};
 }
 
-// mask_VNN may be undefined.
+// Chunks of windows that a repeatable gradient of the bias is added up in, side by side.
+std::int64_t bias_chunks(std::int64_t windows) {
+  if (!at::globalContext().deterministicAlgorithms()) return 1;
+  constexpr std::int64_t kMost = 32, kWindows = 8;  // chunks; windows of one at least
+  return std::clamp<std::int64_t>(windows / kWindows, 2, kMost);
+}
+
 template <class T>
-DeviceProblem<T> problem_of(const Inputs& in, const at::Tensor& mask_VNN, const Outputs& out) {
+DeviceProblem<T> problem_of(const Inputs& in, const DeviceMask& mask, const Outputs& out) {
   DeviceProblem<T> p;
   p.windows = static_cast<int>(in.q_WNHD.size(0));
   p.tokens = static_cast<int>(in.q_WNHD.size(1));
@@ -29,9 +37,10 @@ DeviceProblem<T> problem_of(const Inputs& in, const at::Tensor& mask_VNN, const 
   p.k = device_rows<const T>(in.k_WNHD);
   p.v = device_rows<const T>(in.v_WNHD);
   p.bias = in.bias_HNN.const_data_ptr<float>();
-  if (mask_VNN.defined()) {
-    p.mask = mask_VNN.const_data_ptr<float>();
-    p.mask_windows = static_cast<int>(mask_VNN.size(0));
+  if (mask.values_VNN.defined()) {
+    p.mask = mask.values_VNN.const_data_ptr<std::int8_t>();
+    p.mask_least = mask.least_V.const_data_ptr<std::int8_t>();
+    p.mask_windows = static_cast<int>(mask.values_VNN.size(0));
   }
   p.out = device_rows<T>(out.out_WNHD);
   p.softmax = out.softmax.data_ptr<float>();
@@ -39,15 +48,16 @@ DeviceProblem<T> problem_of(const Inputs& in, const at::Tensor& mask_VNN, const 
 }
 
 template <class T>
-void backward(const Inputs& in, const at::Tensor& mask_VNN, const Outputs& out,
-              const at::Tensor& gradient_WNHD, const Gradients& d) {
-  DeviceProblem<T> p = problem_of<T>(in, mask_VNN, out);
+void backward(const Inputs& in, const DeviceMask& mask, const Outputs& out,
+              const at::Tensor& gradient_WNHD, const Gradients& d, const at::Tensor& bias_CHNN) {
+  DeviceProblem<T> p = problem_of<T>(in, mask, out);
   p.out_gradient = device_rows<const T>(gradient_WNHD);
   p.q_gradient = device_rows<T>(d.q_WNHD);
   p.k_gradient = device_rows<T>(d.k_WNHD);
   p.v_gradient = device_rows<T>(d.v_WNHD);
-  p.bias_gradient = d.bias_HNN.data_ptr<float>();
-  backward_cuda(p, at::globalContext().deterministicAlgorithms(), stream_of(in.q_WNHD.device()));
+  p.bias_gradient = bias_CHNN.data_ptr<float>();
+  p.bias_chunks = static_cast<int>(bias_CHNN.size(0));
+  backward_cuda(p, stream_of(in.q_WNHD.device()));
 }
 
 }  // namespace
@@ -65,7 +75,7 @@ bool has_paired_rows(const at::Tensor& t_WNHD) {
   return t_WNHD.stride(3) == 1 && t_WNHD.storage_offset() % 2 == 0;
 }
 
-Outputs forward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN) {
+Outputs forward_on_gpu(const Inputs& in, const DeviceMask& mask) {
   const at::Tensor& q = in.q_WNHD;
   const Outputs out{
       torch::empty(q.sizes(), q.options()),
@@ -73,21 +83,28 @@ Outputs forward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN) {
   if (q.is_meta()) return out;
   void* const stream = stream_of(q.device());
   if (q.scalar_type() == torch::kBFloat16)
-    forward_cuda(problem_of<Bf16>(in, mask_VNN, out), stream);
+    forward_cuda(problem_of<Bf16>(in, mask, out), stream);
   else
-    forward_cuda(problem_of<float>(in, mask_VNN, out), stream);
+    forward_cuda(problem_of<float>(in, mask, out), stream);
   return out;
 }
 
-Gradients backward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN, const Outputs& out,
+Gradients backward_on_gpu(const Inputs& in, const DeviceMask& mask, const Outputs& out,
                           const at::Tensor& gradient_WNHD) {
   const auto like_q = [&] { return torch::empty(in.q_WNHD.sizes(), in.q_WNHD.options()); };
-  Gradients d{like_q(), like_q(), like_q(), torch::zeros_like(in.bias_HNN)};
-  if (in.q_WNHD.is_meta()) return d;
+  Gradients d{like_q(), like_q(), like_q(), {}};
+  if (in.q_WNHD.is_meta()) {
+    d.bias_HNN = torch::empty_like(in.bias_HNN);
+    return d;
+  }
+  const at::IntArrayRef sizes = in.bias_HNN.sizes();
+  const at::Tensor bias_CHNN = torch::zeros(
+      {bias_chunks(in.q_WNHD.size(0)), sizes[0], sizes[1], sizes[2]}, in.bias_HNN.options());
   if (in.q_WNHD.scalar_type() == torch::kBFloat16)
-    backward<Bf16>(in, mask_VNN, out, gradient_WNHD, d);
+    backward<Bf16>(in, mask, out, gradient_WNHD, d, bias_CHNN);
   else
-    backward<float>(in, mask_VNN, out, gradient_WNHD, d);
+    backward<float>(in, mask, out, gradient_WNHD, d, bias_CHNN);
+  d.bias_HNN = bias_CHNN.size(0) == 1 ? bias_CHNN.squeeze(0) : bias_CHNN.sum(0);
   return d;
 }
 

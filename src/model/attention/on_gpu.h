@@ -16,11 +16,17 @@ at::ScalarType format_on_gpu(const at::Tensor& q_WNHD, const at::Tensor& k_WNHD,
 // Whether a GPU reads bfloat16 rows as they lie: pairs of channels, at addresses of 4 bytes.
 bool has_paired_rows(const at::Tensor& t_WNHD);
 
-// q, k, v of one of these formats, and their result, too; of bfloat16 with paired rows. bias and
-// mask float32, contiguous; mask (V, N, N) or undefined. The mask of `in` is not read.
-Outputs forward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN);
+// Both int8; undefined where there is no mask.
+struct DeviceMask {
+  at::Tensor values_VNN;  // contiguous, none above 0
+  at::Tensor least_V;     // the lowest of each window: windows of 0 are not read
+};
+
+// q, k, v of one of these formats, and their result, too; of bfloat16 with paired rows. bias
+// float32, contiguous. The mask of `in` is not read.
+Outputs forward_on_gpu(const Inputs& in, const DeviceMask& mask);
 // gradient: as q. In deterministic mode bit for bit the same each time.
-Gradients backward_on_gpu(const Inputs& in, const at::Tensor& mask_VNN, const Outputs& out,
+Gradients backward_on_gpu(const Inputs& in, const DeviceMask& mask, const Outputs& out,
                           const at::Tensor& gradient_WNHD);
 
 }  // namespace homolog::model::attention

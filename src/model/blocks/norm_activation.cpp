@@ -110,12 +110,14 @@ bool is_served(const at::Tensor& t_BCXYZ) {
 }  // namespace
 
 std::optional<at::Tensor> norm_activation(const at::Tensor& x_BCXYZ,
-                                          const at::Tensor& shortcut_BCXYZ, double slope) {
+                                          const at::Tensor& any_shortcut_BCXYZ, double slope) {
+  // Where x is bfloat16, a norm before may have left float32.
+  const at::Tensor shortcut_BCXYZ =
+      any_shortcut_BCXYZ.defined() ? any_shortcut_BCXYZ.to(x_BCXYZ.scalar_type()) : at::Tensor();
   if (!is_served(x_BCXYZ) || x_BCXYZ.is_view() || (x_BCXYZ.is_leaf() && x_BCXYZ.requires_grad()))
     return std::nullopt;
   if (shortcut_BCXYZ.defined() &&
-      (!is_served(shortcut_BCXYZ) || shortcut_BCXYZ.sizes() != x_BCXYZ.sizes() ||
-       shortcut_BCXYZ.scalar_type() != x_BCXYZ.scalar_type()))
+      (!is_served(shortcut_BCXYZ) || shortcut_BCXYZ.sizes() != x_BCXYZ.sizes()))
     return std::nullopt;
   if (!at::GradMode::is_enabled()) {
     normalise(x_BCXYZ, shortcut_BCXYZ, slope);

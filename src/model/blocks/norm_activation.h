@@ -12,9 +12,9 @@ namespace homolog::model {
 
 // leaky(norm(x) + shortcut) in x's memory: x may not be used again. The norm is that of each row
 // and channel over the voxels (biased variance, epsilon 1e-5), without weights. `shortcut` may be
-// undefined; `slope` is above 0, and 1 for no activation. Nothing, with x as it was, where torch's
-// own operators must do: not float32 (on a GPU, not bfloat16 either), not a contiguous map of its
-// own. A second derivative throws Fault::Usage.
+// undefined, and is brought to x's format; `slope` is above 0, and 1 for no activation. Nothing,
+// with x as it was, where torch's own operators must do: not float32 (on a GPU, not bfloat16
+// either), not a contiguous map of its own. A second derivative throws Fault::Usage.
 std::optional<at::Tensor> norm_activation(const at::Tensor& x_BCXYZ,
                                           const at::Tensor& shortcut_BCXYZ, double slope);
 

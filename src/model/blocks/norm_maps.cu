@@ -11,6 +11,7 @@ namespace model {
 namespace {
 
 constexpr int kThreads = 256, kWarp = 32;
+static_assert(kMostParts <= kThreads, "a thread joins a part");
 
 template <class T, int N>
 struct alignas(sizeof(T) * N) Vector {

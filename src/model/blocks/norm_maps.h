@@ -12,7 +12,7 @@ namespace homolog {
 namespace model {
 
 // Blocks that share a map, each with a part of its voxels.
-constexpr std::int64_t kMostParts = 128;
+constexpr std::int64_t kMostParts = 256;
 inline std::int64_t parts_of(std::int64_t voxels) {
   constexpr std::int64_t kEach = 8192;
   const std::int64_t parts = (voxels + kEach - 1) / kEach;

@@ -142,10 +142,8 @@ at::Tensor WindowGrid::shift_mask_VNN(const at::TensorOptions& options) const {
 const at::Tensor& ShiftMask::of_VNN(const WindowGrid& grid, const at::Tensor& like) {
   static const at::Tensor none;
   if (!grid.is_shifted()) return none;
-  const at::ScalarType type = like.is_cpu() ? torch::kChar : like.scalar_type();
-  if (!mask_VNN_.defined() || size_ != grid.size || mask_VNN_.device() != like.device() ||
-      mask_VNN_.scalar_type() != type) {
-    mask_VNN_ = grid.shift_mask_VNN(torch::dtype(type).device(like.device()));
+  if (!mask_VNN_.defined() || size_ != grid.size || mask_VNN_.device() != like.device()) {
+    mask_VNN_ = grid.shift_mask_VNN(torch::dtype(torch::kChar).device(like.device()));
     size_ = grid.size;
   }
   return mask_VNN_;

@@ -48,8 +48,7 @@ struct WindowGrid {
   at::Tensor shift_mask_VNN(const at::TensorOptions& options) const;  // 0 or -100
 };
 
-// The mask of a shift, kept for the last grid and device seen. On a CPU it is int8, a quarter of
-// the memory: there attention packs it into bits whenever it is used.
+// The mask of a shift, int8, kept for the last grid and device seen.
 class ShiftMask {
  public:
   // Undefined where nothing is shifted.

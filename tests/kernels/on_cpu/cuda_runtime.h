@@ -63,6 +63,11 @@ T atomicAdd(T* at, T value) {
   return before;
 }
 
+template <class T>
+T __ldg(const T* at) {
+  return *at;
+}
+
 inline float __uint_as_float(unsigned bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
@@ -81,6 +86,7 @@ using std::min;
 // ---- what the host calls ----
 using cudaStream_t = void*;
 enum cudaError_t { cudaSuccess = 0 };
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "no error"; }
 
 struct cudaLaunchConfig_t {

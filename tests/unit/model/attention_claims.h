@@ -29,7 +29,7 @@ struct AttentionArguments {
     if (c.mask_windows == 0) return;
     const torch::Tensor region_VN = torch::randint(0, 3, {c.mask_windows, c.tokens});
     region_VN[0].fill_(1);  // a window that the mask leaves whole
-    mask_VNN = (region_VN.unsqueeze(1) != region_VN.unsqueeze(2)).to(torch::kFloat) * -100;
+    mask_VNN = (region_VN.unsqueeze(1) != region_VN.unsqueeze(2)).to(torch::kChar) * -100;
   }
   torch::Tensor q() const { return qkv_WN3HD.select(2, 0); }
   torch::Tensor k() const { return qkv_WN3HD.select(2, 1); }

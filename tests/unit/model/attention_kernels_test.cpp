@@ -16,7 +16,9 @@ std::vector<const Kernel*> kernels_here() {
 }
 
 AttentionResults run(const AttentionArguments& a, const Kernel& kernel) {
-  const auto mask = pack_mask(a.mask_VNN, kernel, /*with_keys=*/true);
+  const auto mask =
+      pack_mask(a.mask_VNN.defined() ? a.mask_VNN.to(torch::kFloat) : a.mask_VNN, kernel,
+                /*with_keys=*/true);
   if (!mask) throw std::logic_error("the mask should fit into bits");
   const double scale = 1 / std::sqrt(static_cast<double>(a.q().size(-1)));
   const Inputs in{a.q(), a.k(), a.v(), a.bias_HNN, *mask, scale};

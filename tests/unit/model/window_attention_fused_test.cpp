@@ -157,7 +157,7 @@ TEST(FusedAttention, LeavesToOthersWhatItDoesNotServe) {
   };
   EXPECT_TRUE(serves(a, a.mask_VNN));
   EXPECT_FALSE(serves(a, torch::randn({2, 8, 8}))) << "a mask of many values";
-  EXPECT_FALSE(serves(a, a.mask_VNN.clone().requires_grad_()));
+  EXPECT_FALSE(serves(a, a.mask_VNN.to(torch::kFloat).requires_grad_()));
   EXPECT_FALSE(serves(wide, {})) << "65 channels";
   EXPECT_FALSE(fused(a.q().to(torch::kDouble), a.k().to(torch::kDouble), a.v().to(torch::kDouble),
                      a.bias_HNN.to(torch::kDouble), {}));
