@@ -73,11 +73,13 @@ void warn_of_batch(const Question& q, Forecast& f) {
   const auto recipe = static_cast<double>(q.recipe_batch);
   if (static_cast<double>(f.global_batch) >= kFarBelow * recipe) return;
   const double more = std::ceil(recipe / static_cast<double>(f.global_batch));
-  f.warnings.push_back("the global batch of " + std::to_string(f.global_batch) +
-                       " is far below the recipe's " + std::to_string(q.recipe_batch) +
-                       ": such runs have been seen not to converge. Set data.accumulate = " +
-                       number(more * static_cast<double>(q.accumulate), "%.0f") +
-                       ", or more workers; the peak rate follows the batch (schedule.scale_lr)");
+  f.warnings.push_back(
+      "the global batch of " + std::to_string(f.global_batch) + " is far below the recipe's " +
+      std::to_string(q.recipe_batch) +
+      ": such runs have been seen not to converge. Set data.accumulate = " +
+      number(more * static_cast<double>(q.accumulate), "%.0f") + ", or more workers" +
+      (q.rate_follows_batch ? "; the peak rate follows the batch (schedule.scale_lr)"
+                            : "; the peak rate stays (schedule.scale_lr = false)"));
 }
 
 void warn_of_probe(const Question& q, Forecast& f) {

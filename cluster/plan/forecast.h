@@ -31,6 +31,7 @@ struct Question {
   double jitter = 0.01;                       // standard deviation of a step, as a share of it
   std::int64_t steps = 0, train_samples = 0;  // of the schedule, of an epoch; 0: not known
   std::int64_t recipe_batch = 0;              // samples per step as published; 0: not known
+  bool rate_follows_batch = true;             // schedule.scale_lr
   double sample_bytes = 0;                    // stored, of one sample
   bool sample_bytes_from_store = false;
   std::optional<Probe> probe = std::nullopt;

@@ -1,10 +1,11 @@
 // Sources: NVIDIA's data sheets of DGX B200, H200, H100 SXM, A100 (80 and 40 GB, SXM), L40S and
 // V100 SXM2; dense rates, half of those given with sparsity; DGX figures divided by 8. link: half
 // of the NVLink figure, which counts both directions; L40S: PCIe 4.0 x16. network: the adapter a
-// device has in that generation's DGX (B200, H200, H100: 400 Gb/s; A100: 200; V100: 100), and 200
-// Gb/s for the L40S. Shares: long products and copies are commonly seen to reach 0.8 and 0.9 of the
-// peaks; assumed here for all, which makes the plan's times a step's limit. cpu: one core of an
-// EPYC (Zen 4), measured: 95 GFLOP/s of fp32 products, 25 GB/s of copies.
+// device has in that generation's DGX (B200, H200, H100: 400 Gb/s; A100: 200; V100: half of 100,
+// four adapters for eight devices), and 200 Gb/s for the L40S. Shares: long products and copies are
+// commonly seen to reach 0.8 and 0.9 of the peaks; assumed here for all, which makes the plan's
+// times a step's limit. cpu: one core of an EPYC (Zen 4), measured: 95 GFLOP/s of fp32 products, 25
+// GB/s of copies.
 #include "cluster/plan/hardware.h"
 
 #include <cctype>
@@ -34,7 +35,7 @@ const std::vector<Device>& devices() {
       {"l40s", 362 * kTera, 183 * kTera, 91.6 * kTera, 0.864 * kTera, 48 * kGiga, 32 * kGiga,
        25 * kGiga, kProducts, kCopies},
       {"v100", 15.7 * kTera, 15.7 * kTera, 15.7 * kTera, 0.9 * kTera, 32 * kGiga, 150 * kGiga,
-       12.5 * kGiga, kProducts, kCopies},
+       6.25 * kGiga, kProducts, kCopies},
       {"cpu", 95 * kGiga, 95 * kGiga, 95 * kGiga, 25 * kGiga, 0, 10 * kGiga, 12.5 * kGiga, 1, 1},
   };
   return known;

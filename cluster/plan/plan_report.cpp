@@ -164,8 +164,11 @@ json memory_json(const Forecast& f) {
               {"context", f.memory.context},
               {"total", f.memory.total},
               {"offered", nullptr},
-              {"fits", f.memory.fits()}};
-  if (f.memory.offered) out["offered"] = *f.memory.offered;
+              {"fits", nullptr}};
+  if (f.memory.offered) {
+    out["offered"] = *f.memory.offered;
+    out["fits"] = f.memory.fits();
+  }
   return out;
 }
 

@@ -49,12 +49,11 @@ void declare(Options& o, Request& r) {
   o.add("json", r.json, "print the plan as JSON");
 }
 
-// Of the schedule; 0 where the length of an epoch is needed and not known.
+// Of the schedule; without the length of an epoch what schedule.steps says: 0 where it says
+// nothing.
 std::int64_t steps_of(const train::TrainingPlan& p, std::int64_t samples, std::int64_t batch) {
-  if (samples == 0 && p.schedule.steps == 0) return 0;
-  const std::int64_t an_epoch =
-      samples > 0 ? samples / batch : std::max<std::int64_t>(1, p.schedule.steps);
-  return train::Schedule(p.schedule, an_epoch, batch).steps();
+  if (samples == 0) return p.schedule.steps;
+  return train::Schedule(p.schedule, samples / batch, batch).steps();
 }
 
 plan::Question question_of(const Request& r, const train::TrainingPlan& p, const Subject& subject) {
@@ -68,6 +67,7 @@ plan::Question question_of(const Request& r, const train::TrainingPlan& p, const
                    .jitter = r.jitter / 100,
                    .train_samples = data.train_samples,
                    .recipe_batch = r.recipe_batch < 0 ? subject.recipe_batch() : r.recipe_batch,
+                   .rate_follows_batch = p.schedule.scale_lr,
                    .sample_bytes = data.sample_bytes,
                    .sample_bytes_from_store = data.from_store};
   q.steps = steps_of(p, data.train_samples, p.batch * p.accumulate * r.nodes * r.gpus_per_node);

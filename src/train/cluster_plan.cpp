@@ -19,7 +19,7 @@ void declare(Options& o, ClusterPlan& p) {
         "a collective that takes longer is a hang, and a world that takes longer to form",
         {.min = 1, .max = 1e8, .unit = "s"});
   o.add("cluster.bucket_mb", p.bucket_mb, "gradients are sent in pieces of this size",
-        {.min = 0.001, .max = 1e6, .unit = "MB"});
+        {.min = 0.001, .max = 1e6, .unit = "MiB"});
   o.add("cluster.check_every", p.check_every,
         "steps between comparisons of all workers' weights; 0: never", {.min = 0});
 }

@@ -22,7 +22,8 @@
 namespace homolog::train {
 namespace {
 
-std::string handshake_lines(const TrainState& fresh) {
+// Ranks that went on, stopped or started otherwise than rank 0 would wait for each other.
+std::string handshake_lines(const TrainingPlan& plan, const TrainState& fresh) {
   std::string lines = "program version=" + std::string(HOMOLOG_VERSION) + " " + HOMOLOG_COMMIT +
                       "\nprogram file=" + hex64(xxh3_64_file("/proc/self/exe")) +
                       "\nnumber of workers=" + std::to_string(fresh.world) + "\n";
@@ -30,7 +31,10 @@ std::string handshake_lines(const TrainState& fresh) {
   for (const auto& [key, value] : flat_settings(fresh.config)) {
     if (key != "cluster.rendezvous") lines += key + "=" + value + "\n";  // they have met
   }
-  return lines;
+  return lines + "--max-steps-this-run=" + std::to_string(plan.stop_after) +
+         "\n--resume=" + plan.resume + "\n--from=" + plan.from.string() +
+         "\n--overwrite=" + (plan.overwrite ? "true" : "false") + "\n--device=" + plan.device +
+         "\n";
 }
 
 // What lives as long as a run, built in this order.
@@ -156,7 +160,7 @@ int train_in(comm::Communicator& communicator, const TrainingPlan& plan, const T
   fresh.global_batch = plan.batch * plan.accumulate * rank.size;
   fresh.config = options.dump();
   fresh.identity = parts.identity;
-  require_equal_settings(communicator, handshake_lines(fresh));
+  require_equal_settings(communicator, handshake_lines(plan, fresh));
   const RunFolder folder(plan.run);
   const auto lock = folder.hold(communicator);
   log::open(folder.log(rank.index), rank.index);

@@ -49,6 +49,9 @@ check("a batch far below the recipe's is said", any("far below the recipe's 8" i
 enough = planned(*small, *crop, "--gpus-per-node", 8)
 check("a batch as the recipe's is not", not any("recipe" in w for w in enough["warnings"]), enough["warnings"])
 
+steps = planned(*small, *crop, "--set", "schedule.steps=1000", "--set", "schedule.warmup_epochs=50")["steps"]
+check("schedule.steps needs no length of an epoch", steps == 1000, steps)
+
 with tempfile.TemporaryDirectory() as folder:
     store = pathlib.Path(folder) / "store"
     good("make_store", store, 8, 0, 32)

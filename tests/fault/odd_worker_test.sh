@@ -12,6 +12,9 @@ nothing_began() { [ -z "$(newest_step)" ] || fail "$1: it trained"; }
 odd set optimizer.clip=9; expect $? 2 "another setting"; nothing_began "another setting"
 says "rank 1 was started with another optimizer.clip: '9', rank 0 has '3'" "another setting"
 
+odd option --max-steps-this-run=3; expect $? 2 "another stop"; nothing_began "another stop"
+says "rank 1 was started with another --max-steps-this-run: '3', rank 0 has '0'" "another stop"
+
 "$bin/make_store" "$work/other" 4 0 || exit 1
 odd set "data.store=$work/other"; expect $? 2 "another store"; nothing_began "another store"
 says "rank 1 was started with another data.store: " "another store"

@@ -74,7 +74,11 @@ TEST(Forecast, SaysThatABatchIsFarBelowTheRecipes) {
   q.accumulate = 2;
   const Forecast f = forecast(products_of(1.8), q);
   EXPECT_EQ(f.global_batch, 2);
-  EXPECT_THAT(f.warnings, ElementsAre(HasSubstr("data.accumulate = 8")));
+  EXPECT_THAT(f.warnings, ElementsAre(testing::AllOf(HasSubstr("data.accumulate = 8"),
+                                                     HasSubstr("the peak rate follows"))));
+  q.rate_follows_batch = false;
+  EXPECT_THAT(forecast(products_of(1.8), q).warnings,
+              ElementsAre(HasSubstr("the peak rate stays")));
   q.per_node = 2;
   EXPECT_THAT(forecast(products_of(1.8), q).warnings, IsEmpty());
 }
