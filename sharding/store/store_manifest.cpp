@@ -124,6 +124,10 @@ StoreManifest load_manifest(const std::filesystem::path& store) {
   const auto refuse = [&](const std::string& what, const std::string& remedy) {
     throw Error(Fault::Data, file.string() + ": " + what, remedy);
   };
+  std::error_code unknown;
+  if (!std::filesystem::exists(store, unknown) && !unknown)
+    throw Error(Fault::Data, "there is no folder " + store.string(),
+                "give the folder that homolog shard wrote with --out");
   const std::string text = read_text(file);
   if (text.empty())
     refuse("missing, empty or not readable, so this is no finished store",

@@ -100,7 +100,8 @@ int body(int argc, char** argv) {
   torch::manual_seed(training.seed);
   const plan::StepWork work = census::count_step(subject->setup(training));
   if (request.probe)
-    question.probe = probe({request.probe_steps, request.device, options.config_arguments()});
+    question.probe = probe({request.probe_steps, request.device, options.config_arguments(),
+                            request.gpu == "cpu" ? request.gpus_per_node : 1});
   const plan::Forecast forecast = plan::forecast(work, question);
   if (request.json)
     std::cout << plan::plan_json(work, question, forecast).dump(2) << "\n";

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/error.h"
 #include "base/stop_signal.h"
@@ -88,6 +89,11 @@ int run_worker(const ProbePlan& plan, const fs::path& folder) {
         std::string("--set"), std::string("schedule.validate_every=0"), std::string("--set"),
         std::string("cluster.backend=solo")})
     child.words.push_back(word);
+  if (std::getenv("OMP_NUM_THREADS") == nullptr) {  // as a launch would
+    const std::int64_t cores = std::thread::hardware_concurrency();
+    child.environment["OMP_NUM_THREADS"] =
+        std::to_string(std::max<std::int64_t>(1, cores / plan.sharers));
+  }
   const OutputFile output(folder / "worker.log");
   child.out = child.err = output.descriptor();
   launcher::Child worker(child);

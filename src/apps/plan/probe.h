@@ -15,6 +15,7 @@ struct ProbePlan {
   std::int64_t steps = 20;         // measured, after three to warm up
   std::string device = "auto";     // of the worker
   std::vector<std::string> words;  // the configuration: --config, --set
+  std::int64_t sharers = 1;        // workers that will share this machine's cores
 };
 
 // Throws with the worker's own fault when it fails, and Fault::Stopped when asked to stop.

@@ -209,6 +209,16 @@ TEST_F(PlantedFaults, AnEmptyShardIsNone) {
   EXPECT_EQ(training(folder_ / "clean"), "passes");
 }
 
+TEST_F(PlantedFaults, AFolderThatIsNotThereIsNamedAsThat) {
+  try {
+    load_manifest(folder_ / "absent");
+    FAIL() << "loaded";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::Data);
+    EXPECT_THAT(error.summary(), HasSubstr("there is no folder"));
+  }
+}
+
 // What cannot be read may be whole: no finding, and not the data's fault.
 TEST_F(PlantedFaults, LostPermissionIsNamedAndIsNoDamage) {
   const fs::path store = folder_ / "clean";
