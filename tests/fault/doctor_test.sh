@@ -68,7 +68,7 @@ ranks 2 "$bin/homolog-doctor" --workers 3; expect $? 2 "--workers in a world of 
 for signal in KILL TERM; do
   "$bin/homolog-doctor" --runs "$work/runs" >"$work/log" 2>&1 &
   pid=$!
-  for _ in $(seq 200); do grep -q clocks "$work/log" && break; sleep 0.05; done  # the next rung writes
+  for _ in $(seq 1200); do grep -q clocks "$work/log" && break; sleep 0.05; done  # the next rung writes
   sleep 0.1; kill -$signal $pid; wait $pid 2>/dev/null; code=$?
   [ $signal = KILL ] || [ $code = 75 ] || [ $code = 0 ] || fail "SIGTERM: exit code $code"
   clean "SIG$signal"
