@@ -1,3 +1,4 @@
+// See cuda_fault.h.
 #include "base/cuda_fault.h"
 
 #include <string>

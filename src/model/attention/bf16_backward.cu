@@ -239,7 +239,7 @@ __global__ void __launch_bounds__(kBlock) bias_kernel(Bf16Problem p) {
 
 void backward_cuda(const Bf16Problem& p, void* stream) {
   constexpr const char* kName = "window attention gradient kernel";
-  for_channels(p.channels, [&](auto d) {
+  for_channels<16>(p.channels, [&](auto d) {
     launch(kName, query_kernel<d.value>, blocks_of(p), kBlock, stream, p);
     launch(kName, key_kernel<d.value>, blocks_of(p), kBlock, stream, p, p.bias_chunks == 1);
     if (p.bias_chunks == 1) return;

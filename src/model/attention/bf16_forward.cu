@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(Bf16Problem p) {
 }  // namespace
 
 void forward_cuda(const Bf16Problem& p, void* stream) {
-  for_channels(p.channels, [&](auto d) {
+  for_channels<16>(p.channels, [&](auto d) {
     launch("window attention kernel", forward_kernel<d.value>, blocks_of(p), kBlock, stream, p);
   });
 }

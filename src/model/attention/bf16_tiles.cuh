@@ -2,8 +2,6 @@
 // registers, a block of 4 warps reads 64 columns at a time from shared memory.
 #pragma once
 
-#include <type_traits>
-
 #include "base/bf16_pair.cuh"
 #include "model/attention/device_rows.cuh"
 #include "model/attention/tensor_core.cuh"
@@ -28,7 +26,7 @@ using TokenTile = Tile<kTile, D / 2>;  // a row a token, pairs of channels
 template <int D>
 using ChannelTile = Tile<D, kTile / 2>;  // a row a channel, pairs of tokens
 
-// Place of a thread in fragments (tensor_core.cuh).
+// Place of a thread in fragments (fragments.cuh).
 struct Lane {
   int g, t;
 };
@@ -186,17 +184,6 @@ __device__ inline float largest_of_row(float x) {
 inline dim3 blocks_of(const Bf16Problem& p) {
   const int tiles = (p.tokens + kTile - 1) / kTile;
   return dim3(static_cast<unsigned>(p.windows * p.heads * tiles));
-}
-
-// Calls with(d), d.value the room for a number of channels: 16, 32 or 64.
-template <class With>
-void for_channels(int channels, const With& with) {
-  if (channels <= 16)
-    with(std::integral_constant<int, 16>());
-  else if (channels <= 32)
-    with(std::integral_constant<int, 32>());
-  else
-    with(std::integral_constant<int, 64>());
 }
 
 }  // namespace attention

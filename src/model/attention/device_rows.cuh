@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <type_traits>
+
 #include "model/attention/on_cuda.h"
 
 namespace homolog {
@@ -67,6 +69,15 @@ __device__ float* bias_gradient_of(const DeviceProblem<T>& p, int index) {
 __device__ inline float added(const Place& at, int at_score) {
   const float bias = __ldg(at.bias + at_score);
   return at.mask == nullptr ? bias : bias + static_cast<float>(__ldg(at.mask + at_score));
+}
+
+// Calls with(d), d.value the least of D, 2 D, ... 64 that has room for the channels of a head.
+template <int D, class With>
+void for_channels(int channels, const With& with) {
+  if constexpr (D < 64) {
+    if (channels > D) return for_channels<2 * D>(channels, with);
+  }
+  with(std::integral_constant<int, D>());
 }
 
 }  // namespace attention

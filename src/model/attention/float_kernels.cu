@@ -2,8 +2,6 @@
 // rows in shared memory. P = exp(score - log of the sum), dS = P (dO v - delta), delta = dO out.
 #include <cuda_runtime.h>
 
-#include <type_traits>
-
 #include "base/cuda_launch.cuh"
 #include "model/attention/device_rows.cuh"
 
@@ -203,30 +201,17 @@ unsigned blocks_of(const Problem& p) {
   return static_cast<unsigned>(p.windows * p.heads * ((p.tokens + kThreads - 1) / kThreads));
 }
 
-// Calls with(d), d.value the room for a number of channels.
-template <class With>
-void for_channels(int channels, const With& with) {
-  if (channels <= 8)
-    with(std::integral_constant<int, 8>());
-  else if (channels <= 16)
-    with(std::integral_constant<int, 16>());
-  else if (channels <= 32)
-    with(std::integral_constant<int, 32>());
-  else
-    with(std::integral_constant<int, 64>());
-}
-
 }  // namespace
 
 void forward_cuda(const Problem& p, void* stream) {
-  for_channels(p.channels, [&](auto d) {
+  for_channels<8>(p.channels, [&](auto d) {
     launch("window attention kernel", forward_kernel<d.value>, blocks_of(p), kThreads, stream, p);
   });
 }
 
 void backward_cuda(const Problem& p, void* stream) {
   constexpr const char* kName = "window attention gradient kernel";
-  for_channels(p.channels, [&](auto d) {
+  for_channels<8>(p.channels, [&](auto d) {
     launch(kName, query_kernel<d.value>, blocks_of(p), kThreads, stream, p);
     launch(kName, key_kernel<d.value>, blocks_of(p), kThreads, stream, p, p.bias_chunks == 1);
     if (p.bias_chunks == 1) return;

@@ -1,3 +1,4 @@
+// Fibers of one block at a time: see cuda_runtime.h beside it.
 #include <ucontext.h>
 
 #include <memory>

@@ -5,20 +5,11 @@
 #include <cuda_runtime.h>
 
 #include "base/bf16_pair.cuh"
+#include "model/attention/fragments.cuh"
 
 namespace homolog {
 namespace model {
 namespace attention {
-
-struct Rows16 {
-  unsigned pair[4];
-};
-struct Columns8 {
-  unsigned pair[2];
-};
-struct Sums16x8 {
-  float at[4];
-};
 
 // The `which`th (0 or 1) of a pair.
 inline float half_of(unsigned pair, int which) { return which == 0 ? low_of(pair) : high_of(pair); }
